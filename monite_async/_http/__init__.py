@@ -1,0 +1,1 @@
+"""One call of the API: encode, authorize, send, decide, decode."""

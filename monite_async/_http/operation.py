@@ -1,0 +1,56 @@
+"""What the generated methods say about an operation of the API, as one value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from monite_async._options import RequestOptions
+
+__all__ = ["Caller", "Operation"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Operation(Generic[T]):
+    """One operation of the contract.
+
+    Attributes:
+        method: HTTP method, upper case.
+        path: Path template relative to the base URL (``/payables/{payable_id}``).
+        result: Where the model of the answer lives, as ``module:Class`` below ``monite_async.models`` (imported on
+            first use), a type, or None for an answer without content.
+        multipart: Whether the body is sent as multipart/form-data instead of JSON.
+    """
+
+    method: str
+    path: str
+    result: str | type[T] | None = None
+    multipart: bool = False
+
+
+class Caller(Protocol):
+    """Whoever carries out operations for one scope: token, entity header and options are its business."""
+
+    async def call(
+        self,
+        operation: Operation[T],
+        *,
+        path: Mapping[str, object] | None = None,
+        query: Mapping[str, object] | None = None,
+        body: Any = None,
+        options: RequestOptions | None = None,
+    ) -> T:
+        """Carry out one operation and return its parsed answer.
+
+        Args:
+            operation: What to do.
+            path: Values of the path parameters; quoted here, and refused when empty, ``.`` or ``..``.
+            query: Query parameters; ``UNSET`` ones are left out, lists repeat the key.
+            body: What becomes the JSON body (or the multipart fields); ``UNSET`` entries of a mapping are left out;
+                ``UNSET`` or None as a whole means no body.
+            options: Options of this call.
+        """
+        ...

@@ -1,0 +1,118 @@
+"""Values that shape one call: left-out arguments, retries, time limits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Final, final
+
+from monite_async._errors import ConfigurationError
+
+__all__ = ["UNSET", "RequestOptions", "RetryPolicy", "Unset", "is_set"]
+
+
+@final
+class Unset:
+    """The type of ``UNSET``: an argument that was left out, which is not the same as ``None`` (JSON null)."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __reduce__(self) -> str:
+        return "UNSET"
+
+
+UNSET: Final = Unset()
+"""Leave this field out of the request."""
+
+
+def is_set(value: object) -> bool:
+    """Tell whether an argument was given."""
+    return value is not UNSET
+
+
+def check_seconds(faults: list[str], name: str, value: float | None) -> None:
+    """Note a fault unless the value is None or a positive, finite number of seconds."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
+        faults.append(f"{name} must be a positive number of seconds, got {value!r}")
+
+
+def raise_faults(what: str, faults: list[str]) -> None:
+    """Raise all faults found in one ``ConfigurationError``, or return when there are none."""
+    if faults:
+        raise ConfigurationError(f"{what}: " + "; ".join(faults))
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """When and how often a call is sent again.
+
+    GET, HEAD, PUT and DELETE are sent again after 408, 429, 5xx and transport errors; POST and PATCH only when the
+    first try provably never left, on 429, or on 503 with ``Retry-After``: Monite has no idempotency keys, a blind
+    repeat pays twice. The wait is drawn evenly from 0 to ``min(max_wait, base_wait * 2**n)`` ("full jitter", AWS
+    Architecture Blog, 2015) and is never shorter than what the server asks for.
+
+    Attributes:
+        max_retries: Repeats after the first try; 0 turns retries off.
+        base_wait: Upper bound of the first wait, in seconds.
+        max_wait: Upper bound of any drawn wait, in seconds.
+        max_retry_after: Longest wait asked for by the server that is honoured, in seconds; a longer one ends the call.
+    """
+
+    max_retries: int = 2
+    base_wait: float = 0.5
+    max_wait: float = 8.0
+    max_retry_after: float = 60.0
+
+    def __post_init__(self) -> None:
+        faults: list[str] = []
+        if isinstance(self.max_retries, bool) or not isinstance(self.max_retries, int) or self.max_retries < 0:
+            faults.append(f"max_retries must be a whole number, 0 or more, got {self.max_retries!r}")
+        for entry in fields(self)[1:]:
+            check_seconds(faults, entry.name, getattr(self, entry.name))
+        raise_faults("RetryPolicy", faults)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestOptions:
+    """Options of one call, or with ``with_options`` of every call of a view; None means "as the client has it".
+
+    Attributes:
+        timeout: Seconds that one try may take, from its start to the last byte of the answer.
+        deadline: Seconds that the whole call may take, token, waits and repeats included; it always wins.
+        retry: When the call is sent again.
+        headers: Further headers; ``authorization``, the version header and the entity header cannot be set here.
+        query: Further query parameters.
+    """
+
+    timeout: float | None = None
+    deadline: float | None = None
+    retry: RetryPolicy | None = None
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    query: Mapping[str, object] = field(default_factory=dict[str, object])
+
+    def __post_init__(self) -> None:
+        faults: list[str] = []
+        check_seconds(faults, "timeout", self.timeout)
+        check_seconds(faults, "deadline", self.deadline)
+        if self.retry is not None and not isinstance(self.retry, RetryPolicy):  # pyright: ignore[reportUnnecessaryIsInstance]
+            faults.append(f"retry must be a RetryPolicy, got {type(self.retry).__name__}")
+        raise_faults("RequestOptions", faults)
+
+    def over(self, base: RequestOptions) -> RequestOptions:
+        """Return these options with what they leave open taken from ``base``."""
+        return RequestOptions(
+            timeout=base.timeout if self.timeout is None else self.timeout,
+            deadline=base.deadline if self.deadline is None else self.deadline,
+            retry=base.retry if self.retry is None else self.retry,
+            headers={**base.headers, **self.headers},
+            query={**base.query, **self.query},
+        )

@@ -1,0 +1,1 @@
+"""The life of a token: issuing, caching, refreshing, dropping."""
