@@ -37,12 +37,24 @@ def is_set(value: object) -> bool:
     return value is not UNSET
 
 
-def check_seconds(faults: list[str], name: str, value: float | None) -> None:
+def check_seconds(faults: list[str], name: str, value: object) -> None:
     """Note a fault unless the value is None or a positive, finite number of seconds."""
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
         faults.append(f"{name} must be a positive number of seconds, got {value!r}")
+
+
+def check_count(faults: list[str], name: str, value: object) -> None:
+    """Note a fault unless the value is a whole number, 0 or more."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        faults.append(f"{name} must be a whole number, 0 or more, got {value!r}")
+
+
+def check_type(faults: list[str], name: str, value: object, kind: type) -> None:
+    """Note a fault unless the value is None or of the kind that it should be."""
+    if value is not None and not isinstance(value, kind):
+        faults.append(f"{name} must be a {kind.__name__}, got {type(value).__name__}")
 
 
 def raise_faults(what: str, faults: list[str]) -> None:
@@ -74,8 +86,7 @@ class RetryPolicy:
 
     def __post_init__(self) -> None:
         faults: list[str] = []
-        if isinstance(self.max_retries, bool) or not isinstance(self.max_retries, int) or self.max_retries < 0:
-            faults.append(f"max_retries must be a whole number, 0 or more, got {self.max_retries!r}")
+        check_count(faults, "max_retries", self.max_retries)
         for entry in fields(self)[1:]:
             check_seconds(faults, entry.name, getattr(self, entry.name))
         raise_faults("RetryPolicy", faults)
@@ -103,8 +114,7 @@ class RequestOptions:
         faults: list[str] = []
         check_seconds(faults, "timeout", self.timeout)
         check_seconds(faults, "deadline", self.deadline)
-        if self.retry is not None and not isinstance(self.retry, RetryPolicy):  # pyright: ignore[reportUnnecessaryIsInstance]
-            faults.append(f"retry must be a RetryPolicy, got {type(self.retry).__name__}")
+        check_type(faults, "retry", self.retry, RetryPolicy)
         raise_faults("RequestOptions", faults)
 
     def over(self, base: RequestOptions) -> RequestOptions:
