@@ -1,0 +1,430 @@
+"""The token cache: one token per key and lifetime, for any number of coroutines, loops, threads and processes.
+
+For each key a token is *fresh* (served at once: no lock, no task, no I/O), *soft* (served at once while one flight
+refreshes it), *mandatory* (callers wait for the flight), or *blocked* (a flight just failed: callers get its failure
+without another request). See ``lifetime.py`` for the windows and ``flight.py`` for what a flight does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import hashlib
+import itertools
+import random as _random
+import secrets
+import threading
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any, NoReturn, TypeVar
+
+from monite_async._errors import ClientClosedError, RequestTimeout
+from monite_async._tokens.events import EventKind, Events, TokenStats
+from monite_async._tokens.failure import Failure, Trouble
+from monite_async._tokens.flight import ATTEMPT_SECONDS, Fetch, Flight
+from monite_async._tokens.guard import Bells, StoreGuard
+from monite_async._tokens.issuer import TokenIssuer
+from monite_async._tokens.keys import TokenKey
+from monite_async._tokens.l1 import RecordTable
+from monite_async._tokens.lifetime import MIN_INTERVAL
+from monite_async._tokens.record import AccessToken
+from monite_async_stores import (
+    Clock,
+    Hit,
+    MemoryTokenStore,
+    RecordName,
+    StoreError,
+    StoreEvent,
+    SystemClock,
+    TokenStore,
+)
+from monite_async_stores._fork import renew_after_fork
+
+__all__ = ["TokenCache"]
+
+_BRAKE_SECONDS = 5.0
+_CLOSE_SECONDS = 1.0
+_MAX_ROUNDS = 8
+
+T = TypeVar("T")
+
+
+class TokenCache:
+    """Gets, shares, refreshes and drops the tokens of one client.
+
+    Args:
+        store: What is shared with other loops and processes.
+        issuer: Where tokens come from.
+        clock: Where time comes from.
+        max_records: Tokens kept in memory at most.
+        random: Draws from 0 to 1, for jitter.
+        owns_store: Whether ``aclose()`` closes the store too.
+    """
+
+    def __init__(
+        self,
+        store: TokenStore,
+        issuer: TokenIssuer,
+        *,
+        clock: Clock | None = None,
+        max_records: int = 10_000,
+        random: Callable[[], float] = _random.random,
+        owns_store: bool = False,
+    ) -> None:
+        self.clock = clock or SystemClock()
+        self.store = store
+        self.issuer = issuer
+        self.random = random
+        self.events = Events()
+        self.guard = StoreGuard(self.events)
+        self.bells = Bells()
+        self.local = MemoryTokenStore(clock=self.clock)
+        self._table = RecordTable(max_records)
+        self._records = self._table.records
+        self._monotonic = self.clock.monotonic
+        self._wall = self.clock.wall
+        self._troubles: dict[str, Trouble] = {}
+        self._orphans: dict[str, AccessToken] = {}
+        self._flights: dict[asyncio.AbstractEventLoop, dict[str, Flight]] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._abandoned: list[object] = []
+        self._lock = threading.Lock()
+        self._process = secrets.token_hex(8)
+        self._numbers = itertools.count()
+        self._owns_store = owns_store
+        self._closed = False
+        self._unwatch = (store.watch(self), self.local.watch(self))
+        renew_after_fork(self)
+
+    def __repr__(self) -> str:
+        return f"<TokenCache tokens={len(self._records)}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a token cache cannot be pickled")
+
+    # What callers do.
+
+    def peek(self, key: TokenKey) -> AccessToken | None:
+        """Return the key's token if it is fresh; never waits, never does I/O."""
+        record = self._records.get(key.id)
+        if record is not None and self._monotonic() < record.soft_mono and self._wall() < record.soft_wall:
+            record.uses += 1
+            return record
+        return None
+
+    async def get(self, key: TokenKey, *, min_gen: int = 0) -> AccessToken:
+        """Return a token that is alive, fetching one if there is none.
+
+        Args:
+            key: Whose token.
+            min_gen: The lowest generation that will do.
+
+        Raises:
+            AuthenticationError: The token endpoint refused, now or a moment ago.
+            MoniteError: It could not be reached; ``retry_after`` says when the next try starts.
+        """
+        record = self.peek(key)
+        if record is not None and record.gen >= min_gen:
+            return record
+        for _ in range(_MAX_ROUNDS):
+            self._check_open()
+            record = self._records.get(key.id)
+            if record is not None and (record.gen < min_gen or not record.is_alive()):
+                record = None
+            if record is not None and (record.is_fresh() or record.is_usable()):
+                if not record.is_fresh():
+                    self._refresh_soon(key, record)
+                return record
+            outcome = await self._wait(key, record, min_gen)
+            if isinstance(outcome, Failure):
+                record = self._records.get(key.id)
+                if record is not None and record.gen >= min_gen and record.is_alive() and outcome.transient:
+                    return record  # static stability: it is late, but it still opens the door
+                raise outcome.again(self.trouble(key).retry_at - self._monotonic())
+            if outcome is not None and outcome.gen >= min_gen and outcome.is_alive():
+                return outcome
+        raise RequestTimeout("no token: every one that arrived was dropped or expired at once", method="POST")
+
+    async def replace(self, key: TokenKey, refused: AccessToken) -> AccessToken | None:
+        """Return a token to send instead of one that the API refused as dead, or None to let the refusal stand.
+
+        Any number of refusals of the same token cost one fetch. At most one fetch per key and five seconds is made
+        for refusals, and none for a token younger than that: then the token is not what is wrong.
+        """
+        current = self._records.get(key.id)
+        if current is not None and current.gen > refused.gen and current.is_alive():
+            return current
+        trouble = self.trouble(key)
+        if refused.gen > trouble.refused_gen:
+            now = self._monotonic()
+            if refused.age() < _BRAKE_SECONDS or now - trouble.refused_at < _BRAKE_SECONDS:
+                self.emit("refusal_braked", key, detail=f"gen {refused.gen}")
+                return None
+            trouble.refused_gen, trouble.refused_at = refused.gen, now
+            self.emit("token_refused", key, detail=f"gen {refused.gen}")
+            self._table.drop(key.id, refused.gen)
+            if key.id not in self._flights_of(asyncio.get_running_loop()) and not self._is_blocked(key):
+                self._start(key, refused.gen, refused=True)
+        return await self.get(key, min_gen=refused.gen + 1)
+
+    async def revoke(self, key: TokenKey) -> None:
+        """Drop the key's token in every process that shares the store, then have the API revoke it.
+
+        Raises:
+            MoniteError: The API could not be told; the token is dropped all the same.
+        """
+        self._check_open()
+        token = self._forget(key)
+        await self._own(self._revoke(key, token))
+
+    async def invalidate(self, key: TokenKey) -> None:
+        """Drop the key's token in every process that shares the store; the next call fetches a new one."""
+        self._check_open()
+        self._forget(key)
+        await self._own(self._purge(key))
+
+    async def warm(self, keys: Iterable[TokenKey]) -> None:
+        """Get the tokens of several keys at once, before the first calls need them; raises the first failure."""
+        results = await asyncio.gather(*(self.get(key) for key in keys), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    def stats(self) -> TokenStats:
+        """Return the counters so far."""
+        return TokenStats(self._table.hits(), len(self._records), self.events.counts())
+
+    async def aclose(self) -> None:
+        """Refuse new flights, give running ones a second, cut off the rest, forget all tokens; idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        for end in self._unwatch:
+            end()
+        here = asyncio.get_running_loop()
+        mine = [
+            task for task in self._running_tasks() if task.get_loop() is here and task is not asyncio.current_task()
+        ]
+        for task in self._running_tasks():
+            if task.get_loop() is not here:
+                with contextlib.suppress(RuntimeError):
+                    task.get_loop().call_soon_threadsafe(task.cancel)
+        if mine:
+            _, late = await asyncio.wait(mine, timeout=_CLOSE_SECONDS)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late)
+        self._table.clear()
+        self._orphans.clear()
+        if self._owns_store:
+            await self.store.aclose()
+
+    # What flights need.
+
+    def held(self, key: TokenKey) -> AccessToken | None:
+        """Return the key's token in memory while it is alive."""
+        record = self._records.get(key.id)
+        return record if record is not None and record.is_alive() else None
+
+    def keep(self, key: TokenKey, record: AccessToken, *, shared: bool) -> AccessToken:
+        """Keep a token that arrived; return it, or a newer one that arrived before it.
+
+        Args:
+            key: Whose token.
+            record: The token.
+            shared: Whether the store has it; if not, the store gets it when it is back.
+        """
+        trouble = self._troubles.get(key.id)
+        if trouble is not None:
+            trouble.clear()
+        if self._closed:
+            return record
+        kept = self._table.put(key.id, record)
+        if shared:
+            self._orphans.pop(key.id, None)
+        else:
+            self._orphans[key.id] = kept
+        return kept
+
+    def trouble(self, key: TokenKey) -> Trouble:
+        """Return what went wrong with a key of late."""
+        with self._lock:
+            trouble = self._troubles.get(key.id)
+            if trouble is None:
+                self._sweep_troubles()
+                trouble = self._troubles[key.id] = Trouble()
+            return trouble
+
+    def emit(self, kind: EventKind, key: TokenKey, *, seconds: float = 0.0, detail: str = "") -> None:
+        """Report an event of a key."""
+        if self.events.count(kind):
+            text = f"{key.client_id}\n{key.id}".encode()
+            self.events.emit(kind, hashlib.sha256(text).hexdigest()[:8], seconds=seconds, detail=detail)
+
+    # What stores say.
+
+    def on_event(self, event: StoreEvent) -> None:
+        """See ``Watcher.on_event``."""
+        if event.kind == "commit" or (event.kind == "seen" and event.gen):
+            self._table.outdate_name(event.name, event.gen)
+        elif event.kind in ("invalid", "purge"):
+            self._table.drop_name(event.name, event.gen)
+        self.bells.ring(event.name)
+
+    def in_use(self) -> Sequence[RecordName]:
+        """See ``Watcher.in_use``."""
+        return self._table.in_use()
+
+    def after_fork_in_child(self) -> None:
+        """Keep the tokens; drop what belongs to the parent's loops and threads."""
+        self._lock = threading.Lock()
+        self._table.renew_lock()
+        self.bells.renew()
+        self._process = secrets.token_hex(8)
+        # Kept, not freed: closing the parent's coroutines would reach into the sockets and selectors it still uses.
+        self._abandoned.append((self._flights, self._tasks))
+        self._flights, self._tasks = {}, set()
+
+    # How a flight comes about.
+
+    async def _wait(self, key: TokenKey, record: AccessToken | None, min_gen: int) -> AccessToken | Failure | None:
+        """Join the key's flight or start one; a failure still in force is the outcome at once."""
+        trouble = self._troubles.get(key.id)
+        flight = self._flights_of(asyncio.get_running_loop()).get(key.id)
+        if flight is not None:
+            self.emit("flight_joined", key)
+        elif trouble is not None and trouble.failure is not None and self._is_blocked(key):
+            return trouble.failure
+        else:
+            flight = self._start(key, max(min_gen - 1, 0 if record is None else record.gen), refused=False)
+        return await flight.join()
+
+    def _is_blocked(self, key: TokenKey) -> bool:
+        trouble = self._troubles.get(key.id)
+        return trouble is not None and self._monotonic() < trouble.retry_at
+
+    def _refresh_soon(self, key: TokenKey, record: AccessToken) -> None:
+        """Start a flight for a token that is still served, unless one flies, just flew, or just failed."""
+        flights = self._flights_of(asyncio.get_running_loop())
+        if key.id not in flights and record.age() >= MIN_INTERVAL and not self._is_blocked(key):
+            self._start(key, record.gen, refused=False)
+
+    def _start(self, key: TokenKey, bad_gen: int, *, refused: bool) -> Flight:
+        loop = asyncio.get_running_loop()
+        flight = Flight(key, bad_gen, loop, refused=refused)
+        self._flights_of(loop)[key.id] = flight
+        self.emit("flight_started", key)
+        self._spawn(self._fly(flight))
+        return flight
+
+    async def _fly(self, flight: Flight) -> None:
+        key, started = flight.key, self._monotonic()
+        outcome: AccessToken | Failure | None = None
+        try:
+            await self._pause(key)
+            outcome = await Fetch(self, flight, f"{self._process}:{next(self._numbers)}").run()
+        finally:
+            flights = self._flights.get(flight.loop, {})
+            if flights.get(key.id) is flight:
+                del flights[key.id]
+            flight.land(outcome)
+        failed = isinstance(outcome, Failure)
+        detail = f"{type(outcome.error).__name__} {outcome.error.status or ''}" if isinstance(outcome, Failure) else ""
+        self.emit(
+            "flight_failed" if failed else "flight_succeeded", key, seconds=self._monotonic() - started, detail=detail
+        )
+        if self._orphans and not self.guard.is_down:
+            self._spawn(self._adopt_out())
+
+    async def _pause(self, key: TokenKey) -> None:
+        """Keep a second between two flights of a key, however short its tokens live."""
+        record = self._records.get(key.id)
+        if record is not None and record.age() < MIN_INTERVAL:
+            await asyncio.sleep(MIN_INTERVAL - record.age())
+
+    def _flights_of(self, loop: asyncio.AbstractEventLoop) -> dict[str, Flight]:
+        flights = self._flights.get(loop)
+        if flights is None:
+            with self._lock:
+                for dead in [other for other in self._flights if other.is_closed()]:
+                    del self._flights[dead]
+                for task in [task for task in list(self._tasks) if task.get_loop().is_closed()]:
+                    self._tasks.discard(task)
+                flights = self._flights.setdefault(loop, {})
+        return flights
+
+    def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run in a task of the cache's own, with an empty context and a strong reference."""
+        task = asyncio.get_running_loop().create_task(work, context=contextvars.Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        # A loop may be closed under a flight; that is no programming error of the user's to be logged at collection.
+        setattr(task, "_log_destroy_pending", False)  # noqa: B010 - not in the type stubs
+        return task
+
+    async def _own(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await work that goes on when the caller is cancelled."""
+        return await asyncio.shield(self._spawn(work))
+
+    # Dropping tokens.
+
+    def _forget(self, key: TokenKey) -> AccessToken | None:
+        self._troubles.pop(key.id, None)
+        self._orphans.pop(key.id, None)
+        return self._table.pop(key.id)
+
+    async def _purge(self, key: TokenKey) -> None:
+        name = key.record_name(await self.issuer.secret())
+        for store in (self.store, self.local):
+            with contextlib.suppress(StoreError):
+                await self.guard.run(store.purge(name))
+
+    async def _revoke(self, key: TokenKey, token: AccessToken | None) -> None:
+        name = key.record_name(await self.issuer.secret())
+        header = b"" if token is None else token.header
+        if token is None:
+            with contextlib.suppress(StoreError):
+                header = await self.guard.run(self._stored(name))
+        await self._purge(key)
+        if header:
+            await self.issuer.revoke(header.decode("ascii").rpartition(" ")[2], timeout=ATTEMPT_SECONDS)
+            self.emit("token_revoked", key)
+
+    async def _stored(self, name: RecordName) -> bytes:
+        owner = f"{self._process}:{next(self._numbers)}"
+        answer = await self.store.acquire(name, owner, lease_ms=1, bad_gen=0, min_left_ms=0)
+        if isinstance(answer, Hit):
+            return answer.value
+        await self.store.fail(name, owner, "transient:auth:0", ttl_ms=0)
+        return b""
+
+    async def _adopt_out(self) -> None:
+        """Give the store the tokens that were fetched while it was away, under the generations they have."""
+        for key_id, record in list(self._orphans.items()):
+            self._orphans.pop(key_id, None)
+            left_ms = int(record.left() * 1000)
+            if left_ms > 0 and self._records.get(key_id) is record:
+                commit = self.store.commit(
+                    record.name, "", record.gen, record.header, lifetime_ms=int(record.lifetime * 1000), left_ms=left_ms
+                )
+                try:
+                    await self.guard.run(commit)
+                except StoreError:
+                    self._orphans[key_id] = record
+                    return
+
+    def _running_tasks(self) -> list[asyncio.Task[Any]]:
+        return [task for task in list(self._tasks) if not task.done() and not task.get_loop().is_closed()]
+
+    def _sweep_troubles(self) -> None:
+        """Drop the oldest notes that no longer matter, so that idle keys cost nothing."""
+        now = self._monotonic()
+        for key_id in [key_id for key_id, _ in zip(self._troubles, range(16), strict=False)]:
+            trouble = self._troubles[key_id]
+            if now >= trouble.retry_at and now - trouble.refused_at >= _BRAKE_SECONDS and key_id not in self._records:
+                del self._troubles[key_id]
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClientClosedError("this client was closed by aclose(): make a new one")

@@ -1,0 +1,104 @@
+"""What the token cache reports: events for listeners, counters for metrics. No secrets in either."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+__all__ = ["EventKind", "Events", "TokenEvent", "TokenStats"]
+
+_log = logging.getLogger("monite_async.tokens")
+
+EventKind = Literal[
+    "flight_started",
+    "flight_joined",
+    "flight_succeeded",
+    "flight_failed",
+    "adopted",
+    "lease_waited",
+    "lease_taken_over",
+    "commit_fenced",
+    "store_degraded",
+    "store_recovered",
+    "token_refused",
+    "refusal_braked",
+    "token_revoked",
+]
+
+_WARNINGS = frozenset({"flight_failed", "store_degraded", "refusal_braked"})
+
+
+@dataclass(frozen=True, slots=True)
+class TokenEvent:
+    """One thing that happened to the tokens of one key.
+
+    Attributes:
+        kind: What happened.
+        key: A fingerprint of the key, the same in every process with the same credentials; empty for a whole store.
+        seconds: How long it took, where that makes sense.
+        detail: A status, an error class or a generation; never a secret.
+    """
+
+    kind: EventKind
+    key: str
+    seconds: float = 0.0
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenStats:
+    """Counters of one client since it was made.
+
+    Attributes:
+        hits: Calls served by a fresh token at once.
+        cached: Tokens in memory now.
+        events: How often each kind of event happened.
+    """
+
+    hits: int
+    cached: int
+    events: Mapping[str, int] = field(default_factory=dict[str, int])
+
+
+class Events:
+    """Counts events, logs them and tells listeners."""
+
+    __slots__ = ("_counts", "_listeners")
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._listeners: tuple[Callable[[TokenEvent], None], ...] = ()
+
+    def listen(self, listener: Callable[[TokenEvent], None]) -> Callable[[], None]:
+        """Call ``listener`` for every event, in whichever thread it happens; returns what ends it."""
+        self._listeners = (*self._listeners, listener)
+
+        def end() -> None:
+            self._listeners = tuple(other for other in self._listeners if other is not listener)
+
+        return end
+
+    def count(self, kind: EventKind) -> bool:
+        """Count one event; tell whether anyone wants to hear more of it."""
+        self._counts[kind] += 1
+        return bool(self._listeners) or _log.isEnabledFor(_level(kind))
+
+    def emit(self, kind: EventKind, key: str = "", *, seconds: float = 0.0, detail: str = "") -> None:
+        """Log one event and tell the listeners; one that raises is logged and does no harm."""
+        _log.log(_level(kind), "%s key=%s seconds=%.3f %s", kind, key, seconds, detail)
+        for listener in self._listeners:
+            try:
+                listener(TokenEvent(kind, key, seconds, detail))
+            except Exception:  # noqa: BLE001 - a listener is the user's; its failure is not the token's
+                _log.exception("a listener of token events failed")
+
+    def counts(self) -> dict[str, int]:
+        """Return how often each kind of event happened."""
+        return dict(self._counts)
+
+
+def _level(kind: EventKind) -> int:
+    return logging.WARNING if kind in _WARNINGS else logging.DEBUG

@@ -1,0 +1,296 @@
+"""One flight: the task that gets a token for everyone who waits for it, and answers to none of them.
+
+A flight belongs to the cache, not to the caller who happened to start it: cancelling callers, the first included,
+cancels nothing, and their deadlines, trace spans and context variables stay outside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+from monite_async._errors import RequestTimeout
+from monite_async._tokens.failure import Failure, failure_of, from_kind
+from monite_async._tokens.keys import TokenKey
+from monite_async._tokens.lifetime import hard_margin
+from monite_async._tokens.record import AccessToken
+from monite_async_stores import Busy, Committed, Granted, Hit, Negative, RecordName, StoreError, TokenStore
+
+if TYPE_CHECKING:
+    from monite_async._tokens.cache import TokenCache
+    from monite_async._tokens.issuer import IssuedToken
+
+__all__ = ["ATTEMPT_SECONDS", "LEASE_MS", "Fetch", "Flight"]
+
+ATTEMPT_SECONDS = 4.0
+FLIGHT_SECONDS = 10.0
+MAX_ATTEMPTS = 3
+LEASE_MS = 5000
+GIVE_BACK_SECONDS = 0.25
+_POLL_FIRST = 0.05
+_POLL_MAX = 0.5
+
+
+class Flight:
+    """What callers share while a token is on its way.
+
+    Attributes:
+        key: Whose token.
+        bad_gen: The newest generation that nobody in this flight wants.
+        loop: The event loop that it and everyone who waits for it run in.
+        refused: Whether ``bad_gen`` was refused by the API and has to be dropped from the store first.
+        outcome: The token or the failure; None while flying, and after the flight was cut off.
+    """
+
+    __slots__ = ("bad_gen", "done", "key", "loop", "outcome", "refused", "waiters")
+
+    def __init__(self, key: TokenKey, bad_gen: int, loop: asyncio.AbstractEventLoop, *, refused: bool) -> None:
+        self.key = key
+        self.bad_gen = bad_gen
+        self.loop = loop
+        self.refused = refused
+        self.outcome: AccessToken | Failure | None = None
+        self.done = False
+        self.waiters: list[asyncio.Future[None]] = []
+
+    async def join(self) -> AccessToken | Failure | None:
+        """Wait for the outcome; each waiter has a bare future of its own, so that cancelling it touches no other."""
+        if not self.done:
+            waiter: asyncio.Future[None] = self.loop.create_future()
+            self.waiters.append(waiter)
+            await waiter
+        return self.outcome
+
+    def land(self, outcome: AccessToken | Failure | None) -> None:
+        """Tell everyone who waits."""
+        self.outcome = outcome
+        self.done = True
+        for waiter in self.waiters:
+            if not waiter.done() and not self.loop.is_closed():  # closed: collected long after, with its loop
+                waiter.set_result(None)
+        self.waiters.clear()
+
+
+class Fetch:
+    """The steps of one flight: ask the store, take the lease or wait for its holder, fetch, commit."""
+
+    __slots__ = (
+        "_attempts",
+        "_bell",
+        "_cache",
+        "_deadline",
+        "_flight",
+        "_leased",
+        "_owner",
+        "_poll",
+        "_reread",
+        "_rotated",
+        "_started",
+        "_store",
+    )
+
+    def __init__(self, cache: TokenCache, flight: Flight, owner: str) -> None:
+        self._cache = cache
+        self._flight = flight
+        self._owner = owner
+        self._store: TokenStore = cache.store
+        self._bell = asyncio.Event()
+        self._attempts = 0
+        self._leased = False
+        self._reread = False
+        self._rotated = False
+        self._poll = _POLL_FIRST
+        self._started = cache.clock.monotonic()
+        self._deadline = self._started + FLIGHT_SECONDS
+
+    async def run(self) -> AccessToken | Failure:
+        """Fly, and again under a new name when the credentials turn out to have been rotated."""
+        while True:
+            self._rotated = False
+            try:
+                name = self._flight.key.record_name(await self._cache.issuer.secret())
+            except Exception as exc:  # noqa: BLE001 - an issuer is pluggable
+                return self._note(failure_of(exc))
+            with self._cache.bells.listening(name.name, self._bell):
+                try:
+                    outcome = await self._negotiate(name)
+                except asyncio.CancelledError:
+                    await self._give_back(name, limit=GIVE_BACK_SECONDS)
+                    raise
+            if outcome is not None:
+                return outcome
+
+    async def _negotiate(self, name: RecordName) -> AccessToken | Failure | None:
+        """Get the token of one name; None when the credentials were rotated."""
+        if self._flight.refused:
+            with contextlib.suppress(StoreError):
+                await self._cache.guard.run(self._store.invalidate(name, self._flight.bad_gen))
+        while not self._rotated:
+            held = self._cache.held(self._flight.key)
+            if held is not None and held.gen > self._flight.bad_gen and held.is_usable():
+                return held  # another loop of this process brought it meanwhile
+            self._bell.clear()
+            t0 = self._cache.clock.monotonic(), self._cache.clock.wall()
+            answer = await self._acquire(name, held)
+            if isinstance(answer, Hit):
+                return self._adopt(name, answer, t0)
+            if isinstance(answer, Negative):
+                failure = from_kind(answer.kind)
+                self._cache.trouble(self._flight.key).block(failure, t0[0] + answer.left_ms / 1000)
+                return failure
+            if isinstance(answer, Granted):
+                outcome = await self._attempt(name, answer.gen)
+                if outcome is not None:
+                    return outcome
+            elif not await self._wait_turn(answer):
+                error = RequestTimeout("no token: another process holds the lease and does not finish", method="POST")
+                return self._note(Failure(error, transient=True))
+        return None
+
+    async def _acquire(self, name: RecordName, held: AccessToken | None) -> Hit | Negative | Granted | Busy:
+        """Ask the store; when it cannot answer, this process goes on alone, with a lease among its own loops."""
+        margin_ms = int(hard_margin(held.lifetime) * 1000) if held is not None else 0
+        bad_gen = self._flight.bad_gen
+        try:
+            return await self._cache.guard.run(
+                self._store.acquire(name, self._owner, lease_ms=LEASE_MS, bad_gen=bad_gen, min_left_ms=margin_ms)
+            )
+        except StoreError:
+            self._store = self._cache.local
+            return await self._store.acquire(
+                name, self._owner, lease_ms=LEASE_MS, bad_gen=bad_gen, min_left_ms=margin_ms
+            )
+
+    async def _attempt(self, name: RecordName, gen: int) -> AccessToken | Failure | None:
+        """Fetch once as the holder of the lease; None means: ask the store again."""
+        clock = self._cache.clock
+        started = clock.monotonic(), clock.wall()
+        self._leased = True
+        if not self._attempts:
+            self._deadline = max(self._deadline, started[0] + ATTEMPT_SECONDS)
+            if self._poll > _POLL_FIRST:
+                self._cache.emit("lease_taken_over", self._flight.key)
+        self._attempts += 1
+        limit = max(0.0, min(ATTEMPT_SECONDS, self._deadline - started[0]))
+        try:
+            async with asyncio.timeout(limit):
+                issued = await self._cache.issuer.issue(self._flight.key, timeout=limit)
+        except Exception as exc:  # noqa: BLE001 - an issuer is pluggable, and nothing it raises may leak from here
+            return await self._failed(name, failure_of(exc))
+        left = issued.lifetime - max(clock.monotonic() - started[0], clock.wall() - started[1])
+        if left <= 0:
+            error = RequestTimeout("no token: it was already expired when it arrived", method="POST")
+            return await self._failed(name, failure_of(error))
+        return await self._commit(name, gen, issued, started, left)
+
+    async def _commit(
+        self, name: RecordName, gen: int, issued: IssuedToken, started: tuple[float, float], left: float
+    ) -> AccessToken | Failure | None:
+        answer: Committed | Hit | None = Committed()
+        try:
+            answer = await self._cache.guard.run(
+                self._store.commit(
+                    name,
+                    self._owner,
+                    gen,
+                    issued.header,
+                    lifetime_ms=int(issued.lifetime * 1000),
+                    left_ms=int(left * 1000),
+                )
+            )
+        except StoreError:
+            self._store = self._cache.local
+        self._leased = False
+        if isinstance(answer, Committed):
+            return self._keep(name, issued.header, gen, issued.lifetime, started)
+        self._cache.emit("commit_fenced", self._flight.key, detail=f"gen {gen}")
+        if answer is None:  # purged meanwhile: a token asked for before a revocation is not handed out after it
+            return None
+        return self._adopt(name, answer, (self._cache.clock.monotonic(), self._cache.clock.wall()))
+
+    async def _failed(self, name: RecordName, failure: Failure) -> Failure | None:
+        """Wait for another attempt (None), or give up: tell the store, and let everyone stay away for a while."""
+        if not failure.transient and not self._reread:
+            self._reread = True
+            if await self._was_rotated(name):
+                await self._give_back(name)
+                self._rotated = True
+                return None
+        wait = max(self._cache.random() * min(2.0, 0.25 * 2.0**self._attempts), failure.error.retry_after or 0.0)
+        now = self._cache.clock.monotonic()
+        if failure.is_repeatable and self._attempts < MAX_ATTEMPTS and now + wait < self._deadline:
+            await asyncio.sleep(wait)
+            return None
+        self._note(failure)
+        ttl = self._cache.trouble(self._flight.key).retry_at - now
+        await self._give_back(name, kind=failure.kind, ttl=ttl)
+        return failure
+
+    async def _was_rotated(self, name: RecordName) -> bool:
+        """After a refusal read the credentials once more."""
+        try:
+            secret = await self._cache.issuer.secret(refresh=True)
+        except Exception:  # noqa: BLE001 - the refusal is the better news
+            return False
+        return self._flight.key.record_name(secret) != name
+
+    async def _wait_turn(self, busy: Busy) -> bool:
+        """Wait until the holder of the lease is done, or its lease is over; False when this flight's time is."""
+        if self._cache.clock.monotonic() >= self._deadline:
+            return False
+        if self._poll == _POLL_FIRST:
+            self._cache.emit("lease_waited", self._flight.key)
+        poll = self._poll * (0.8 + 0.4 * self._cache.random())
+        self._poll = min(_POLL_MAX, self._poll * 2)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(poll, busy.left_ms / 1000 + 0.05 * self._cache.random())):
+                await self._bell.wait()
+        return True
+
+    def _adopt(self, name: RecordName, hit: Hit, t0: tuple[float, float]) -> AccessToken | Failure:
+        """Take over a token that somebody else fetched; its life counts from before the store was asked."""
+        lifetime = hit.lifetime_ms / 1000
+        spent = lifetime - min(hit.left_ms, hit.lifetime_ms) / 1000
+        self._leased = False
+        self._cache.emit("adopted", self._flight.key, detail=f"gen {hit.gen}")
+        return self._keep(name, hit.value, hit.gen, lifetime, (t0[0] - spent, t0[1] - spent))
+
+    def _keep(
+        self, name: RecordName, header: bytes, gen: int, lifetime: float, started: tuple[float, float]
+    ) -> AccessToken:
+        record = AccessToken(
+            header,
+            gen,
+            lifetime,
+            name=name,
+            clock=self._cache.clock,
+            started_mono=started[0],
+            started_wall=started[1],
+            draw=self._cache.random(),
+        )
+        return self._cache.keep(self._flight.key, record, shared=self._store is self._cache.store)
+
+    def _note(self, failure: Failure) -> Failure:
+        """Take note of a failure of this flight's own making."""
+        now = self._cache.clock.monotonic()
+        failure.error.attempts, failure.error.elapsed = self._attempts, now - self._started
+        self._cache.trouble(self._flight.key).note(
+            failure,
+            now,
+            self._started,
+            has_token=self._cache.held(self._flight.key) is not None,
+            random=self._cache.random,
+        )
+        return failure
+
+    async def _give_back(
+        self, name: RecordName, *, kind: str = "transient:auth:0", ttl: float = 0.0, limit: float = 2.0
+    ) -> None:
+        """Give the lease back, with a failure to remember for ``ttl`` seconds or without."""
+        if self._leased:
+            self._leased = False
+            with contextlib.suppress(StoreError):
+                await self._cache.guard.run(
+                    self._store.fail(name, self._owner, kind, ttl_ms=int(ttl * 1000)), limit=limit
+                )

@@ -1,0 +1,91 @@
+"""The store as flights use it: bounded in time, and never a reason for a caller to fail."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Awaitable, Generator
+from typing import TypeVar
+
+from monite_async._tokens.events import Events
+from monite_async_stores import StoreError
+
+__all__ = ["Bells", "StoreGuard"]
+
+_LIMIT_SECONDS = 2.0
+
+T = TypeVar("T")
+
+
+class StoreGuard:
+    """Bounds operations of a store and reports when it fails and when it is back.
+
+    Stores keep shorter limits of their own; this one is for a store that forgot to.
+    """
+
+    __slots__ = ("_events", "is_down")
+
+    def __init__(self, events: Events) -> None:
+        self._events = events
+        self.is_down = False
+
+    async def run(self, operation: Awaitable[T], *, limit: float = _LIMIT_SECONDS) -> T:
+        """Await one operation for at most ``limit`` seconds.
+
+        Raises:
+            StoreError: It failed in whatever way, or took too long.
+        """
+        try:
+            async with asyncio.timeout(limit):
+                result = await operation
+        except Exception as exc:  # noqa: BLE001 - a store is pluggable, and its errors must not reach a caller
+            if not self.is_down:
+                self.is_down = True
+                self._events.count("store_degraded")
+                self._events.emit("store_degraded", detail=type(exc).__name__)
+            raise StoreError(f"the token store failed: {type(exc).__name__}") from None
+        if self.is_down:
+            self.is_down = False
+            self._events.count("store_recovered")
+            self._events.emit("store_recovered")
+        return result
+
+
+class Bells:
+    """Wakes flights that wait for somebody else's commit, in whichever thread the news arrives."""
+
+    __slots__ = ("_listening", "_lock")
+
+    def __init__(self) -> None:
+        self._listening: dict[str, list[tuple[asyncio.AbstractEventLoop, asyncio.Event]]] = {}
+        self._lock = threading.Lock()
+
+    def renew(self) -> None:
+        """Forget everyone, in a forked child."""
+        self._lock = threading.Lock()
+        self._listening.clear()
+
+    @contextlib.contextmanager
+    def listening(self, name: str, bell: asyncio.Event) -> Generator[None, None, None]:
+        """Have ``bell`` set, in the running loop, whenever something happens to the record of this name."""
+        entry = (asyncio.get_running_loop(), bell)
+        with self._lock:
+            self._listening.setdefault(name, []).append(entry)
+        try:
+            yield
+        finally:
+            with self._lock:
+                rest = [other for other in self._listening.get(name, ()) if other is not entry]
+                if rest:
+                    self._listening[name] = rest
+                else:
+                    self._listening.pop(name, None)
+
+    def ring(self, name: str) -> None:
+        """Wake whoever listens for this name."""
+        with self._lock:
+            entries = tuple(self._listening.get(name, ()))
+        for loop, bell in entries:
+            with contextlib.suppress(RuntimeError):  # that loop was closed under its flight
+                loop.call_soon_threadsafe(bell.set)
