@@ -9,7 +9,7 @@ from typing import Final, final
 
 from monite_async._errors import ConfigurationError
 
-__all__ = ["UNSET", "RequestOptions", "RetryPolicy", "Unset", "is_set"]
+__all__ = ["UNSET", "Capture", "RequestOptions", "RetryPolicy", "Unset", "is_set"]
 
 
 @final
@@ -92,6 +92,19 @@ class RetryPolicy:
         raise_faults("RetryPolicy", faults)
 
 
+@dataclass(slots=True, eq=False, repr=False)
+class Capture:
+    """Where the call engine leaves what came around a body, for those who asked (``with_raw_response``).
+
+    Attributes:
+        status: HTTP status of the answer, or None as long as there is none.
+        headers: Its headers, found by name whatever their case.
+    """
+
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
 @dataclass(frozen=True, slots=True)
 class RequestOptions:
     """Options of one call, or with ``with_options`` of every call of a view; None means "as the client has it".
@@ -102,6 +115,7 @@ class RequestOptions:
         retry: When the call is sent again.
         headers: Further headers; ``authorization``, the version header and the entity header cannot be set here.
         query: Further query parameters.
+        capture: Filled with status and headers of the answer; set by ``with_raw_response``, not by callers.
     """
 
     timeout: float | None = None
@@ -109,6 +123,7 @@ class RequestOptions:
     retry: RetryPolicy | None = None
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     query: Mapping[str, object] = field(default_factory=dict[str, object])
+    capture: Capture | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         faults: list[str] = []
@@ -125,4 +140,5 @@ class RequestOptions:
             retry=base.retry if self.retry is None else self.retry,
             headers={**base.headers, **self.headers},
             query={**base.query, **self.query},
+            capture=base.capture if self.capture is None else self.capture,
         )
