@@ -1,0 +1,55 @@
+"""Stored files: their checks, and the object that the API shows for one."""
+
+from __future__ import annotations
+
+import hashlib
+import mimetypes
+import uuid
+
+from monite_async.emulator._errors import refusal
+from monite_async.emulator._state import World, iso
+
+__all__ = ["DOCUMENTS", "FILES_PATH", "IMAGES", "store_file"]
+
+DOCUMENTS = frozenset({"application/pdf", "image/png", "image/jpeg"})
+"""What payables may have attached."""
+IMAGES = frozenset({"image/png", "image/jpeg", "image/gif"})
+"""What a logo may be."""
+FILES_PATH = "/_emulator/files/"
+"""Where the stored files are served."""
+
+
+def store_file(
+    world: World, name: str, content: bytes, *, file_type: str, allowed: frozenset[str], limit: int, mimetype: str = ""
+) -> dict[str, object]:
+    """Store a file and return what the API shows of it.
+
+    Args:
+        world: Where to store it.
+        name: Its name, which tells the type when ``mimetype`` does not.
+        content: Its bytes.
+        file_type: What it is for (``payables``, ``entity_logo``).
+        allowed: The media types that are accepted.
+        limit: Largest size, in bytes.
+        mimetype: Its media type as sent.
+    """
+    kind = mimetype if mimetype in allowed else (mimetypes.guess_type(name)[0] or "")
+    if kind not in allowed:
+        raise refusal(400, "This type of file is not supported.")
+    if len(content) > limit:
+        raise refusal(400, f"The file is larger than {limit // 2**20} MB.")
+    file_id = str(uuid.uuid4())
+    world.state.files[file_id] = (kind, content)
+    return {
+        "id": file_id,
+        "created_at": iso(world.clock.now()),
+        "file_type": file_type,
+        "md5": hashlib.md5(content, usedforsecurity=False).hexdigest(),
+        "mimetype": kind,
+        "name": name[:512],
+        "pages": [],
+        "previews": [],
+        "region": "eu-central-1",
+        "size": len(content),
+        "url": f"{world.origin}{FILES_PATH}{file_id}",
+    }

@@ -1,0 +1,83 @@
+"""Filters of list calls: ``field`` and ``field__operator``, all combined with AND."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from monite_async.emulator._message import as_list
+from monite_async.emulator._state import Record
+
+__all__ = ["Getter", "Getters", "field_getter", "select"]
+
+Getter = Callable[[Record], object]
+Getters = Mapping[str, Getter]
+Test = Callable[[object, object], bool]
+
+_PAGING = frozenset({"order", "limit", "pagination_token", "sort"})
+
+
+def _equals(value: object, wanted: object) -> bool:
+    return value == wanted or wanted in as_list(value) or _any_of(value, as_list(wanted))
+
+
+def _any_of(value: object, wanted: list[object]) -> bool:
+    return value in wanted or any(item in wanted for item in as_list(value))
+
+
+def _ordered(compare: Callable[[Any, Any], Any]) -> Test:
+    def test(value: object, wanted: object) -> bool:
+        return value is not None and bool(compare(value, wanted))
+
+    return test
+
+
+def _texts(compare: Callable[[str, str], bool]) -> Test:
+    def test(value: object, wanted: object) -> bool:
+        return isinstance(value, str) and isinstance(wanted, str) and compare(value, wanted)
+
+    return test
+
+
+_TESTS: Mapping[str, Test] = {
+    "": _equals,
+    "gt": _ordered(operator.gt),
+    "lt": _ordered(operator.lt),
+    "gte": _ordered(operator.ge),
+    "lte": _ordered(operator.le),
+    "in": lambda value, wanted: _any_of(value, as_list(wanted)),
+    "not_in": lambda value, wanted: not _any_of(value, as_list(wanted)),
+    "iexact": _texts(lambda value, wanted: value.casefold() == wanted.casefold()),
+    "contains": _texts(lambda value, wanted: wanted in value),
+    "icontains": _texts(lambda value, wanted: wanted.casefold() in value.casefold()),
+    "ncontains": lambda value, wanted: not (isinstance(value, str) and isinstance(wanted, str) and wanted in value),
+    "istartswith": _texts(lambda value, wanted: value.casefold().startswith(wanted.casefold())),
+}
+
+_SPECIAL: Mapping[str, Test] = {"search_text": _TESTS["icontains"]}
+
+
+def field_getter(name: str) -> Getter:
+    """Return what reads a field of the records."""
+    if name in {"id", "created_at", "updated_at"}:
+        return operator.attrgetter(name)
+    return lambda record: record.data.get(name)
+
+
+def select(records: Iterable[Record], query: Mapping[str, object], getters: Getters) -> Iterable[Record]:
+    """Return the records that pass every filter of the query.
+
+    Args:
+        records: What to choose from.
+        query: Parsed query parameters, those of paging included.
+        getters: How to read the fields that are not simply there under their name.
+    """
+    tests: list[tuple[Getter, Test, object]] = []
+    for name, wanted in query.items():
+        if name not in _PAGING:
+            field, _, suffix = name.partition("__")
+            tests.append((getters.get(field) or field_getter(field), _SPECIAL.get(name) or _TESTS[suffix], wanted))
+    if not tests:
+        return records
+    return (record for record in records if all(test(get(record), wanted) for get, test, wanted in tests))

@@ -1,0 +1,126 @@
+"""Requests and answers as the emulator's core sees them, free of any HTTP library."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, cast
+
+__all__ = ["Delivery", "Gate", "Request", "Response", "as_list", "as_object", "dumps", "json_response", "loads"]
+
+_CHUNK = 65_536
+_PAD_HEAD = b'{"padding":"'
+_PAD_TAIL = b'"}'
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request.
+
+    Attributes:
+        method: HTTP method, upper case.
+        path: Path, percent-decoded segment by segment, without the query.
+        query: Query parameters in order, decoded.
+        headers: Headers by lower-case name; of a repeated header the last one.
+        body: The whole body.
+    """
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+
+@dataclass(slots=True)
+class Response:
+    """One answer: status, headers by lower-case name, whole body."""
+
+    status: int
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+    body: bytes = field(default=b"", repr=False)
+
+
+class Gate(Protocol):
+    """What an answer waits at before it leaves."""
+
+    async def passed(self) -> None:
+        """Return once the answer may leave."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An answer and how it is to travel.
+
+    Attributes:
+        response: The answer.
+        delay: Seconds to wait before the first byte.
+        drop: ``refuse`` and ``drop`` end the connection without an answer; ``refuse`` looks like a connection that
+            was never made where the front end can tell the difference.
+        truncate: Send only so many bytes of the body, then end the connection.
+        stream: Send a generated JSON body of this many bytes instead of the answer's own.
+        gate: Wait here first.
+    """
+
+    response: Response
+    delay: float = 0.0
+    drop: Literal["refuse", "drop"] | None = None
+    truncate: int | None = None
+    stream: int | None = None
+    gate: Gate | None = None
+
+    @property
+    def length(self) -> int:
+        """The content length to announce, in bytes."""
+        return len(self.response.body) if self.stream is None else max(self.stream, len(_PAD_HEAD + _PAD_TAIL))
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the bytes to send: the body, its beginning when truncated, or the generated one in small pieces."""
+        if self.stream is None:
+            body = self.response.body if self.truncate is None else self.response.body[: self.truncate]
+            if body:
+                yield body
+            return
+        left = self.length if self.truncate is None else min(self.truncate, self.length)
+        filler = self.length - len(_PAD_HEAD) - len(_PAD_TAIL)
+        for piece in _padding(filler):
+            yield piece[:left]
+            left -= len(piece)
+            if left <= 0:
+                return
+
+
+def _padding(filler: int) -> Iterator[bytes]:
+    yield _PAD_HEAD
+    block = b"x" * _CHUNK
+    while filler > 0:
+        yield block[:filler]
+        filler -= _CHUNK
+    yield _PAD_TAIL
+
+
+def dumps(value: object) -> bytes:
+    """Encode compact JSON as UTF-8."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+def loads(data: bytes) -> object:
+    """Decode JSON; raises ValueError for anything else."""
+    return cast("object", json.loads(data))
+
+
+def json_response(status: int, value: object) -> Response:
+    """Return an answer with a JSON body."""
+    return Response(status, {"content-type": "application/json"}, dumps(value))
+
+
+def as_object(value: object) -> dict[str, object]:
+    """Return the value if it is a JSON object, an empty one otherwise."""
+    return cast("dict[str, object]", value) if isinstance(value, dict) else {}
+
+
+def as_list(value: object) -> list[object]:
+    """Return the value if it is a JSON array, an empty one otherwise."""
+    return cast("list[object]", value) if isinstance(value, list) else []
