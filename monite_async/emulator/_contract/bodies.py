@@ -78,7 +78,6 @@ AllowedCountries: TypeAlias = Literal["AF", "AX", "AL", "DZ", "AS", "AD", "AO", 
 
 
 class CommonSchema(Strict):
-    actions: list[ActionSchema] | None = None
     object_type: Literal[
         "person",
         "onboarding",
@@ -113,7 +112,8 @@ class CommonSchema(Strict):
         "accounting_tax_rate",
         "ledger_account",
         "cost_center",
-    ] = "comment"
+    ]
+    actions: list[ActionSchema] | None = None
 
 
 PayableActionEnum: TypeAlias = Literal["create", "read", "update", "delete", "pay", "approve", "cancel", "submit",
@@ -126,8 +126,8 @@ class PayableActionSchema(Strict):
 
 
 class PayableSchema(Strict):
+    object_type: Literal["payable"]
     actions: list[PayableActionSchema] | None = None
-    object_type: Literal["payable"] = "payable"
 
 
 RootSchema: TypeAlias = Annotated[CommonSchema | PayableSchema, Field(discriminator="object_type")]

@@ -1,0 +1,60 @@
+"""All files of the generator from one contract."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pydantic
+
+from codegen import choices
+from codegen.output import formatted
+from codegen.plan import Plan, make_plan
+from codegen.reader import fixed, read
+from codegen.write_api import api_module, scopes_module
+from codegen.write_emulator import bodies_module, routes_module
+from codegen.write_schemas import models_module, types_module
+
+__all__ = ["OWNED", "build", "render"]
+
+OWNED = (
+    "monite_async/api",
+    "monite_async/models",
+    "monite_async/types",
+    "monite_async/emulator/_contract",
+)
+"""Folders in which a generated file that is no longer made is removed."""
+
+# What a field of a model cannot be called: pydantic's own attributes and those of our base class.
+_RESERVED = frozenset(name for name in dir(pydantic.BaseModel) if not name.startswith("__")) | {"drift", "request_id"}
+
+
+def render(plan: Plan, body_tags: Sequence[str] = choices.BODY_TAGS) -> dict[str, str]:
+    """Return the files of a plan, by path, before formatting."""
+    files = {
+        "monite_async/emulator/_contract/routes.py": routes_module(plan.contract),
+        "monite_async/emulator/_contract/bodies.py": bodies_module(plan.contract, body_tags),
+        "monite_async/api/_scopes.py": scopes_module(plan),
+    }
+    for resource in plan.resources:
+        files[f"monite_async/api/{resource.module}.py"] = api_module(plan, resource)
+    for module in sorted(set(plan.models.by_name.values())):
+        files[f"monite_async/models/{module}.py"] = models_module(plan, module, _RESERVED)
+    for module in sorted(set(plan.types.by_name.values())):
+        files[f"monite_async/types/{module}.py"] = types_module(plan, module)
+    return files
+
+
+def build(document: dict[str, Any], root: Path) -> dict[str, str]:
+    """Return the files of a contract, formatted as the repository wants it.
+
+    Args:
+        document: The contract, as JSON.
+        root: The root of the repository: its formatter's configuration is used.
+
+    Raises:
+        ContractError: The contract holds something that the generator does not understand.
+    """
+    plan = make_plan(read(fixed(document, choices.FIXES)))
+    return formatted(render(plan), root / "pyproject.toml")

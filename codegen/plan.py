@@ -1,0 +1,200 @@
+"""What goes where: resources, method names, scopes, and the module of every schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from codegen import choices
+from codegen.choices import Scope, ScopeRule
+from codegen.ir import Contract, ListOf, Object, Op, Ref, Type, schema_refs
+from codegen.naming import class_names, snake
+from codegen.order import closure
+from codegen.reader import ContractError
+
+__all__ = ["SCOPE_ORDER", "SHARED", "Homes", "Method", "Plan", "Resource", "make_plan"]
+
+SHARED = "_shared"
+SCOPE_ORDER: tuple[Scope, ...] = ("partner", "entity", "entity_user", "user")
+Side = Literal["models", "types"]
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One method of a resource; ``item`` is what a page holds, for operations that come in pages."""
+
+    op: Op
+    name: str
+    scopes: tuple[Scope, ...]
+    item: Type | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One attribute of the client and the module behind it."""
+
+    module: str
+    tag: str
+    methods: tuple[Method, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Homes:
+    """The module of every schema of one side (answers or requests)."""
+
+    by_name: dict[str, str]
+
+    def names_in(self, module: str) -> set[str]:
+        """Return the schemas that live in a module."""
+        return {name for name, home in self.by_name.items() if home == module}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that the writers need."""
+
+    contract: Contract
+    resources: tuple[Resource, ...]
+    names: dict[str, str]
+    models: Homes
+    types: Homes
+
+
+def make_plan(
+    contract: Contract,
+    tags: Sequence[str] = choices.TAGS,
+    moves: dict[str, str] | None = None,
+    names: dict[str, str] | None = None,
+    scopes: Sequence[ScopeRule] = choices.SCOPES,
+) -> Plan:
+    """Return the plan for the resources of some tags.
+
+    Raises:
+        ContractError: Two operations of a resource would get the same method name.
+    """
+    moves = choices.MOVES if moves is None else moves
+    names = choices.METHOD_NAMES if names is None else names
+    resources: list[Resource] = []
+    for tag in sorted(tags):
+        ops = [op for op in contract.operations if moves.get(op.operation_id, op.tag) == tag]
+        base = _base(ops)
+        methods = tuple(
+            Method(
+                op,
+                names.get(op.operation_id) or _method_name(contract, op, base),
+                _scopes(op, scopes),
+                _item(contract, op),
+            )
+            for op in ops
+        )
+        taken = [method.name for method in methods]
+        if len(taken) != len(set(taken)):
+            raise ContractError(f"{tag}: two operations are named alike: {sorted(taken)}")
+        resources.append(Resource(snake(tag), tag, methods))
+    wanted = [method.op for resource in resources for method in resource.methods]
+    return Plan(
+        contract=contract,
+        resources=tuple(resources),
+        names=class_names(contract.schemas),
+        models=_homes(contract, wanted, "models"),
+        types=_homes(contract, wanted, "types"),
+    )
+
+
+# -- methods
+
+
+def _base(ops: Sequence[Op]) -> list[str]:
+    """Return the leading path segments that all operations of a resource have in common."""
+    paths = [op.path.strip("/").split("/") for op in ops]
+    base: list[str] = []
+    for column in zip(*paths, strict=False):
+        if len(set(column)) > 1 or column[0].startswith("{"):
+            break
+        base.append(column[0])
+    return base
+
+
+_PLAIN = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "update", "DELETE": "delete"}
+
+
+def _method_name(contract: Contract, op: Op, base: Sequence[str]) -> str:
+    """Return the name of a method: the verb, or the API's own word for the action.
+
+    ``POST /payables/{id}/reject`` is ``reject``, ``GET .../settings`` is ``get_settings``, a paged one is
+    ``list_history``, ``PUT .../logo`` with a file is ``upload_logo``, ``POST /payables/validations/reset`` is
+    ``reset_validations``.
+    """
+    rest = op.path.strip("/").split("/")[len(base) :]
+    words = [part for part in rest if not part.startswith("{")]
+    verb = _PLAIN[op.method]
+    if not words:
+        many = op.method == "GET" and not rest and _data(contract, op.result) is not None
+        return "list" if many else verb
+    words = [snake(word) for word in words]
+    if rest[-1].startswith("{"):
+        return f"{verb}_{words[-1]}"
+    if op.method == "POST":
+        return "_".join((words[-1], *words[:-1]))
+    if op.method == "GET" and _item(contract, op) is not None:
+        verb = "list"
+    elif op.multipart:
+        verb = "upload"
+    return f"{verb}_{words[-1]}"
+
+
+def _data(contract: Contract, result: Type | None) -> tuple[Type, set[str]] | None:
+    """Return what the ``data`` of an answer holds, and the names of all its fields."""
+    if not isinstance(result, Ref):
+        return None
+    schema = contract.schemas[result.name]
+    if not isinstance(schema, Object):
+        return None
+    fields = {member.name: member.type for member in schema.members}
+    data = fields.get("data")
+    return (data.item, set(fields)) if isinstance(data, ListOf) else None
+
+
+def _item(contract: Contract, op: Op) -> Type | None:
+    data = _data(contract, op.result)
+    paged = any(query.name == "pagination_token" for query in op.query)
+    return data[0] if data and paged and "next_pagination_token" in data[1] else None
+
+
+def _scopes(op: Op, rules: Sequence[ScopeRule]) -> tuple[Scope, ...]:
+    for rule in rules:
+        if any(fnmatchcase(op.path, path) if path.endswith("*") else op.path == path for path in rule.paths):
+            return rule.scopes
+    # Without the header the call is not about one entity; with it, somebody has to name one.
+    return ("entity", "entity_user") if op.entity_header == "required" else SCOPE_ORDER
+
+
+# -- schemas
+
+
+def _roots(op: Op, side: Side) -> tuple[Type | None, ...]:
+    return (op.result,) if side == "models" else (op.body, *(query.type for query in op.query))
+
+
+def _homes(contract: Contract, wanted: Iterable[Op], side: Side) -> Homes:
+    """Give every schema that is needed a module: that of its tag, or the shared one.
+
+    Who uses what is counted over the whole contract, so that a schema does not move when a tag is added.
+    """
+    users: dict[str, set[str]] = {}
+    for op in contract.operations:
+        for name in closure(contract, _roots(op, side)):
+            users.setdefault(name, set()).add(op.tag)
+    needed: set[str] = set()
+    for op in wanted:
+        needed |= closure(contract, _roots(op, side))
+        if side == "types" and isinstance(op.body, Ref) and isinstance(contract.schemas[op.body.name], Object):
+            # Its fields become arguments of the method, so nothing names it, unless something else does.
+            needed -= {op.body.name} - _mentioned(contract, needed)
+    return Homes({name: snake(tag[0]) if len(tag := sorted(users[name])) == 1 else SHARED for name in sorted(needed)})
+
+
+def _mentioned(contract: Contract, names: Iterable[str]) -> set[str]:
+    return {other for name in names for other in schema_refs(contract.schemas[name])}

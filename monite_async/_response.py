@@ -1,0 +1,59 @@
+"""Answers with their status and headers: what ``with_raw_response`` gives."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, ParamSpec, TypeVar, cast
+
+from monite_async._errors import ConfigurationError
+from monite_async._options import Capture, RequestOptions
+
+__all__ = ["RawResponse", "raw"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class RawResponse(Generic[T_co]):
+    """One answer: the parsed body and what came around it.
+
+    Attributes:
+        status: HTTP status.
+        headers: Response headers; names are matched whatever their case.
+        parsed: The body, as the method without ``with_raw_response`` returns it.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    parsed: T_co
+
+    @property
+    def request_id(self) -> str | None:
+        """The answer's ``x-request-id``: quote it to Monite's support."""
+        return self.headers.get("x-request-id")
+
+    def __repr__(self) -> str:
+        # Names only: a header may hold a cookie or a signed address, a body anything.
+        names = ", ".join(sorted(self.headers))
+        return f"<RawResponse status {self.status}, {type(self.parsed).__name__}, headers {names or 'none'}>"
+
+
+def raw(method: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, RawResponse[T]]]:
+    """Return a method of a resource as one that answers a ``RawResponse``; a paged one gives its first page."""
+
+    @functools.wraps(method)
+    async def wrapped(*args: P.args, **kwargs: P.kwargs) -> RawResponse[T]:
+        capture = Capture()
+        given = cast("RequestOptions | None", kwargs.get("options"))
+        kwargs["options"] = dataclasses.replace(given or RequestOptions(), capture=capture)
+        parsed = await method(*args, **kwargs)
+        if capture.status is None:
+            raise ConfigurationError("the caller of this resource does not report status and headers")
+        return RawResponse(capture.status, capture.headers, parsed)
+
+    return wrapped

@@ -1,0 +1,227 @@
+"""The second look at an answer that is not what the contract says: keep every field that can be kept.
+
+Runs only after pydantic refused the whole. Clean parts still go through pydantic in one piece; only the path down to
+what does not fit is walked here, so a page of a hundred with one odd field costs little more than two validations.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal
+
+import pydantic
+import pydantic_core
+from pydantic.fields import FieldInfo
+
+from monite_async._errors import ResponseValidationError
+from monite_async.models._base import Model, adapter
+
+__all__ = ["salvage"]
+
+_MISSING: Final[Any] = object()
+_MAX_PROBLEMS: Final = 50
+
+Notes = list[tuple[str, str]]
+"""What was found: the place, and what was expected there."""
+
+
+class _UnfitError(Exception):
+    """A value that nothing can be kept of."""
+
+
+def salvage(kind: Any, data: bytes) -> Any:
+    """Return what of a body fits the contract.
+
+    Raises:
+        ResponseValidationError: Nothing does.
+    """
+    try:
+        value = pydantic_core.from_json(data)
+    except ValueError:
+        value = _MISSING
+    if value is _MISSING:
+        raise ResponseValidationError("the answer is not JSON")
+    notes: Notes = []
+    try:
+        return _keep(kind, value, "", notes)
+    except _UnfitError:
+        pass
+    raise ResponseValidationError("the answer is not of the expected form", problems=_lines([("", _name(kind))]))
+
+
+def _lines(notes: Notes) -> tuple[str, ...]:
+    return tuple(f"{place or 'body'}: expected {wanted}" for place, wanted in notes[:_MAX_PROBLEMS])
+
+
+def _join(place: str, step: str) -> str:
+    return f"{place}.{step}" if place else step
+
+
+# -- types -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    name: str
+    alias: str
+    info: FieldInfo
+    kind: Any
+
+
+@functools.lru_cache(maxsize=4096)
+def _fields(model: type[Model]) -> tuple[_Field, ...]:
+    return tuple(_Field(name, info.alias or name, info, info.annotation) for name, info in model.model_fields.items())
+
+
+def _check(kind: Any, value: Any) -> Any:
+    """Return the value as pydantic reads it, or ``_MISSING``."""
+    try:
+        return adapter(kind).validate_python(value)
+    except pydantic.ValidationError:
+        return _MISSING
+
+
+def _branches(kind: Any) -> list[Any]:
+    """Return the members of a union, nested ones and those behind ``Annotated`` included."""
+    origin = typing.get_origin(kind)
+    if origin is Annotated:
+        return _branches(typing.get_args(kind)[0])
+    if origin is typing.Union or origin is types.UnionType:
+        return [branch for member in typing.get_args(kind) for branch in _branches(member)]
+    return [kind]
+
+
+def _is(value: Any, kind: type) -> bool:
+    """Test a value of JSON without narrowing it to a container of unknowns."""
+    return type(value) is kind
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Model)
+
+
+_WORDS: Final[dict[Any, str]] = {
+    bool: "boolean",
+    dict: "object",
+    dt.date: "date",
+    dt.datetime: "date-time",
+    float: "number",
+    int: "integer",
+    list: "array",
+    str: "string",
+}
+
+
+def _name(kind: Any) -> str:
+    """Return what is expected, in words that name no value."""
+    names: list[str] = []
+    for branch in _branches(kind):
+        origin = typing.get_origin(branch) or branch
+        if origin is type(None):
+            continue
+        name = "string" if origin is Literal else "object" if _is_model(origin) else _WORDS.get(origin, "value")
+        names += [name] if name not in names else []
+    return " or ".join(names)
+
+
+# -- values ------------------------------------------------------------------------------------------------------
+
+
+def _keep(kind: Any, value: Any, place: str, notes: Notes) -> Any:
+    """Return the value, or what of it fits; tell the places that do not.
+
+    Raises:
+        _UnfitError: Nothing of it fits.
+    """
+    whole = _check(kind, value)
+    if whole is not _MISSING:
+        return whole
+    branches = _branches(kind)
+    if _is(value, dict):
+        models = [branch for branch in branches if _is_model(branch)]
+        if models:
+            return _best(models, value, place, notes)
+    for branch in branches:
+        arguments = typing.get_args(branch)
+        if typing.get_origin(branch) is list and _is(value, list):
+            return [_keep(arguments[0], item, _join(place, str(at)), notes) for at, item in enumerate(value)]
+        if typing.get_origin(branch) is dict and _is(value, dict):
+            # A star for the key: it is content, not a name of the contract.
+            return {key: _keep(arguments[1], item, _join(place, "*"), notes) for key, item in value.items()}
+    raise _UnfitError
+
+
+def _best(models: list[Any], value: dict[str, Any], place: str, notes: Notes) -> Model:
+    """Return the value as the model that it fits best."""
+    best: Model | None = None
+    fewest: Notes = []
+    for model in models:
+        if _contradicts(model, value):
+            continue
+        found: Notes = []
+        built = _build(model, value, place, found)
+        if best is None or len(found) < len(fewest):
+            best, fewest = built, found
+    if best is None:
+        # A kind of object that this version does not know: all of it can be read, as it came.
+        fewest = [(place, "one of " + ", ".join(model.__name__ for model in models))]
+        best = _instance(Model, {}, value, fewest, frozenset())
+    notes += fewest
+    return best
+
+
+def _contradicts(model: type[Model], value: Mapping[str, Any]) -> bool:
+    """Tell whether a field that pins its values (``type: Literal["invoice"]``) says that this is something else."""
+    for field in _fields(model):
+        branches = [branch for branch in _branches(field.kind) if branch is not type(None)]
+        pinned = all(typing.get_origin(branch) is Literal for branch in branches)
+        given = value.get(field.alias)
+        if pinned and given is not None and not any(given in typing.get_args(branch) for branch in branches):
+            return True
+    return False
+
+
+def _build(model: type[Model], value: dict[str, Any], place: str, notes: Notes) -> Model:
+    kept: dict[str, Any] = {}
+    unreadable: set[str] = set()
+    found: Notes = []
+    for field in _fields(model):
+        here = _join(place, field.alias)
+        if field.alias not in value:
+            if field.info.is_required():
+                unreadable.add(field.name)
+                found.append((here, f"{_name(field.kind)}, which is missing"))
+            else:
+                kept[field.name] = field.info.get_default(call_default_factory=True, validated_data=kept)
+            continue
+        inner: Notes = []
+        try:
+            kept[field.name] = _keep(field.kind, value[field.alias], here, inner)
+            found += inner
+        except _UnfitError:
+            unreadable.add(field.name)
+            found.append((here, _name(field.kind)))
+    notes += found
+    return _instance(model, kept, value, found, frozenset(unreadable))
+
+
+def _instance(
+    model: type[Model], kept: dict[str, Any], value: dict[str, Any], notes: Notes, unreadable: frozenset[str]
+) -> Model:
+    """Return a model that went past pydantic's validation: its parts have passed one by one."""
+    aliases = {field.alias for field in _fields(model)}
+    extra = {key: item for key, item in value.items() if key not in aliases}
+    result = model.__new__(model)
+    object.__setattr__(result, "__dict__", kept)
+    given = {field.name for field in _fields(model) if field.alias in value}
+    object.__setattr__(result, "__pydantic_fields_set__", given.intersection(kept))
+    object.__setattr__(result, "__pydantic_extra__", extra)
+    object.__setattr__(result, "__pydantic_private__", None)
+    result._drift = _lines(notes)
+    result._unreadable = unreadable
+    return result

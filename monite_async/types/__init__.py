@@ -1,0 +1,1 @@
+"""What requests may hold: one module of ``TypedDict`` inputs per resource, for type checkers only."""
