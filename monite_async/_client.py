@@ -1,0 +1,164 @@
+"""The client: ``AsyncMonite``, which is the partner's scope and hands out all others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+from uuid import UUID
+
+from monite_async._config import Environment, Hidden, Settings, TokenSource, clean_id
+from monite_async._core import Core, Tokens
+from monite_async._http.progress import DEFAULT_DEADLINE, DEFAULT_TIMEOUT
+from monite_async._options import RetryPolicy
+from monite_async._scope import EntityClient, Scope, UserClient
+from monite_async._tokens.issuer import TokenIssuer, Wire
+from monite_async.api._scopes import PartnerResources
+from monite_async_stores import TokenStore
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["AsyncMonite"]
+
+
+class AsyncMonite(PartnerResources, Scope):
+    """A client of the Monite API, and the partner's scope of it.
+
+    It may be used from several event loops and threads, at once or one after another, and survives ``fork``. Use it in
+    ``async with``, or call ``aclose()`` when done. Making it does no I/O.
+
+    Args:
+        client_id: The partner's client id, a UUID; default ``MONITE_CLIENT_ID``.
+        client_secret: The client secret, or an async function that returns the current one; default
+            ``MONITE_CLIENT_SECRET``.
+        token: A token from elsewhere instead of credentials, or an async function that returns the current one.
+        environment: ``dev``, ``sandbox``, ``eu`` or ``us``; default ``MONITE_ENVIRONMENT``, else ``sandbox``.
+        base_url: Where the API is, instead of an environment; default ``MONITE_BASE_URL``. Plain http is accepted for
+            this machine only.
+        api_version: A date; default ``MONITE_API_VERSION``, else ``2024-05-25``.
+        token_store: Where tokens are shared; default the store that the URL in ``MONITE_TOKEN_STORE`` names, else the
+            memory of this client. A store that is passed is the caller's to close.
+        timeout: Seconds that one try may take, to the last byte of the answer.
+        deadline: Seconds that a whole call may take, with waiting for a token, a turn, and repeats; it always wins.
+        retry: When calls are sent again.
+        headers: Further headers of every call.
+        rate_limit: Requests per second of this client, token requests included; None for no limit (Monite's default
+            limit is 30).
+        max_response_bytes: Longest decompressed answer that is read, in bytes; default 64 MiB.
+        transport: Carries the requests instead of this library's own connections; it is the caller's to close.
+        issuer: Issues tokens in another way than ``POST /auth/token``.
+        wire: Names of headers, and how a dead token is recognised, where they differ.
+
+    Raises:
+        ConfigurationError: With everything that is wrong at once.
+    """
+
+    def __init__(
+        self,
+        *,
+        client_id: str | UUID | None = None,
+        client_secret: TokenSource | None = None,
+        token: TokenSource | None = None,
+        environment: Environment | None = None,
+        base_url: str | None = None,
+        api_version: str | None = None,
+        token_store: TokenStore | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
+        deadline: float = DEFAULT_DEADLINE,
+        retry: RetryPolicy | None = None,
+        headers: Mapping[str, str] | None = None,
+        rate_limit: float | None = None,
+        max_response_bytes: int | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        issuer: TokenIssuer | None = None,
+        wire: Wire | None = None,
+    ) -> None:
+        hidden_secret, hidden_token = Hidden(client_secret), Hidden(token)
+        del client_secret, token  # a traceback may show the variables of its frames
+        settings = Settings(
+            client_id=client_id,
+            client_secret=hidden_secret,
+            token=hidden_token,
+            environment=environment,
+            base_url=base_url,
+            api_version=api_version,
+            timeout=timeout,
+            deadline=deadline,
+            retry=retry,
+            headers=headers,
+            rate_limit=rate_limit,
+            max_response_bytes=max_response_bytes,
+            issuer=issuer is not None,
+        )
+        core = Core(settings, store=token_store, transport=transport, issuer=issuer, wire=wire)
+        super().__init__(core, None, None, core.config.options)
+
+    @classmethod
+    def from_env(cls) -> Self:
+        """Return a client configured by the environment alone: the ``MONITE_...`` variables named above.
+
+        Raises:
+            ConfigurationError: With everything that is wrong or missing.
+        """
+        return cls()
+
+    async def __aenter__(self) -> Self:
+        self._core.engine.require_open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the client with all its scopes and views; calls under way fail, later ones raise ``ClientClosedError``.
+
+        May be repeated. A transport or a store that was passed to the client stays open.
+        """
+        await self._core.aclose()
+
+    @property
+    def tokens(self) -> Tokens:
+        """Warm up, drop and count the tokens of this client."""
+        return self._core.tokens
+
+    def entity(self, entity_id: str | UUID) -> EntityClient:
+        """Return the scope of one entity: the partner's token, and the entity header on every call.
+
+        Raises:
+            ConfigurationError: The id is empty.
+        """
+        scope = object.__new__(EntityClient)
+        Scope.__init__(scope, self._core, None, clean_id("entity id", entity_id), self._channel.options)
+        return scope
+
+    def as_user(self, user_id: str | UUID) -> UserClient:
+        """Return the scope of one entity user without an entity header; ``entity(...).as_user(...)`` has one.
+
+        Raises:
+            ConfigurationError: The id is empty, or the client has a static token.
+        """
+        scope = object.__new__(UserClient)
+        Scope.__init__(scope, self._core, clean_id("user id", user_id), None, self._channel.options)
+        return scope
+
+    def httpx_auth(self, entity_user_id: str | UUID | None = None) -> httpx.Auth:
+        """Return an ``httpx.Auth`` for any other ``httpx.AsyncClient``, the official Monite client included.
+
+        Args:
+            entity_user_id: Whose token to send; None for the partner's.
+
+        Raises:
+            ConfigurationError: The id is empty, or the client has a static token.
+        """
+        return super().httpx_auth() if entity_user_id is None else self.as_user(entity_user_id).httpx_auth()
+
+    async def revoke_token(self) -> None:
+        """Drop the partner's token in every process that shares the store, and have the API revoke it.
+
+        Raises:
+            MoniteError: The API could not be told; the token is dropped all the same.
+        """
+        await self._core.revoke(self._channel.key)

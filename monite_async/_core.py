@@ -1,0 +1,209 @@
+"""What all views and scopes of one client share, made once by its constructor."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Sequence
+from typing import NoReturn, cast
+from uuid import UUID
+
+import httpx
+
+from monite_async._config import Config, Settings, TokenSource, clean_id, read_config
+from monite_async._errors import ConfigurationError
+from monite_async._http.call import Engine
+from monite_async._http.limits import Limiter
+from monite_async._http.retry import RetryBudget
+from monite_async._http.token_post import TokenPost
+from monite_async._http.transport import PooledTransport
+from monite_async._tokens.cache import TokenCache
+from monite_async._tokens.credentials import ClientCredentials
+from monite_async._tokens.events import TokenStats
+from monite_async._tokens.issuer import MoniteIssuer, TokenIssuer, Wire
+from monite_async._tokens.keys import TokenKey
+from monite_async._tokens.record import AccessToken
+from monite_async._tokens.static import StaticTokens
+from monite_async_stores import MemoryTokenStore, TokenStore, store_from_url
+
+__all__ = ["Core", "Tokens"]
+
+_TOKEN_CONNECTIONS = 8
+
+
+class Core:
+    """The shared part of a client: configuration, transports, tokens.
+
+    Args:
+        settings: What the caller passed.
+        store: The store that the caller passed, if any.
+        transport: The transport that the caller passed, if any; it is the caller's to close.
+        issuer: The issuer that the caller passed, if any.
+        wire: Names of headers.
+
+    Raises:
+        ConfigurationError: With everything that is wrong.
+    """
+
+    __slots__ = ("_owned", "_post", "cache", "config", "engine", "static", "tokens")
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        store: TokenStore | None,
+        transport: httpx.AsyncBaseTransport | None,
+        issuer: TokenIssuer | None,
+        wire: Wire | None,
+    ) -> None:
+        wire = wire or Wire()
+        faults: list[str] = []
+        owned_store = store is None
+        if settings.token.value is None:
+            store = _store(faults, store)
+        elif store is not None:
+            faults.append("give either token or token_store, not both: a token from elsewhere is not stored")
+        _check_transport(faults, transport)
+        reserved = (wire.authorization_header, wire.version_header, wire.entity_header)
+        self.config = config = read_config(settings, reserved=reserved, faults=faults)
+        base_url = httpx.URL(config.base_url)
+        limiter = Limiter(config.rate_limit)
+        self._owned: tuple[httpx.AsyncBaseTransport, ...] = ()
+        token_transport = transport
+        if transport is None or token_transport is None:
+            transport, token_transport = PooledTransport(), PooledTransport(max_connections=_TOKEN_CONNECTIONS)
+            self._owned = (transport, token_transport)
+        self._post = TokenPost(base_url, token_transport, limiter)
+        self.static: StaticTokens | None = None
+        self.cache: TokenCache | None = None
+        if config.static:
+            self.static = StaticTokens(cast("TokenSource", config.secret.value))
+        else:
+            source = issuer or self._issuer(config, wire)
+            self.cache = TokenCache(store or MemoryTokenStore(), source, owns_store=owned_store)
+        self.engine = Engine(
+            base_url=base_url,
+            api_version=config.api_version,
+            wire=wire,
+            transport=transport,
+            tokens=self.static or self.issued(),
+            limiter=limiter,
+            budget=RetryBudget(),
+            max_response_bytes=config.max_response_bytes,
+        )
+        self.tokens = Tokens(self)
+
+    def __repr__(self) -> str:
+        return "<Core>"
+
+    def _issuer(self, config: Config, wire: Wire) -> TokenIssuer:
+        credentials = ClientCredentials(config.client_id, cast("TokenSource", config.secret.value))
+        return MoniteIssuer(post=self._post, credentials=credentials, api_version=config.api_version, wire=wire)
+
+    def issued(self) -> TokenCache:
+        """Return the cache of issued tokens; raises ``ConfigurationError`` for a client with a static token."""
+        if self.cache is None:
+            raise ConfigurationError(
+                "this client was made with token=: it has that one token and cannot issue, drop or revoke any"
+            )
+        return self.cache
+
+    def key(self, user_id: str | None = None) -> TokenKey:
+        """Return the key of a user's token, or of the partner's."""
+        config = self.config
+        if user_id is None:
+            return TokenKey(config.base_url, config.client_id, "client_credentials")
+        if self.static is not None:
+            raise ConfigurationError("this client was made with token=: as_user() needs client_id and client_secret")
+        return TokenKey(config.base_url, config.client_id, "entity_user", user_id)
+
+    async def token(self, key: TokenKey) -> AccessToken:
+        """Return a token that can be used."""
+        self.engine.require_open()
+        return self.engine.tokens.peek(key) or await self.engine.tokens.get(key)
+
+    async def revoke(self, key: TokenKey) -> None:
+        """Drop a token everywhere and have the API revoke it."""
+        self.engine.require_open()
+        await self.issued().revoke(key)
+
+    async def aclose(self) -> None:
+        """Close everything that the client made; may be repeated."""
+        self.engine.closed = self._post.closed = True
+        async with contextlib.AsyncExitStack() as stack:
+            for transport in self._owned:
+                stack.push_async_callback(transport.aclose)
+            if self.cache is not None:
+                await self.cache.aclose()
+
+
+def _check_transport(faults: list[str], transport: object) -> None:
+    if transport is not None and not isinstance(transport, httpx.AsyncBaseTransport):
+        faults.append(f"transport must be an httpx.AsyncBaseTransport, got {type(transport).__name__}")
+
+
+def _store(faults: list[str], store: object) -> TokenStore | None:
+    """Return the store to use, or note why there is none."""
+    if store is not None:
+        if isinstance(store, TokenStore) and not isinstance(store, type):
+            return store
+        faults.append("token_store must be a TokenStore; make one from a URL with store_from_url()")
+        return None
+    url = os.environ.get("MONITE_TOKEN_STORE", "").strip()
+    if not url:
+        return MemoryTokenStore()
+    try:
+        return store_from_url(url)
+    except ValueError as exc:
+        faults.append(f"MONITE_TOKEN_STORE: {exc}")
+        return None
+
+
+class Tokens:
+    """The tokens of a client, to be warmed up, dropped and counted.
+
+    Users are given by their ids; None is the partner's own token.
+    """
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def __repr__(self) -> str:
+        return "<Tokens>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("the tokens of a client cannot be pickled")
+
+    def _keys(self, user_ids: Iterable[str | UUID | None]) -> Sequence[TokenKey]:
+        self._core.engine.require_open()
+        return [self._core.key(None if user is None else clean_id("user id", user)) for user in user_ids]
+
+    async def invalidate(self, entity_user_id: str | UUID | None = None) -> None:
+        """Drop a token in every process that shares the store; the next call fetches a new one.
+
+        Args:
+            entity_user_id: Whose; None for the partner's.
+
+        Raises:
+            ConfigurationError: The client was made with ``token=``, or the id is empty.
+        """
+        (key,) = self._keys([entity_user_id])
+        await self._core.issued().invalidate(key)
+
+    async def warm(self, entity_user_ids: Iterable[str | UUID | None] = (None,)) -> None:
+        """Get tokens before the first calls need them, all at once.
+
+        Args:
+            entity_user_ids: Whose; None for the partner's.
+
+        Raises:
+            MoniteError: The first failure; the other tokens are there all the same.
+        """
+        keys = self._keys(entity_user_ids)
+        await self._core.issued().warm(keys)
+
+    def stats(self) -> TokenStats:
+        """Return the counters so far: hits, tokens in memory, events."""
+        return self._core.issued().stats()

@@ -1,0 +1,190 @@
+"""Files to upload: where their bytes come from, and how they are read without holding up the event loop."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import mimetypes
+import os
+import re
+import stat
+from collections.abc import AsyncGenerator, AsyncIterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final, TypeAlias, TypeGuard
+
+import anyio.to_thread
+
+from monite_async._errors import ConfigurationError
+
+__all__ = ["FileInput", "FilePart", "Upload", "file_part", "is_file"]
+
+_CHUNK: Final = 256 * 1024
+_BINARY: Final = "application/octet-stream"
+_MEDIA_TYPE = re.compile(r"[!#$&^\w.+-]+/[!#$&^\w.+-]+(?:;[\x20-\x7e]*)?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file with the name and type that the server shall see.
+
+    Attributes:
+        content: Bytes, a path, an open binary file, or an async iterator of bytes (which can be sent only once).
+        filename: Its name; by default that of the path or file object, else ``upload``.
+        content_type: Its media type; by default guessed from the name.
+    """
+
+    content: bytes | os.PathLike[str] | BinaryIO | AsyncIterable[bytes]
+    filename: str | None = None
+    content_type: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<Upload of {type(self.content).__name__}>"
+
+
+FileInput: TypeAlias = bytes | os.PathLike[str] | BinaryIO | AsyncIterable[bytes] | Upload
+"""What an upload takes; a ``str`` is not among it, because it might be a path or the content."""
+
+
+def is_file(value: object) -> TypeGuard[FileInput]:
+    """Tell whether a value is a file to upload rather than a field of a form."""
+    return isinstance(value, bytes | bytearray | memoryview | os.PathLike | AsyncIterable | Upload) or hasattr(
+        value, "read"
+    )
+
+
+class FilePart:
+    """One file of a call: ready to be read once per try.
+
+    Attributes:
+        filename: What the server sees as its name.
+        content_type: What the server sees as its type.
+        size: Its length in bytes, or None when only reading it will tell.
+        ready: Whether it can be read (once more); False for good once a one-shot source was touched.
+    """
+
+    __slots__ = ("_one_shot", "_source", "_start", "content_type", "filename", "ready", "size")
+
+    def __init__(self, upload: Upload, size: int | None, *, one_shot: bool = False, start: int = 0) -> None:
+        self._source = upload.content
+        self._start = start
+        self._one_shot = one_shot
+        self.ready = True
+        self.filename = upload.filename or _name_of(upload.content)
+        self.content_type = upload.content_type or mimetypes.guess_type(self.filename)[0] or _BINARY
+        self.size = size
+
+    def __repr__(self) -> str:
+        return f"<FilePart of {type(self._source).__name__}>"
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """Yield its bytes; close the iterator when done with it, that is what closes a file opened here.
+
+        Raises:
+            ConfigurationError: The file became shorter meanwhile, or its source yields something else than bytes.
+        """
+        source = self._source
+        self.ready = not self._one_shot
+        if isinstance(source, bytes):
+            yield source
+        elif isinstance(source, AsyncIterable):
+            async for chunk in source:
+                yield _checked(chunk)
+        elif isinstance(source, os.PathLike):
+            with await anyio.to_thread.run_sync(_open, source) as opened:
+                async with contextlib.aclosing(self._read(opened)) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
+        else:
+            if not self._one_shot:
+                await anyio.to_thread.run_sync(source.seek, self._start)
+            async with contextlib.aclosing(self._read(source)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+
+    async def _read(self, file: BinaryIO) -> AsyncGenerator[bytes, None]:
+        left = self.size
+        while left != 0:
+            chunk = _checked(await anyio.to_thread.run_sync(file.read, _CHUNK if left is None else min(_CHUNK, left)))
+            if not chunk:
+                break
+            if left is not None:
+                left -= len(chunk)
+            yield chunk
+        if left:
+            raise ConfigurationError("a file to upload became shorter while it was being sent")
+
+
+def _checked(chunk: object) -> bytes:
+    if not isinstance(chunk, bytes):
+        raise ConfigurationError(f"a file to upload must yield bytes, not {type(chunk).__name__}; open it in mode 'rb'")
+    return chunk
+
+
+def _name_of(source: bytes | os.PathLike[str] | BinaryIO | AsyncIterable[bytes]) -> str:
+    name: object = os.fspath(source) if isinstance(source, os.PathLike) else getattr(source, "name", None)
+    return Path(name).name or "upload" if isinstance(name, str) else "upload"
+
+
+def _open(path: os.PathLike[str]) -> BinaryIO:
+    return Path(path).open("rb")
+
+
+async def file_part(name: str, value: FileInput) -> FilePart:
+    """Return a file ready to be sent; paths and file objects are looked at in a thread, not on the loop.
+
+    Args:
+        name: The field, for messages.
+        value: The file.
+
+    Raises:
+        ConfigurationError: There is no such file, it is not a regular one, or it is open in text mode.
+    """
+    upload = value if isinstance(value, Upload) else Upload(_plain(value))
+    if upload.content_type is not None and not _MEDIA_TYPE.fullmatch(upload.content_type):
+        raise ConfigurationError(f"the content_type of {name} must be a media type like 'application/pdf'")
+    source = _plain(upload.content)
+    if source is not upload.content:
+        upload = Upload(source, upload.filename, upload.content_type)
+    if isinstance(source, bytes):
+        return FilePart(upload, len(source))
+    if isinstance(source, os.PathLike):
+        return FilePart(upload, await anyio.to_thread.run_sync(_size_of, name, source))
+    if isinstance(source, AsyncIterable):
+        return FilePart(upload, None, one_shot=True)
+    if isinstance(source, io.TextIOBase) or not callable(getattr(source, "read", None)):
+        raise ConfigurationError(
+            f"{name} must be bytes, a path, a file opened in mode 'rb', or an async iterator of bytes"
+        )
+    start, size = await anyio.to_thread.run_sync(_measure, source)
+    return FilePart(upload, size, one_shot=size is None, start=start)
+
+
+def _plain(value: bytes | bytearray | memoryview | os.PathLike[str] | BinaryIO | AsyncIterable[bytes]) -> (
+    bytes | os.PathLike[str] | BinaryIO | AsyncIterable[bytes]
+):  # fmt: skip
+    return bytes(value) if isinstance(value, bytearray | memoryview) else value
+
+
+def _size_of(name: str, path: os.PathLike[str]) -> int:
+    try:
+        with Path(path).open("rb") as opened:
+            found = os.fstat(opened.fileno())
+    except OSError as exc:
+        problem = exc.strerror or type(exc).__name__
+    else:
+        if stat.S_ISREG(found.st_mode):
+            return found.st_size
+        problem = "not a regular file"
+    raise ConfigurationError(f"{name} cannot be read from its path: {problem}")
+
+
+def _measure(file: BinaryIO) -> tuple[int, int | None]:
+    """Return where a file stands and how much follows, or (0, None) when it cannot be rewound."""
+    try:
+        start = file.tell()
+        end = file.seek(0, os.SEEK_END)
+        file.seek(start)
+    except (OSError, AttributeError):
+        return 0, None
+    return start, max(0, end - start)

@@ -1,0 +1,176 @@
+"""Bodies of requests: made once per call, opened once per try."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from typing import Final, Protocol, cast
+
+import httpx
+
+from monite_async._errors import ConfigurationError
+from monite_async._files import FilePart, file_part, is_file
+from monite_async._http.encode import encode_json, field_text, utf8
+from monite_async._options import UNSET
+
+__all__ = ["EMPTY", "Body", "BytesBody", "MultipartBody", "json_body", "multipart_body"]
+
+_ESCAPES: Final = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
+"""How a browser writes names in ``Content-Disposition`` (WHATWG HTML, multipart/form-data encoding)."""
+
+
+class Body(Protocol):
+    """A body that can be sent, and maybe sent again."""
+
+    @property
+    def headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """The headers that describe it."""
+        ...
+
+    @property
+    def replayable(self) -> bool:
+        """Whether it can be opened (once more)."""
+        ...
+
+    def open(self) -> httpx.AsyncByteStream:
+        """Return it from its beginning; the caller closes what it gets."""
+        ...
+
+
+class BytesBody:
+    """A body in memory."""
+
+    __slots__ = ("_stream", "headers")
+
+    def __init__(self, content: bytes, content_type: bytes | None = None) -> None:
+        self._stream = httpx.ByteStream(content)
+        length = (b"content-length", str(len(content)).encode("ascii"))
+        self.headers: tuple[tuple[bytes, bytes], ...] = (length,)
+        if content_type is not None:
+            self.headers = (length, (b"content-type", content_type))
+
+    def __repr__(self) -> str:
+        return "<BytesBody>"
+
+    @property
+    def replayable(self) -> bool:
+        """See ``Body.replayable``."""
+        return True
+
+    def open(self) -> httpx.AsyncByteStream:
+        """See ``Body.open``."""
+        return self._stream
+
+
+class _Empty(BytesBody):
+    """No body at all, for a method that expects none."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(b"")
+        self.headers = ()
+
+
+EMPTY: Final[Body] = _Empty()
+_NOTHING: Final[Body] = BytesBody(b"")
+_EXPECTING: Final = frozenset({"POST", "PUT", "PATCH"})
+
+
+def json_body(method: str, value: object) -> Body:
+    """Return the JSON body of a call; ``UNSET`` and None mean that there is none.
+
+    Raises:
+        ConfigurationError: Something in it has no JSON form.
+    """
+    if value is UNSET or value is None:
+        # RFC 9110, section 8.6: a method that anticipates content says that there is none.
+        return _NOTHING if method in _EXPECTING else EMPTY
+    return BytesBody(encode_json(value), b"application/json")
+
+
+class MultipartBody:
+    """A multipart/form-data body (RFC 7578), streamed: files are never held in memory as a whole."""
+
+    __slots__ = ("_end", "_parts", "headers")
+
+    def __init__(self, boundary: bytes, parts: list[tuple[bytes, FilePart | None]]) -> None:
+        self._parts = parts
+        self._end = b"--" + boundary + b"--\r\n"
+        sizes = [None if part is None else part.size for _, part in parts]
+        known = all(part is None or part.size is not None for _, part in parts)
+        # Every file is followed by the line break before the next delimiter.
+        total = sum(len(head) for head, _ in parts) + len(self._end)
+        total += sum(size + 2 for size in sizes if size is not None)
+        framing = (b"content-length", str(total).encode("ascii")) if known else (b"transfer-encoding", b"chunked")
+        self.headers = (framing, (b"content-type", b"multipart/form-data; boundary=" + boundary))
+
+    def __repr__(self) -> str:
+        return "<MultipartBody>"
+
+    @property
+    def replayable(self) -> bool:
+        """See ``Body.replayable``."""
+        return all(part is None or part.ready for _, part in self._parts)
+
+    def open(self) -> httpx.AsyncByteStream:
+        """See ``Body.open``."""
+        return _Stream(self._chunks())
+
+    async def _chunks(self) -> AsyncGenerator[bytes, None]:
+        for head, part in self._parts:
+            yield head
+            if part is not None:
+                async with contextlib.aclosing(part.chunks()) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
+                yield b"\r\n"
+        yield self._end
+
+
+class _Stream(httpx.AsyncByteStream):
+    __slots__ = ("_chunks",)
+
+    def __init__(self, chunks: AsyncGenerator[bytes, None]) -> None:
+        self._chunks = chunks
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._chunks
+
+    async def aclose(self) -> None:
+        await self._chunks.aclose()
+
+
+async def multipart_body(fields: Mapping[str, object]) -> Body:
+    """Return the multipart body of a call; lists repeat the field, ``UNSET`` is left out.
+
+    Raises:
+        ConfigurationError: A file cannot be read, or a field has no form here.
+    """
+    boundary = secrets.token_hex(16).encode("ascii")
+    parts: list[tuple[bytes, FilePart | None]] = []
+    for name, value in fields.items():
+        for item in _items(value):
+            if is_file(item):
+                part = await file_part(name, item)
+                parts.append((_head(boundary, name, part), part))
+            else:
+                text = field_text(name, item)
+                parts.append((_head(boundary, name, None) + utf8(text, name) + b"\r\n", None))
+    if not parts:
+        raise ConfigurationError("a multipart body needs at least one field")
+    return MultipartBody(boundary, parts)
+
+
+def _items(value: object) -> list[object]:
+    if value is UNSET:
+        return []
+    return list(cast("Iterable[object]", value)) if isinstance(value, list | tuple) else [value]
+
+
+def _head(boundary: bytes, name: str, part: FilePart | None) -> bytes:
+    lines = f'Content-Disposition: form-data; name="{name.translate(_ESCAPES)}"'
+    if part is not None:
+        lines += f'; filename="{part.filename.translate(_ESCAPES)}"\r\nContent-Type: {part.content_type}'
+    return b"--" + boundary + b"\r\n" + lines.encode("utf-8", "replace") + b"\r\n\r\n"

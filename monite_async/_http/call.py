@@ -1,0 +1,304 @@
+"""The one request loop: prepare, authorize, send, decide, parse."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol, TypeVar, cast
+
+import httpx
+
+from monite_async._errors import ClientClosedError, ConfigurationError, ResponseValidationError
+from monite_async._headers import encode_headers
+from monite_async._http.body import Body, json_body, multipart_body
+from monite_async._http.decode import Answer, parse, read_error
+from monite_async._http.encode import encode_path, encode_query
+from monite_async._http.exchange import Lost, Outgoing, exchange
+from monite_async._http.limits import Limiter, WouldWaitTooLongError
+from monite_async._http.operation import Operation
+from monite_async._http.progress import Limits, Progress
+from monite_async._http.redirect import MAX_REDIRECTS, redirect_target
+from monite_async._http.retry import Outcome, Retry, RetryBudget, decide, retry_after
+from monite_async._options import RequestOptions
+from monite_async._tokens.issuer import Wire
+from monite_async._tokens.keys import TokenKey
+from monite_async._tokens.record import AccessToken
+from monite_async._version import __version__
+from monite_async_stores import Clock, SystemClock
+
+__all__ = ["USER_AGENT", "Channel", "Engine", "Tokens"]
+
+T = TypeVar("T")
+Headers = tuple[tuple[bytes, bytes], ...]
+
+_log: Final = logging.getLogger("monite_async")
+USER_AGENT: Final = f"monite-async/{__version__}"
+_TOKEN_STATUSES: Final = frozenset({400, 401, 403})
+
+
+class Tokens(Protocol):
+    """What the loop needs of a token cache, or of anything that stands in for one."""
+
+    def peek(self, key: TokenKey, /) -> AccessToken | None:
+        """Return a fresh token without waiting, or None."""
+        ...
+
+    async def get(self, key: TokenKey, /) -> AccessToken:
+        """Return a token that can be used."""
+        ...
+
+    async def replace(self, key: TokenKey, refused: AccessToken, /) -> AccessToken | None:
+        """Return another token than the one the server refused, or None when the refusal shall stand."""
+        ...
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Engine:
+    """What all scopes and views of a client share.
+
+    Attributes:
+        base_url: Where the API is, without a slash at its end.
+        api_version: Value of the version header.
+        wire: Names of the headers, and how a dead token is recognised.
+        transport: What carries requests.
+        tokens: Where tokens come from.
+        limiter: When to send.
+        budget: How many repeats are left.
+        max_response_bytes: Longest decompressed answer that is read, in bytes.
+        clock: Where time comes from.
+        closed: The client was closed.
+    """
+
+    base_url: httpx.URL
+    api_version: str
+    wire: Wire
+    transport: httpx.AsyncBaseTransport
+    tokens: Tokens
+    limiter: Limiter
+    budget: RetryBudget
+    max_response_bytes: int
+    clock: Clock = field(default_factory=SystemClock)
+    closed: bool = False
+
+    def __repr__(self) -> str:
+        return "<Engine>"
+
+    @property
+    def reserved_headers(self) -> tuple[str, str, str]:
+        """Headers that scopes set, and that callers cannot."""
+        return self.wire.authorization_header, self.wire.version_header, self.wire.entity_header
+
+    def require_open(self) -> None:
+        """Raise ``ClientClosedError`` once the client was closed."""
+        if self.closed:
+            raise ClientClosedError("the client was closed; make a new one")
+
+
+class Channel:
+    """Carries out operations for one scope; the ``Caller`` of the generated resources.
+
+    Everything that is the same for all calls of the scope is made here, once.
+
+    Args:
+        engine: What it shares with the other scopes of its client.
+        key: Whose token is sent.
+        entity_id: The entity of the entity header, or None for no such header.
+        options: Options of every call.
+    """
+
+    __slots__ = ("_authorization", "_head", "_limits", "_prefix", "engine", "entity_id", "key", "options")
+
+    def __init__(self, engine: Engine, key: TokenKey, entity_id: str | None, options: RequestOptions) -> None:
+        self.engine = engine
+        self.key = key
+        self.entity_id = entity_id
+        self.options = options
+        self._limits = Limits.of(options)
+        self._prefix = str(engine.base_url)
+        self._authorization = engine.wire.authorization_header.encode("ascii")
+        head = [
+            (b"host", engine.base_url.netloc),
+            (b"accept", b"application/json"),
+            (b"accept-encoding", b"gzip"),
+            (b"user-agent", USER_AGENT.encode("ascii")),
+            (engine.wire.version_header.encode("ascii"), engine.api_version.encode("ascii")),
+        ]
+        if entity_id is not None:
+            head.append((engine.wire.entity_header.encode("ascii"), entity_id.encode("ascii")))
+        self._head = _overlay(tuple(head), encode_headers(options.headers, engine.reserved_headers))
+
+    def __repr__(self) -> str:
+        return "<Channel>"
+
+    async def call(
+        self,
+        operation: Operation[T],
+        *,
+        path: Mapping[str, object] | None = None,
+        query: Mapping[str, object] | None = None,
+        body: Any = None,
+        options: RequestOptions | None = None,
+    ) -> T:
+        """Carry out one operation; see ``Caller.call``.
+
+        Raises:
+            ConfigurationError: The call is wrong; nothing was sent.
+            ClientClosedError: The client was closed.
+            AuthenticationError: There is no token to be had.
+            TransportError: No complete answer arrived.
+            APIStatusError: The server answered with an error.
+            ResponseValidationError: The answer is not what the contract says.
+        """
+        self.engine.require_open()
+        limits = self._limits if options is None else Limits.of(options.over(self.options))
+        progress = Progress(operation, limits)
+        try:
+            outgoing = await self._prepare(operation, limits, path, query, body, options)
+            answer = await self._run(outgoing, progress)
+            result = parse(operation.result, answer)
+        except (ConfigurationError, ResponseValidationError) as exc:
+            progress.place(exc)
+            raise
+        capture = None if options is None else options.capture
+        if capture is not None:
+            capture.status, capture.headers = answer.status, answer.headers
+        return cast("T", result)
+
+    async def _prepare(
+        self,
+        operation: Operation[Any],
+        limits: Limits,
+        path: Mapping[str, object] | None,
+        query: Mapping[str, object] | None,
+        body: Any,
+        options: RequestOptions | None,
+    ) -> Outgoing:
+        url = self._prefix + encode_path(operation.path, path or {})
+        parameters = {**self.options.query, **(query or {})}
+        head = self._head
+        if options is not None:
+            parameters.update(options.query)
+            if options.headers:
+                head = _overlay(head, encode_headers(options.headers, self.engine.reserved_headers))
+        if parameters and (text := encode_query(parameters)):
+            url = f"{url}?{text}"
+        content: Body
+        if operation.multipart and body:
+            content = await multipart_body(body)
+        else:
+            content = json_body(operation.method, body)
+        return Outgoing(operation.method, httpx.URL(url), head, content, limits.phases, self._authorization)
+
+    async def _run(self, outgoing: Outgoing, progress: Progress) -> Answer:
+        """Send until there is an answer to keep, or a failure to raise."""
+        engine = self.engine
+        engine.budget.earn()
+        while True:
+            token, progress.token = progress.token or engine.tokens.peek(self.key), None
+            if token is None:
+                token = await self._wait_for_token(progress)
+            if engine.limiter.active:
+                await self._wait_for_turn(progress)
+            progress.sends += 1
+            outcome = await exchange(
+                engine.transport,
+                outgoing,
+                token,
+                until=progress.try_until,
+                max_bytes=engine.max_response_bytes,
+            )
+            if isinstance(outcome, Answer):
+                if 200 <= outcome.status < 300:
+                    return outcome
+                moved = _moved(outcome, outgoing, progress)
+                if moved is not None:
+                    outgoing = moved
+                    continue
+                if await self._replaced(outcome, outgoing, token, progress):
+                    continue
+            engine.require_open()
+            await self._pause(outgoing, outcome, progress)
+
+    async def _wait_for_token(self, progress: Progress) -> AccessToken:
+        scope = asyncio.timeout_at(progress.deadline_at)
+        try:
+            async with scope:
+                return await self.engine.tokens.get(self.key)
+        except TimeoutError:
+            if not scope.expired():
+                raise
+        raise progress.too_late("while waiting for a token")
+
+    async def _wait_for_turn(self, progress: Progress) -> None:
+        try:
+            await self.engine.limiter.turn(within=progress.remaining)
+        except WouldWaitTooLongError as exc:
+            wait = exc.wait
+        else:
+            return
+        raise progress.too_late("before the rate limit lets this call go", retry_after=wait)
+
+    async def _replaced(self, answer: Answer, outgoing: Outgoing, token: AccessToken, progress: Progress) -> bool:
+        """Have a refused token replaced, once per call; True when the request shall be sent again with another."""
+        if progress.refused or answer.status not in _TOKEN_STATUSES or not outgoing.body.replayable:
+            return False
+        if not self.engine.wire.is_dead_token(answer.status, read_error(answer).message):
+            return False
+        progress.refused = True
+        try:
+            async with asyncio.timeout_at(progress.deadline_at):
+                progress.token = await self.engine.tokens.replace(self.key, token)
+        except TimeoutError:
+            return False
+        return progress.token is not None
+
+    async def _pause(self, outgoing: Outgoing, outcome: Answer | Lost, progress: Progress) -> None:
+        """Wait until the call may be sent again, or raise its failure."""
+        engine, policy = self.engine, progress.limits.retry
+        status = asked = None
+        if isinstance(outcome, Answer):
+            status = outcome.status
+            asked = retry_after(status, outcome.headers, wall=engine.clock.wall())
+            if status == 429 and asked is not None:
+                engine.limiter.close(min(asked, policy.max_retry_after))
+        verdict = decide(
+            policy,
+            Outcome(
+                method=outgoing.method,
+                retries=progress.retries,
+                status=status,
+                unsent=isinstance(outcome, Lost) and outcome.unsent,
+                retry_after=asked,
+                remaining=progress.remaining,
+                replayable=outgoing.body.replayable and (isinstance(outcome, Answer) or outcome.again),
+                budget=engine.budget.left(),
+                draw=random.random(),
+            ),
+        )
+        if not isinstance(verdict, Retry) or (verdict.charged and not engine.budget.take()):
+            raise progress.failure(outcome, asked)
+        progress.retries += 1
+        _log.debug("%s %s: again in %.2f s", outgoing.method, progress.operation.path, verdict.wait)
+        await asyncio.sleep(verdict.wait)
+
+
+def _moved(answer: Answer, outgoing: Outgoing, progress: Progress) -> Outgoing | None:
+    """Return the request to send instead when the answer is a redirect that may be followed."""
+    if not 300 <= answer.status < 400 or progress.redirects >= MAX_REDIRECTS:
+        return None
+    target = redirect_target(answer, outgoing)
+    if target is None:
+        return None
+    progress.redirects += 1
+    return outgoing.to(target)
+
+
+def _overlay(base: Headers, extra: Headers) -> Headers:
+    """Return the headers with those of the same name replaced."""
+    if not extra:
+        return base
+    names = {name for name, _ in extra}
+    return (*(entry for entry in base if entry[0] not in names), *extra)

@@ -1,0 +1,131 @@
+"""When a client may send: its own rate, and the gate that a 429 closes."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+from collections.abc import Awaitable, Callable
+
+from monite_async_stores import Clock, SystemClock
+from monite_async_stores._fork import renew_after_fork
+
+__all__ = ["Limiter", "WouldWaitTooLongError"]
+
+_MAX_GATE = 60.0
+
+
+class WouldWaitTooLongError(Exception):
+    """The turn comes later than the caller can wait.
+
+    Attributes:
+        wait: Seconds until the turn would have come.
+    """
+
+    def __init__(self, wait: float) -> None:
+        super().__init__(f"the turn comes in {wait:.1f} s")
+        self.wait = wait
+
+
+class Limiter:
+    """Gives out turns to send, first come, first served, to all loops and threads of a client.
+
+    The rate is kept by the virtual scheduling form of GCRA (ITU-T I.371): a caller reserves its turn in virtual time
+    and sleeps on its own loop until that time comes; nobody wakes anybody, so a loop that stops cannot hold up another.
+    Real time is virtual time plus an offset. A 429 stops the virtual clock until the server's ``Retry-After`` is over,
+    which delays everyone who is waiting by the same amount and keeps their order; the POST of a token moves everyone
+    back by one turn and goes first.
+
+    Args:
+        rate: Requests per second, or None for no limit besides the gate.
+        burst: Requests that may go at once after a pause; one second's worth by default.
+        clock: Where time comes from.
+        sleep: How to wait; on the caller's own loop.
+    """
+
+    __slots__ = (
+        "__weakref__", "_allowance", "_clock", "_gate", "_interval", "_lock", "_offset", "_sleep", "_tat", "active",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        rate: float | None = None,
+        *,
+        burst: float | None = None,
+        clock: Clock | None = None,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self._sleep = sleep
+        self._clock = clock or SystemClock()
+        self._interval = 0.0 if rate is None else 1.0 / rate
+        self._allowance = 0.0 if rate is None else (max(1.0, rate if burst is None else burst) - 1.0) * self._interval
+        self._tat = -math.inf
+        self._offset = 0.0
+        self._gate = -math.inf
+        self._lock = threading.Lock()
+        self.active = rate is not None
+        """Whether ``turn`` needs to be awaited at all; read it first, it is the whole cost of a limiter that is off."""
+        renew_after_fork(self)
+
+    async def turn(self, *, within: float = math.inf, priority: bool = False) -> None:
+        """Wait for the turn of one request.
+
+        Args:
+            within: Seconds that the caller can wait; a turn that comes later is given back at once.
+            priority: Go before everyone who is waiting (but not through a closed gate).
+
+        Raises:
+            WouldWaitTooLongError: The turn comes later than ``within``.
+        """
+        slot = self._reserve(priority=priority)
+        until = self._clock.monotonic() + within
+        try:
+            while 0 < (wait := self._wait_for(slot)) <= until - self._clock.monotonic():
+                await self._sleep(wait)
+        except BaseException:
+            self._give_back()
+            raise
+        if wait > 0:
+            self._give_back()
+            raise WouldWaitTooLongError(wait)
+
+    def close(self, seconds: float) -> None:
+        """Let nobody send for so many seconds (at most 60): a 429 said so."""
+        with self._lock:
+            now = self._clock.monotonic()
+            until = now + min(seconds, _MAX_GATE)
+            if until > self._gate:
+                self._offset += until - max(now, self._gate)
+                self._gate = until
+                self.active = True
+
+    def _virtual_now(self) -> float:
+        # While the gate is closed the virtual clock stands where it stood when the gate fell.
+        return max(self._clock.monotonic(), self._gate) - self._offset
+
+    def _reserve(self, *, priority: bool) -> float:
+        """Return the virtual time of the caller's turn."""
+        with self._lock:
+            now = self._virtual_now()
+            if self._interval == 0.0:
+                self.active = self._clock.monotonic() < self._gate
+                return now
+            if priority and self._tat - self._allowance > now:
+                self._offset += self._interval
+                return now - self._interval
+            self._tat = max(self._tat, now) + self._interval
+            return self._tat - self._interval - self._allowance
+
+    def _wait_for(self, slot: float) -> float:
+        with self._lock:
+            real = self._clock.monotonic()
+            return max(slot + self._offset, self._gate) - real
+
+    def _give_back(self) -> None:
+        # Whoever waits keeps its time; the next to come gets a turn earlier. No window ever sees more than the rate.
+        with self._lock:
+            self._tat -= self._interval
+
+    def after_fork_in_child(self) -> None:
+        """Replace the lock: a thread that exists only in the parent may have held it."""
+        self._lock = threading.Lock()

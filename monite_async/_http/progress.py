@@ -1,0 +1,130 @@
+"""How far one call has come, and what its failure is called."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from monite_async._errors import APIStatusError, MoniteError, RequestTimeout
+from monite_async._http.decode import Answer, api_error, read_error
+from monite_async._http.exchange import Lost, phase_limits
+from monite_async._http.operation import Operation
+from monite_async._options import RequestOptions, RetryPolicy
+from monite_async._tokens.record import AccessToken
+
+__all__ = ["DEFAULT_DEADLINE", "DEFAULT_TIMEOUT", "Limits", "Progress"]
+
+DEFAULT_TIMEOUT = 30.0
+DEFAULT_DEADLINE = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The options that bound a call, with nothing left open.
+
+    Attributes:
+        timeout: Seconds for one try.
+        deadline: Seconds for the whole call.
+        retry: When it is repeated.
+        phases: Seconds for the phases of a try.
+    """
+
+    timeout: float
+    deadline: float
+    retry: RetryPolicy
+    phases: Mapping[str, float]
+
+    @classmethod
+    def of(cls, options: RequestOptions) -> Limits:
+        """Return the limits of options, with the defaults of the library where they say nothing."""
+        timeout = options.timeout or DEFAULT_TIMEOUT
+        deadline = options.deadline or DEFAULT_DEADLINE
+        return cls(timeout, deadline, options.retry or RetryPolicy(), phase_limits(min(timeout, deadline)))
+
+
+class Progress:
+    """One call on its way.
+
+    Attributes:
+        operation: What is called.
+        limits: What bounds it.
+        deadline_at: When it ends at the latest, by the clock of the running loop.
+        sends: How often it was handed to the transport.
+        retries: How often it was repeated because it failed.
+        redirects: How many redirects it followed.
+        token: The token to send next, when a refused one was replaced.
+        refused: A token of this call was refused already.
+    """
+
+    __slots__ = (
+        "_now",
+        "_started",
+        "deadline_at",
+        "limits",
+        "operation",
+        "redirects",
+        "refused",
+        "retries",
+        "sends",
+        "token",
+    )
+
+    def __init__(self, operation: Operation[Any], limits: Limits) -> None:
+        self.operation = operation
+        self.limits = limits
+        self._now = asyncio.get_running_loop().time
+        self._started = self._now()
+        self.deadline_at = self._started + limits.deadline
+        self.sends = 0
+        self.retries = 0
+        self.redirects = 0
+        self.token: AccessToken | None = None
+        self.refused = False
+
+    @property
+    def remaining(self) -> float:
+        """Seconds until the deadline."""
+        return self.deadline_at - self._now()
+
+    @property
+    def try_until(self) -> float:
+        """When a try that starts now ends at the latest."""
+        return min(self._now() + self.limits.timeout, self.deadline_at)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what every error says about its call."""
+        return {
+            "method": self.operation.method,
+            "path": self.operation.path,
+            "attempts": self.sends,
+            "elapsed": self._now() - self._started,
+        }
+
+    def place(self, error: MoniteError) -> None:
+        """Say in an error which call it is about."""
+        for name, value in self.facts().items():
+            setattr(error, name, value)
+
+    def too_late(self, where: str, *, retry_after: float | None = None) -> RequestTimeout:
+        """Return the error for a deadline that passed."""
+        text = f"the deadline of {self.limits.deadline:g} s for the whole call passed {where}"
+        return RequestTimeout(text, retry_after=retry_after, **self.facts())
+
+    def failure(self, outcome: Answer | Lost, retry_after: float | None) -> MoniteError:
+        """Return the error for the last try."""
+        if isinstance(outcome, Answer):
+            if 300 <= outcome.status < 400:
+                text = (
+                    "the answer is a redirect that is not followed: to another host, without a target, or one too many"
+                )
+                return APIStatusError(text, status=outcome.status, request_id=outcome.request_id, **self.facts())
+            return api_error(outcome, read_error(outcome), retry_after=retry_after, **self.facts())
+        if outcome.error is not RequestTimeout:
+            return outcome.error(outcome.text, **self.facts())
+        if self.remaining <= 0:
+            return self.too_late("before the answer was complete")
+        return RequestTimeout(
+            f"{outcome.text}: the timeout of {self.limits.timeout:g} s per try passed", **self.facts()
+        )

@@ -1,0 +1,244 @@
+"""Whether a call is sent again, and when: pure decisions over plain values, and the budget that bounds them all."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import re
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from monite_async._options import RetryPolicy
+from monite_async_stores import Clock, SystemClock
+from monite_async_stores._fork import renew_after_fork
+
+__all__ = ["Outcome", "Retry", "RetryBudget", "Stop", "decide", "parse_retry_after", "retry_after"]
+
+_IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+_NUMBER = re.compile(r"\d+(?:\.\d*)?|\.\d+")
+_EPOCH = 1e9
+"""From here on a ``RateLimit-Reset`` is a time of day, below it a number of seconds."""
+_LONGEST = 1e9
+
+
+# -- what the server asks for ------------------------------------------------------------------------------------
+
+
+def parse_retry_after(raw: str | None, *, now: float | None = None) -> float | None:
+    """Return the seconds that a ``Retry-After`` header asks for (RFC 9110, section 10.2.3).
+
+    Args:
+        raw: Its value: whole or fractional seconds, or an HTTP date.
+        now: The time of day that a date is held against, as seconds since the epoch; the machine's by default.
+
+    Returns:
+        Seconds, 0 for a date that has passed; None when the header is absent or means nothing.
+    """
+    if raw is None:
+        return None
+    text = raw.strip()
+    if _NUMBER.fullmatch(text):
+        return min(float(text), _LONGEST)
+    date = _http_date(text)
+    if date is None:
+        return None
+    return min(max(0.0, date - (time.time() if now is None else now)), _LONGEST)
+
+
+def _http_date(text: str) -> float | None:
+    try:
+        date = parsedate_to_datetime(text)
+        return (date if date.tzinfo else date.replace(tzinfo=dt.UTC)).timestamp()
+    except (ValueError, OverflowError, TypeError):
+        return None
+
+
+def retry_after(status: int, headers: Mapping[str, str], *, wall: float) -> float | None:
+    """Return the seconds for which an answer asks its sender to stay away, or None.
+
+    ``retry-after-ms`` is the most precise and wins, then ``Retry-After``; on a 429 without either the
+    ``RateLimit-Reset`` counts, which Monite's documentation calls a timestamp and its gateway sends as seconds.
+
+    Args:
+        status: The status of the answer.
+        headers: Its headers, looked up without regard to case.
+        wall: The local time of day; used only when the answer does not tell the server's own (``Date``).
+    """
+    millis = (headers.get("retry-after-ms") or "").strip()
+    if _NUMBER.fullmatch(millis):
+        return min(float(millis) / 1000, _LONGEST)
+    asked = headers.get("retry-after")
+    # A date of the server is held against the clock of the server, so that a wrong clock here cannot stretch it.
+    now = _http_date(headers.get("date") or "")
+    now = wall if now is None else now
+    seconds = parse_retry_after(asked, now=now)
+    if seconds is None and status == 429:
+        reset = (headers.get("ratelimit-reset") or "").strip()
+        if _NUMBER.fullmatch(reset):
+            value = min(float(reset), 1e12)
+            seconds = max(0.0, value - now) if value > _EPOCH else value
+    return seconds
+
+
+# -- the decision ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one try.
+
+    Attributes:
+        method: HTTP method, upper case.
+        retries: How often the call was repeated so far.
+        status: The answer's status, or None when no complete answer arrived.
+        unsent: No byte of the request left this process.
+        retry_after: Seconds the server asks to stay away, or None.
+        remaining: Seconds left until the deadline of the call; infinite without one.
+        replayable: The body can be produced once more.
+        budget: The client-wide retry budget has something left.
+        draw: A number from 0 to 1, drawn evenly.
+    """
+
+    method: str
+    retries: int
+    status: int | None = None
+    unsent: bool = False
+    retry_after: float | None = None
+    remaining: float = math.inf
+    replayable: bool = True
+    budget: bool = True
+    draw: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Send it again.
+
+    Attributes:
+        wait: After so many seconds.
+        charged: The repeat counts against the budget; one that the server itself scheduled does not.
+    """
+
+    wait: float
+    charged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Let the failure stand.
+
+    Attributes:
+        why: In a few words, for the log.
+    """
+
+    why: str
+
+
+def decide(policy: RetryPolicy, outcome: Outcome) -> Retry | Stop:
+    """Decide whether a failed try is repeated.
+
+    GET, HEAD, PUT and DELETE are repeated after 408, 429, 5xx and transport errors; POST and PATCH only when nothing
+    was sent, on 429, or on 503 with ``Retry-After``: Monite has no idempotency keys, and a blind repeat pays twice.
+    """
+    if not _may_repeat(outcome):
+        return Stop("not safe to repeat, or nothing that a repeat would cure")
+    if outcome.retries >= policy.max_retries:
+        return Stop("no retries left")
+    if not outcome.replayable:
+        return Stop("the body cannot be produced again")
+    scheduled = outcome.retry_after is not None and outcome.status in {429, 503}
+    if not scheduled and not outcome.budget:
+        return Stop("the client's retry budget is used up")
+    asked = outcome.retry_after or 0.0
+    if asked > policy.max_retry_after:
+        return Stop("the server asks for a longer wait than max_retry_after")
+    # "Full jitter": an even draw from 0 to the bound spreads the callers of one failure best (AWS, 2015).
+    wait = max(asked, outcome.draw * min(policy.max_wait, policy.base_wait * 2.0**outcome.retries))
+    if wait >= outcome.remaining:
+        return Stop("the deadline leaves no time for it")
+    return Retry(wait, charged=not scheduled)
+
+
+def _may_repeat(outcome: Outcome) -> bool:
+    status = outcome.status
+    if status is None:
+        return outcome.unsent or outcome.method in _IDEMPOTENT
+    if status == 429:
+        return True
+    if outcome.method in _IDEMPOTENT:
+        return status == 408 or status >= 500
+    return status == 503 and outcome.retry_after is not None
+
+
+# -- the budget --------------------------------------------------------------------------------------------------
+
+
+class RetryBudget:
+    """Bounds the repeats of a whole client to a share of its calls, so that retries cannot become the outage.
+
+    A token bucket after Finagle's ``RetryBudget`` and gRPC's retry throttling (gRFC A6): each call pays in ``ratio``,
+    each repeat takes 1, and a small reserve, refilled over ``refill`` seconds, lets quiet clients retry at all.
+
+    Args:
+        ratio: Repeats earned per call.
+        reserve: Repeats that need no calls before them; also the least the bucket refills to.
+        ceiling: What the bucket holds at most.
+        refill: Seconds in which an empty reserve fills up again.
+        clock: Where time comes from.
+    """
+
+    __slots__ = ("__weakref__", "_at", "_balance", "_ceiling", "_clock", "_lock", "_ratio", "_refill", "_reserve")
+
+    def __init__(
+        self,
+        *,
+        ratio: float = 0.1,
+        reserve: float = 10.0,
+        ceiling: float = 100.0,
+        refill: float = 30.0,
+        clock: Clock | None = None,
+    ) -> None:
+        self._ratio = ratio
+        self._reserve = reserve
+        self._ceiling = ceiling
+        self._refill = refill
+        self._clock = clock or SystemClock()
+        self._balance = reserve
+        self._at = self._clock.monotonic()
+        self._lock = threading.Lock()
+        renew_after_fork(self)
+
+    def earn(self) -> None:
+        """Pay in for one call."""
+        with self._lock:
+            self._balance = min(self._balance + self._ratio, self._ceiling)
+
+    def left(self) -> bool:
+        """Tell whether a repeat could be paid for now."""
+        with self._lock:
+            self._top_up()
+            return self._balance >= 1.0
+
+    def take(self) -> bool:
+        """Pay for one repeat; False when there is not enough left."""
+        with self._lock:
+            self._top_up()
+            if self._balance < 1.0:
+                return False
+            self._balance -= 1.0
+            return True
+
+    def _top_up(self) -> None:
+        now = self._clock.monotonic()
+        if self._balance < self._reserve:
+            earned = (now - self._at) * self._reserve / self._refill
+            self._balance = min(self._balance + earned, self._reserve)
+        self._at = now
+
+    def after_fork_in_child(self) -> None:
+        """Replace the lock: a thread that exists only in the parent may have held it."""
+        self._lock = threading.Lock()

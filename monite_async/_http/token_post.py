@@ -1,0 +1,97 @@
+"""How token requests travel: first in line, over connections of their own, tried once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import httpx
+
+from monite_async._errors import ClientClosedError, RequestTimeout
+from monite_async._http.body import BytesBody
+from monite_async._http.call import USER_AGENT
+from monite_async._http.exchange import Lost, Outgoing, exchange, phase_limits
+from monite_async._http.limits import Limiter, WouldWaitTooLongError
+from monite_async._http.retry import retry_after
+from monite_async._tokens.issuer import PostResult
+from monite_async_stores import Clock, SystemClock
+
+__all__ = ["TokenPost"]
+
+_MAX_ANSWER: Final = 1024 * 1024
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class TokenPost:
+    """The ``Post`` of the issuer: no retries, no redirects, at most 1 MiB of answer.
+
+    Attributes:
+        base_url: Where the API is.
+        transport: What carries the requests; not the pool of the API calls, so that those cannot starve them.
+        limiter: The client's limiter; token requests go first in it.
+        clock: Where time comes from.
+        closed: The client was closed.
+    """
+
+    base_url: httpx.URL
+    transport: httpx.AsyncBaseTransport
+    limiter: Limiter
+    clock: Clock = field(default_factory=SystemClock)
+    closed: bool = False
+
+    def __repr__(self) -> str:
+        return "<TokenPost>"
+
+    async def __call__(self, path: str, body: bytes, *, headers: Mapping[str, str], timeout: float) -> PostResult:
+        """Send one POST; see ``Post``.
+
+        Raises:
+            TransportError: No complete answer arrived.
+            ResponseValidationError: The answer is longer than 1 MiB.
+            ClientClosedError: The client was closed.
+        """
+        outgoing = self._outgoing(path, BytesBody(body, b"application/json"), headers, timeout)
+        del body  # it holds the client secret, and a traceback may show the variables of its frames
+        now = asyncio.get_running_loop().time
+        until = now() + timeout
+        if self.limiter.active:
+            await self._turn(path, timeout)
+        outcome = await exchange(self.transport, outgoing, None, until=until, max_bytes=_MAX_ANSWER)
+        if isinstance(outcome, Lost):
+            if self.closed:
+                raise ClientClosedError("the client was closed; make a new one")
+            elapsed = now() - until + timeout
+            raise outcome.error(outcome.text, method="POST", path=path, attempts=1, elapsed=elapsed)
+        if outcome.status == 429:
+            asked = retry_after(429, outcome.headers, wall=self.clock.wall())
+            if asked is not None:
+                self.limiter.close(asked)
+        return PostResult(outcome.status, outcome.headers, outcome.content)
+
+    async def _turn(self, path: str, timeout: float) -> None:
+        try:
+            await self.limiter.turn(within=timeout, priority=True)
+        except WouldWaitTooLongError as exc:
+            wait = exc.wait
+        else:
+            return
+        raise RequestTimeout("the server asked this client to stay away", method="POST", path=path, retry_after=wait)
+
+    def _outgoing(self, path: str, body: BytesBody, headers: Mapping[str, str], timeout: float) -> Outgoing:
+        head = [
+            (b"host", self.base_url.netloc),
+            (b"accept", b"application/json"),
+            (b"accept-encoding", b"gzip"),
+            (b"user-agent", USER_AGENT.encode("ascii")),
+        ]
+        head += [
+            (name.lower().encode("ascii"), value.encode("ascii"))
+            for name, value in headers.items()
+            if name.lower() not in _OWN
+        ]
+        return Outgoing("POST", httpx.URL(str(self.base_url) + path), tuple(head), body, phase_limits(timeout))
+
+
+_OWN: Final = frozenset({"host", "accept", "accept-encoding", "user-agent", "content-type", "content-length"})

@@ -1,0 +1,238 @@
+"""For whom calls are made: the partner, an entity, a user of an entity.
+
+A scope is a value: making one costs no I/O, two that mean the same are equal, and all of a client share its
+connections, tokens and limits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar, overload
+from uuid import UUID
+
+from monite_async._config import clean_id
+from monite_async._errors import ConfigurationError
+from monite_async._http.call import Channel
+from monite_async._http.encode import raw_path
+from monite_async._http.operation import Caller, Operation
+from monite_async._options import RequestOptions, RetryPolicy
+from monite_async._tokens.record import AccessToken
+from monite_async.api._scopes import EntityResources, EntityUserResources, UserResources
+
+if TYPE_CHECKING:
+    import httpx
+    from pydantic import JsonValue
+
+    from monite_async._core import Core
+
+__all__ = ["EntityClient", "EntityUserClient", "Scope", "UserClient"]
+
+T = TypeVar("T")
+
+_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
+
+
+class Scope:
+    """What all scopes can do; use ``AsyncMonite`` and what it hands out."""
+
+    def __init__(self, core: Core, user_id: str | None, entity_id: str | None, options: RequestOptions) -> None:
+        self._core = core
+        self._channel = Channel(core.engine, core.key(user_id), entity_id, options)
+        self._caller: Caller = self._channel
+
+    def _like(self, options: RequestOptions) -> Self:
+        """Return a scope that differs in its options only."""
+        twin = object.__new__(type(self))
+        Scope.__init__(twin, self._core, self._channel.key.entity_user_id or None, self._channel.entity_id, options)
+        return twin
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Scope):
+            return NotImplemented
+        return (
+            type(self) is type(other)
+            and self._core is other._core
+            and self._channel.key == other._channel.key
+            and self._channel.entity_id == other._channel.entity_id
+            and self._channel.options == other._channel.options
+        )
+
+    def __hash__(self) -> int:
+        return hash((id(self._core), self._channel.key.entity_user_id, self._channel.entity_id))
+
+    def __repr__(self) -> str:
+        parts = [f"entity_id={self._channel.entity_id!r}"] if self._channel.entity_id else []
+        if self._channel.key.entity_user_id:
+            parts.append(f"user_id={self._channel.key.entity_user_id!r}")
+        return f"<{type(self).__name__}{''.join(' ' + part for part in parts)}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{type(self).__name__} cannot be pickled or copied: make it where it is used")
+
+    def with_options(
+        self,
+        *,
+        timeout: float | None = None,
+        deadline: float | None = None,
+        retry: RetryPolicy | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Return a view of this scope with other options; it shares everything else, also when it is closed.
+
+        Args:
+            timeout: Seconds that one try may take; None leaves it as it is, as for all others.
+            deadline: Seconds that a whole call may take.
+            retry: When a call is sent again.
+            headers: Further headers, added to those of this scope.
+
+        Raises:
+            ConfigurationError: A value makes no sense, or a header is not the caller's to set.
+        """
+        options = RequestOptions(timeout=timeout, deadline=deadline, retry=retry, headers=dict(headers or {}))
+        return self._like(options.over(self._channel.options))
+
+    async def token(self) -> AccessToken:
+        """Return the token that this scope's calls are sent with, fetched if there is none.
+
+        Raises:
+            AuthenticationError: The token endpoint refused.
+            TransportError: It could not be reached.
+            ClientClosedError: The client was closed.
+        """
+        return await self._core.token(self._channel.key)
+
+    def httpx_auth(self) -> httpx.Auth:
+        """Return an ``httpx.Auth`` that sends this scope's token, for any other ``httpx.AsyncClient``.
+
+        It adds the version and the entity header where a request brings none, replaces a dead token once per request,
+        and refuses to send the token to any other host than the client's.
+        """
+        from monite_async._http.auth import MoniteAuth
+
+        return MoniteAuth(self._channel)
+
+    @overload
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        path_params: Mapping[str, object] | None = None,
+        query: Mapping[str, object] | None = None,
+        json: object = None,
+        multipart: Mapping[str, object] | None = None,
+        cast_to: type[T],
+        options: RequestOptions | None = None,
+    ) -> T: ...
+
+    @overload
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        path_params: Mapping[str, object] | None = None,
+        query: Mapping[str, object] | None = None,
+        json: object = None,
+        multipart: Mapping[str, object] | None = None,
+        cast_to: None,
+        options: RequestOptions | None = None,
+    ) -> None: ...
+
+    @overload
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        path_params: Mapping[str, object] | None = None,
+        query: Mapping[str, object] | None = None,
+        json: object = None,
+        multipart: Mapping[str, object] | None = None,
+        options: RequestOptions | None = None,
+    ) -> JsonValue: ...
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        path_params: Mapping[str, object] | None = None,
+        query: Mapping[str, object] | None = None,
+        json: object = None,
+        multipart: Mapping[str, object] | None = None,
+        cast_to: Any = object,
+        options: RequestOptions | None = None,
+    ) -> Any:
+        """Call what has no method of its own.
+
+        Args:
+            method: HTTP method.
+            path: Path below the base URL; ``{name}`` stands for a value of ``path_params``.
+            path_params: Values of the path, quoted here.
+            query: Query parameters; lists repeat the key.
+            json: The body, as JSON.
+            multipart: The body, as multipart/form-data; files as ``FileInput``.
+            cast_to: Type of the answer: a model, any type that pydantic knows, ``bytes``, or None to ignore it. Left
+                out, the answer is parsed JSON, or None when it has no body.
+            options: Options of this call.
+
+        Raises:
+            ConfigurationError: The call is wrong; nothing was sent.
+            MoniteError: The call failed.
+        """
+        verb = method.upper()
+        if verb not in _METHODS:
+            raise ConfigurationError(f"method must be one of {', '.join(sorted(_METHODS))}")
+        if json is not None and multipart is not None:
+            raise ConfigurationError("give either json or multipart, not both")
+        operation: Operation[Any] = Operation(verb, raw_path(path), cast_to, multipart is not None)
+        body = json if multipart is None else multipart
+        return await self._channel.call(operation, path=path_params, query=query, body=body, options=options)
+
+
+class EntityClient(EntityResources, Scope):
+    """Calls for one entity, with the partner's token."""
+
+    @property
+    def entity_id(self) -> str:
+        """The entity."""
+        return self._channel.entity_id or ""
+
+    def as_user(self, user_id: str | UUID) -> EntityUserClient:
+        """Return the scope of one user of this entity.
+
+        Raises:
+            ConfigurationError: The id is empty, or the client has a static token.
+        """
+        scope = object.__new__(EntityUserClient)
+        Scope.__init__(scope, self._core, clean_id("user id", user_id), self.entity_id, self._channel.options)
+        return scope
+
+
+class _OfUser(Scope):
+    @property
+    def user_id(self) -> str:
+        """The entity user."""
+        return self._channel.key.entity_user_id
+
+    async def revoke_token(self) -> None:
+        """Drop this user's token in every process that shares the store, and have the API revoke it.
+
+        Raises:
+            MoniteError: The API could not be told; the token is dropped all the same.
+        """
+        await self._core.revoke(self._channel.key)
+
+
+class EntityUserClient(EntityUserResources, _OfUser):
+    """Calls for one entity, with the token of one of its users: what the user's role allows."""
+
+    @property
+    def entity_id(self) -> str:
+        """The entity."""
+        return self._channel.entity_id or ""
+
+
+class UserClient(UserResources, _OfUser):
+    """Calls with the token of an entity user that need no entity header: who am I, and what may I do."""
