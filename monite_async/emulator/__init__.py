@@ -17,11 +17,17 @@ code with the client's token and HTTP layers, so that it shares no mistake with 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from monite_async.emulator._clock import Clock
 from monite_async.emulator._emulator import ClientOptions, Emulator, Snapshot
 from monite_async.emulator._faults import Fault, Faults, OrderedFault
 from monite_async.emulator._log import Entry, RequestLog
 from monite_async.emulator._settings import EmulatorSettings
+
+if TYPE_CHECKING:
+    from monite_async.emulator._remote import Remote, RemoteClock, RemoteFault, RemoteOptions, launch
+    from monite_async.emulator._server import listen
 
 __all__ = [
     "ClientOptions",
@@ -32,6 +38,30 @@ __all__ = [
     "Fault",
     "Faults",
     "OrderedFault",
+    "Remote",
+    "RemoteClock",
+    "RemoteFault",
+    "RemoteOptions",
     "RequestLog",
     "Snapshot",
+    "launch",
+    "listen",
 ]
+
+_LATER = {
+    "Remote": "_remote",
+    "RemoteClock": "_remote",
+    "RemoteFault": "_remote",
+    "RemoteOptions": "_remote",
+    "launch": "_remote",
+    "listen": "_server",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import what needs a socket when it is first asked for (PEP 562)."""
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
