@@ -55,7 +55,8 @@ class TokenStats:
     Attributes:
         hits: Calls served by a fresh token at once.
         cached: Tokens in memory now.
-        events: How often each kind of event happened.
+        events: How often each kind of event happened; ``flight_joined`` counts the callers who shared a flight that
+            somebody else had started (it is counted only, not reported one by one).
     """
 
     hits: int
@@ -81,9 +82,9 @@ class Events:
 
         return end
 
-    def count(self, kind: EventKind) -> bool:
-        """Count one event; tell whether anyone wants to hear more of it."""
-        self._counts[kind] += 1
+    def count(self, kind: EventKind, times: int = 1) -> bool:
+        """Count an event; tell whether anyone wants to hear more of it."""
+        self._counts[kind] += times
         return bool(self._listeners) or _log.isEnabledFor(_level(kind))
 
     def emit(self, kind: EventKind, key: str = "", *, seconds: float = 0.0, detail: str = "") -> None:

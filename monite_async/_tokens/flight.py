@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, TypeVar
 
 from monite_async._errors import RequestTimeout
 from monite_async._tokens.failure import Failure, failure_of, from_kind
+from monite_async._tokens.guard import STORE_SECONDS
 from monite_async._tokens.keys import TokenKey
 from monite_async._tokens.lifetime import hard_margin
 from monite_async._tokens.record import AccessToken
@@ -30,6 +32,8 @@ LEASE_MS = 5000
 GIVE_BACK_SECONDS = 0.25
 _POLL_FIRST = 0.05
 _POLL_MAX = 0.5
+
+T = TypeVar("T")
 
 
 class Flight:
@@ -54,13 +58,15 @@ class Flight:
         self.done = False
         self.waiters: list[asyncio.Future[None]] = []
 
-    async def join(self) -> AccessToken | Failure | None:
-        """Wait for the outcome; each waiter has a bare future of its own, so that cancelling it touches no other."""
-        if not self.done:
-            waiter: asyncio.Future[None] = self.loop.create_future()
-            self.waiters.append(waiter)
-            await waiter
-        return self.outcome
+    def waiter(self) -> asyncio.Future[None]:
+        """Return what to await until the flight lands: a bare future of one's own, so cancelling it touches no other."""
+        waiter: asyncio.Future[None] = self.loop.create_future()
+        self.waiters.append(waiter)
+        return waiter
+
+    def joined(self) -> int:
+        """Return how many wait besides the one who started it."""
+        return max(0, len(self.waiters) - 1)
 
     def land(self, outcome: AccessToken | Failure | None) -> None:
         """Tell everyone who waits."""
@@ -125,7 +131,7 @@ class Fetch:
         """Get the token of one name; None when the credentials were rotated."""
         if self._flight.refused:
             with contextlib.suppress(StoreError):
-                await self._cache.guard.run(self._store.invalidate(name, self._flight.bad_gen))
+                await self._bounded(self._store.invalidate(name, self._flight.bad_gen))
         while not self._rotated:
             held = self._cache.held(self._flight.key)
             if held is not None and held.gen > self._flight.bad_gen and held.is_usable():
@@ -153,7 +159,7 @@ class Fetch:
         margin_ms = int(hard_margin(held.lifetime) * 1000) if held is not None else 0
         bad_gen = self._flight.bad_gen
         try:
-            return await self._cache.guard.run(
+            return await self._bounded(
                 self._store.acquire(name, self._owner, lease_ms=LEASE_MS, bad_gen=bad_gen, min_left_ms=margin_ms)
             )
         except StoreError:
@@ -189,7 +195,7 @@ class Fetch:
     ) -> AccessToken | Failure | None:
         answer: Committed | Hit | None = Committed()
         try:
-            answer = await self._cache.guard.run(
+            answer = await self._bounded(
                 self._store.commit(
                     name,
                     self._owner,
@@ -285,12 +291,16 @@ class Fetch:
         return failure
 
     async def _give_back(
-        self, name: RecordName, *, kind: str = "transient:auth:0", ttl: float = 0.0, limit: float = 2.0
+        self, name: RecordName, *, kind: str = "transient:auth:0", ttl: float = 0.0, limit: float = STORE_SECONDS
     ) -> None:
         """Give the lease back, with a failure to remember for ``ttl`` seconds or without."""
         if self._leased:
             self._leased = False
             with contextlib.suppress(StoreError):
-                await self._cache.guard.run(
-                    self._store.fail(name, self._owner, kind, ttl_ms=int(ttl * 1000)), limit=limit
-                )
+                await self._bounded(self._store.fail(name, self._owner, kind, ttl_ms=int(ttl * 1000)), limit=limit)
+
+    async def _bounded(self, operation: Awaitable[T], *, limit: float = STORE_SECONDS) -> T:
+        """Await an operation of the store in use; only the shared one can fail."""
+        if self._store is self._cache.local:
+            return await operation
+        return await self._cache.guard.run(operation, limit=limit)

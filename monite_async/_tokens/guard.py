@@ -11,9 +11,9 @@ from typing import TypeVar
 from monite_async._tokens.events import Events
 from monite_async_stores import StoreError
 
-__all__ = ["Bells", "StoreGuard"]
+__all__ = ["STORE_SECONDS", "Bells", "StoreGuard"]
 
-_LIMIT_SECONDS = 2.0
+STORE_SECONDS = 2.0
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ class StoreGuard:
         self._events = events
         self.is_down = False
 
-    async def run(self, operation: Awaitable[T], *, limit: float = _LIMIT_SECONDS) -> T:
+    async def run(self, operation: Awaitable[T], *, limit: float = STORE_SECONDS) -> T:
         """Await one operation for at most ``limit`` seconds.
 
         Raises:
