@@ -217,6 +217,11 @@ class Emulator:
             self.faults.clear()
             self.log.clear()
 
+    def reset_rate_limit(self) -> None:
+        """Fill every client's bucket up again."""
+        with self._lock:
+            self._limiter.clear()
+
     def stored_file(self, file_id: str) -> tuple[str, bytes] | None:
         """Return media type and content of a stored file."""
         return self._world.state.files.get(file_id)

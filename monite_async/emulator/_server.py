@@ -41,6 +41,7 @@ class _Connection:
         self._reader = reader
         self._writer = writer
         self._http = h11.Connection(h11.SERVER)
+        self._out = bytearray()
 
     async def serve(self) -> None:
         """Answer requests until the connection ends."""
@@ -60,6 +61,7 @@ class _Connection:
         while event is h11.NEED_DATA:
             if self._http.they_are_waiting_for_100_continue:
                 self._write(h11.InformationalResponse(status_code=100, headers=[]))
+                await self._flush()
             self._http.receive_data(await self._reader.read(_READ_SIZE))
             event = self._http.next_event()
         return event
@@ -82,7 +84,7 @@ class _Connection:
         if self._http.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
             self._write(h11.Response(status_code=status, headers=[("content-length", "0"), ("connection", "close")]))
             self._write(h11.EndOfMessage())
-            await self._writer.drain()
+            await self._flush()
 
     async def _deliver(self, delivery: Delivery, *, head: bool) -> bool:
         """Send an answer; tell whether the connection is still good."""
@@ -101,23 +103,26 @@ class _Connection:
         self._write(h11.Response(status_code=response.status, headers=headers))
         await self._send_body(delivery, head=head)
         if delivery.truncate is not None:
-            await self._writer.drain()
+            await self._flush()
             return False
         self._write(h11.EndOfMessage())
-        await self._writer.drain()
+        await self._flush()
         return True
 
     async def _send_body(self, delivery: Delivery, *, head: bool) -> None:
-        sent = 0
         for chunk in () if head else delivery.chunks():
             self._write(h11.Data(data=chunk))
-            sent += len(chunk)
-            if sent > _DRAIN_ABOVE:
-                await self._writer.drain()
-                sent = 0
+            if len(self._out) > _DRAIN_ABOVE:
+                await self._flush()
 
     def _write(self, event: h11.Event) -> None:
-        self._writer.write(self._http.send(event) or b"")
+        self._out += self._http.send(event) or b""
+
+    async def _flush(self) -> None:
+        """Send what was written so far: a small answer leaves in one piece."""
+        self._writer.write(bytes(self._out))
+        self._out.clear()
+        await self._writer.drain()
 
     def _abort(self) -> bool:
         self._writer.transport.abort()

@@ -143,10 +143,10 @@ def _create_user(call: Call) -> Response:
         "phone": body.get("phone"),
         "role_id": role.id,
         "status": "active",
-        "title": body.get("title"),
         "userpic_file_id": None,
     }
     user = call.world.record(call.entity_id, data, created_by=call.actor.user_id)
+    user.private["title"] = body.get("title")
     return record_response(call.world.state.users.add(user))
 
 
@@ -171,6 +171,8 @@ def _apply(call: Call, user: Record, body: Mapping[str, object]) -> Response:
     for name in ("first_name", "login", "role_id"):
         if changes.get(name, "") is None:
             del changes[name]
+    if "title" in changes:  # the contract takes a title, but shows none
+        user.private["title"] = changes.pop("title")
     if "login" in changes:
         _check_login(call, changes["login"], user)
     if "role_id" in changes:
