@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Generator, Mapping, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping, Sequence
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from monite_async._errors import ConfigurationError, ResponseValidationError
 from monite_async._http.operation import Caller, Operation
@@ -58,7 +58,7 @@ class AsyncPager(Generic[PageT, Item]):
         self._path = path
         # A token given by the caller resumes an earlier list, whose filters the server still knows.
         token = query.get(_TOKEN)
-        self._query = self._following(query, token) if token is not None and is_set(token) else dict(query)
+        self._query = _following(query, token) if token is not None and is_set(token) else dict(query)
         self._options = options
 
     def __repr__(self) -> str:
@@ -67,33 +67,18 @@ class AsyncPager(Generic[PageT, Item]):
     def __await__(self) -> Generator[Any, None, PageT]:
         return self._page(self._query).__await__()
 
-    async def __aiter__(self) -> AsyncIterator[Item]:
-        async for page in self.pages():
-            for item in page.data:
-                yield item
+    def __aiter__(self) -> AsyncIterator[Item]:
+        return _Items(self.pages())
 
-    async def pages(self) -> AsyncIterator[PageT]:
-        """Iterate over the pages.
+    def pages(self) -> AsyncIterator[PageT]:
+        """Return an iterator over the pages.
+
+        After an error the iterator can be asked again, and tries the page that failed.
 
         Raises:
             ResponseValidationError: The server sent a token for the second time, so the list would never end.
         """
-        query: Mapping[str, object] = self._query
-        seen: set[object] = {query.get(_TOKEN)}
-        while True:
-            page = await self._page(query)
-            yield page
-            token = page.next_pagination_token
-            if not token:
-                return
-            if token in seen:
-                raise ResponseValidationError(
-                    "the server sent the same pagination token twice; the list would never end",
-                    method=self._operation.method,
-                    path=self._operation.path,
-                )
-            seen.add(token)
-            query = self._following(query, token)
+        return _Pages(self._page, self._query, self._operation)
 
     async def collect(self, limit: int | None = None) -> list[Item]:
         """Return the items as a list.
@@ -118,9 +103,68 @@ class AsyncPager(Generic[PageT, Item]):
     async def _page(self, query: Mapping[str, object]) -> PageT:
         return await self._caller.call(self._operation, path=self._path, query=query, options=self._options)
 
-    @staticmethod
-    def _following(query: Mapping[str, object], token: object) -> dict[str, object]:
-        following = {_TOKEN: token}
-        if "limit" in query:
-            following["limit"] = query["limit"]
-        return following
+
+# Iterators, not async generators: one that is left early needs no closing, so the loop makes no task for it.
+
+
+class _Pages(Generic[PageT]):
+    __slots__ = ("_fetch", "_last", "_operation", "_query", "_seen")
+
+    def __init__(
+        self,
+        fetch: Callable[[Mapping[str, object]], Awaitable[PageT]],
+        query: Mapping[str, object],
+        operation: Operation[PageT],
+    ) -> None:
+        self._fetch = fetch
+        self._query = query
+        self._operation = operation
+        self._seen: set[object] = {query.get(_TOKEN)}
+        self._last: PageT | None = None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> PageT:
+        if self._last is not None:
+            self._advance(self._last.next_pagination_token)
+        page = await self._fetch(self._query)
+        self._last = page
+        return page
+
+    def _advance(self, token: str | None) -> None:
+        if not token:
+            raise StopAsyncIteration
+        if token in self._seen:
+            raise ResponseValidationError(
+                "the server sent the same pagination token twice; the list would never end",
+                method=self._operation.method,
+                path=self._operation.path,
+            )
+        self._seen.add(token)
+        self._query = _following(self._query, token)
+        self._last = None
+
+
+class _Items(Generic[Item]):
+    __slots__ = ("_items", "_pages")
+
+    def __init__(self, pages: AsyncIterator[Page[Item]]) -> None:
+        self._pages = pages
+        self._items: Iterator[Item] = iter(())
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Item:
+        while True:
+            for item in self._items:
+                return item
+            self._items = iter((await anext(self._pages)).data)
+
+
+def _following(query: Mapping[str, object], token: object) -> dict[str, object]:
+    following = {_TOKEN: token}
+    if "limit" in query:
+        following["limit"] = query["limit"]
+    return following

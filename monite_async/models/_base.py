@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
 
 import pydantic
 
@@ -33,11 +33,6 @@ class Model(pydantic.BaseModel):
         extra="allow", defer_build=True, populate_by_name=True, protected_namespaces=(), serialize_by_alias=True
     )
 
-    if TYPE_CHECKING:
-        _request_id: str | None
-        _drift: tuple[str, ...]
-        _unreadable: frozenset[str]
-
     @property
     def request_id(self) -> str | None:
         """The ``x-request-id`` of the answer that this model is the body of; None on nested models."""
@@ -51,7 +46,11 @@ class Model(pydantic.BaseModel):
         """
         return cast("tuple[str, ...]", _slot(self, "_drift", ()))
 
-    if not TYPE_CHECKING:  # keeps the precise signatures of pydantic for type checkers
+    if TYPE_CHECKING:
+        _request_id: str | None = pydantic.PrivateAttr(default=None)
+        _drift: tuple[str, ...] = pydantic.PrivateAttr(default=())
+        _unreadable: frozenset[str] = pydantic.PrivateAttr(default=frozenset())
+    else:  # for type checkers pydantic's own, precise signatures hold
 
         def __getattr__(self, name: str) -> Any:
             if name in _slot(self, "_unreadable", ()):
@@ -99,8 +98,9 @@ def _fill(model: M, slots: dict[str, object]) -> M:
 
 
 def _quiet(model: Model, options: dict[str, Any]) -> dict[str, Any]:
-    # pydantic warns of fields that are not there, and quotes their neighbours' values while it does so.
-    return {"warnings": False, **options} if model.drift else options
+    # Each part as what it is: by the types of the fields, pydantic would stumble over a union that holds neither of
+    # its members, and warn of fields that are not there, quoting the values of their neighbours.
+    return {"warnings": False, "serialize_as_any": True, **options} if model.drift else options
 
 
 @functools.lru_cache(maxsize=2048)
@@ -120,7 +120,11 @@ def _is_model(kind: object) -> bool:
     return isinstance(kind, type) and issubclass(kind, pydantic.BaseModel)
 
 
-def decode(kind: type[T], data: bytes, *, request_id: str | None = None) -> T:
+@overload
+def decode(kind: type[T], data: bytes, *, request_id: str | None = None) -> T: ...
+@overload
+def decode(kind: object, data: bytes, *, request_id: str | None = None) -> Any: ...
+def decode(kind: Any, data: bytes, *, request_id: str | None = None) -> Any:
     """Return the body of an answer as what the contract says it is.
 
     The bytes go straight into pydantic's parser. Only when that refuses them are they looked at a second time, field
@@ -147,7 +151,7 @@ def decode(kind: type[T], data: bytes, *, request_id: str | None = None) -> T:
         result = salvage(kind, data)
     if request_id is not None and isinstance(result, Model):
         result._request_id = request_id
-    return cast("T", result)
+    return result
 
 
 _REFUSED: Any = object()
