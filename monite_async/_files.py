@@ -168,14 +168,14 @@ def _plain(value: bytes | bytearray | memoryview | os.PathLike[str] | BinaryIO |
 
 def _size_of(name: str, path: os.PathLike[str]) -> int:
     try:
-        with Path(path).open("rb") as opened:
-            found = os.fstat(opened.fileno())
+        found = Path(path).stat()
+        # Asked before opening: opening a pipe would wait for whoever writes to it.
+        if stat.S_ISREG(found.st_mode):
+            with Path(path).open("rb"):
+                return found.st_size
+        problem = "not a regular file"
     except OSError as exc:
         problem = exc.strerror or type(exc).__name__
-    else:
-        if stat.S_ISREG(found.st_mode):
-            return found.st_size
-        problem = "not a regular file"
     raise ConfigurationError(f"{name} cannot be read from its path: {problem}")
 
 

@@ -44,7 +44,7 @@ def check_headers(faults: list[str], headers: object, reserved: Iterable[str]) -
 
 
 def encode_headers(headers: Mapping[str, str], reserved: Iterable[str]) -> tuple[tuple[bytes, bytes], ...]:
-    """Return headers in the form of the wire.
+    """Return headers in the form of the wire; of two that differ in case only, the later one counts.
 
     Raises:
         ConfigurationError: One is malformed or reserved; all faults are told at once.
@@ -53,4 +53,5 @@ def encode_headers(headers: Mapping[str, str], reserved: Iterable[str]) -> tuple
     check_headers(faults, headers, reserved)
     if faults:
         raise ConfigurationError("headers: " + "; ".join(faults))
-    return tuple((name.lower().encode("ascii"), value.encode("ascii")) for name, value in headers.items())
+    last = {name.lower(): value for name, value in headers.items()}
+    return tuple((name.encode("ascii"), value.encode("ascii")) for name, value in last.items())

@@ -191,7 +191,8 @@ def parse(result: Any, answer: Answer) -> Any:
     """Return the body of a successful answer as what was asked for.
 
     Args:
-        result: ``module:Class`` below ``monite_async.models``, a type, ``bytes``, or None for nothing.
+        result: ``module:Class`` below ``monite_async.models``, a type, ``bytes``, None for nothing, or ``object`` for
+            whatever JSON there is.
         answer: The answer.
 
     Raises:
@@ -202,6 +203,8 @@ def parse(result: Any, answer: Answer) -> Any:
     if result is bytes:
         return answer.content
     if not answer.content:
+        if result is object:
+            return None
         raise ResponseValidationError("the answer has no body", request_id=answer.request_id, status=answer.status)
     if isinstance(result, str):
         return _decode(_locate(result), answer)

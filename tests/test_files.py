@@ -1,0 +1,293 @@
+"""Uploads: every kind of file, read beside the loop, repeated when it can be, refused before anything is sent."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import threading
+from collections.abc import AsyncIterator
+from email import message_from_bytes, policy
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import httpx
+import pytest
+
+from monite_async import ConfigurationError, RetryPolicy, TransportError, Upload
+from monite_async._files import FilePart, file_part
+from monite_async._http.body import multipart_body
+from tests.scripted import Scripted, client
+
+BIG = bytes(range(256)) * 4096
+FAST = RetryPolicy(base_wait=0.001, max_wait=0.001)
+OK = httpx.Response(200, json={"id": "1"})
+UNSENT = httpx.ConnectError("refused")
+
+
+class Pipe(io.RawIOBase):
+    """A file that cannot be rewound."""
+
+    def __init__(self, data: bytes) -> None:
+        self._inner = io.BytesIO(data)
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        return self._inner.read(size)
+
+
+async def stream(*chunks: Any) -> AsyncIterator[bytes]:
+    """Yield chunks as an async iterator."""
+    for chunk in chunks:
+        yield chunk
+
+
+def parts(request: httpx.Request) -> list[tuple[str | None, str | None, str, bytes]]:
+    """Return name, file name, type and content of each part, as an independent parser reads them."""
+    head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
+    message = message_from_bytes(head + request.content, policy=policy.HTTP)
+    return [
+        (
+            str(part.get_param("name", header="content-disposition")),
+            part.get_filename(),
+            part.get_content_type(),
+            cast("bytes", part.get_payload(decode=True)),
+        )
+        for part in message.iter_parts()
+    ]
+
+
+async def upload(fields: dict[str, object], *replies: httpx.Response | Exception) -> Scripted:
+    """Send one multipart call; returns the transport that saw it."""
+    transport = Scripted(*(replies or (OK,)))
+    async with client(transport, retry=FAST) as monite:
+        await monite.request("POST", "/files", multipart=fields, cast_to=dict)
+    return transport
+
+
+async def content_of(part: FilePart) -> bytes:
+    """Read a part to its end."""
+    return b"".join([chunk async for chunk in part.chunks()])
+
+
+async def test_every_kind_of_file(tmp_path: Path) -> None:
+    """Bytes, paths, file objects, async iterators and named uploads all arrive as they are."""
+    path = tmp_path / "bill.pdf"
+    path.write_bytes(BIG)
+    with path.open("rb") as opened:
+        transport = await upload(
+            {
+                "bytes": b"abc",
+                "array": bytearray(b"def"),
+                "path": path,
+                "object": opened,
+                "memory": io.BytesIO(b"mem"),
+                "pipe": Pipe(b"pipe"),
+                "stream": stream(b"one", b"two"),
+                "named": Upload(b"x", 'a"b\r\nc.png'),
+                "typed": Upload(memoryview(b"y"), content_type="application/pdf"),  # type: ignore[arg-type]
+            }
+        )
+    request = transport.calls[0]
+    assert request.headers["transfer-encoding"] == "chunked"
+    assert "content-length" not in request.headers
+    assert parts(request) == [
+        ("bytes", "upload", "application/octet-stream", b"abc"),
+        ("array", "upload", "application/octet-stream", b"def"),
+        ("path", "bill.pdf", "application/pdf", BIG),
+        ("object", "bill.pdf", "application/pdf", BIG),
+        ("memory", "upload", "application/octet-stream", b"mem"),
+        ("pipe", "upload", "application/octet-stream", b"pipe"),
+        ("stream", "upload", "application/octet-stream", b"onetwo"),
+        ("named", "a%22b%0D%0Ac.png", "image/png", b"x"),
+        ("typed", "upload", "application/pdf", b"y"),
+    ]
+
+
+async def test_fields_beside_files() -> None:
+    """Plain fields go as text, lists repeat, UNSET is left out, and the length is known when it can be."""
+    from monite_async import UNSET
+
+    transport = await upload({"file": b"abc", "file_type": "attachments", "n": [1, True], "gone": UNSET, 'q"': "ü"})
+    request = transport.calls[0]
+    assert int(request.headers["content-length"]) == len(request.content)
+    found = [(name, content) for name, _, _, content in parts(request)]
+    assert found == [
+        ("file", b"abc"), ("file_type", b"attachments"), ("n", b"1"), ("n", b"true"), ("q%22", "ü".encode()),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["bytes", "path", "object"])
+async def test_what_can_be_read_again_is_sent_again(tmp_path: Path, kind: str) -> None:
+    """Bytes, paths and seekable files are produced anew for a repeat, from where they stood."""
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"skip" + BIG)
+    with path.open("rb") as opened:
+        opened.seek(4)
+        source: object = {"bytes": BIG, "path": path, "object": opened}[kind]
+        transport = await upload({"file": source}, httpx.Response(429), httpx.Response(429), OK)
+    expected = b"skip" + BIG if kind == "path" else BIG
+    assert [parts(request)[0][3] for request in transport.calls] == [expected] * 3
+
+
+@pytest.mark.parametrize("source", [lambda: stream(b"a"), lambda: Pipe(b"a")], ids=["stream", "pipe"])
+async def test_what_can_be_read_once_is_sent_once(source: Any) -> None:
+    """A one-shot body is never repeated after a byte was taken from it."""
+    transport = Scripted(httpx.Response(429), OK)
+    async with client(transport, retry=FAST) as monite:
+        with pytest.raises(Exception, match="429"):
+            await monite.request("POST", "/files", multipart={"file": source()})
+    assert len(transport.calls) == 1
+
+
+class Refusing(Scripted):
+    """Refuses the first connection without touching the body."""
+
+    def __init__(self) -> None:
+        super().__init__(OK)
+        self.refused = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/files") and not self.refused:
+            self.refused += 1
+            raise UNSENT
+        return await super().handle_async_request(request)
+
+
+async def test_an_untouched_stream_can_still_be_sent() -> None:
+    """A one-shot body that no try has touched is as good as new."""
+    transport = Refusing()
+    async with client(transport, retry=FAST) as monite:
+        await monite.request("POST", "/files", multipart={"file": stream(b"abc")}, cast_to=None)
+    assert parts(transport.calls[0])[0][3] == b"abc"
+
+
+def unreadable(kind: str, folder: Path) -> object:
+    """Return something that cannot be uploaded."""
+    return {
+        "missing": folder / "missing.pdf",
+        "directory": folder,
+        "device": Path("/dev/null"),
+        "text mode": io.StringIO("text"),
+        "bad type": Upload(b"x", content_type="evil\r\nx: y"),
+        "string": Upload(cast("Any", "a string")),
+        "none": None,
+        "mapping": {"nested": 1},
+        "surrogate": "\ud800",
+    }[kind]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["missing", "directory", "device", "text mode", "bad type", "string", "none", "mapping", "surrogate"],
+)
+async def test_what_cannot_be_read_is_refused_before_anything_is_sent(tmp_path: Path, kind: str) -> None:
+    """A missing file, a directory, a file in text mode: a typed error that names the field, and no request."""
+    transport = Scripted(OK)
+    async with client(transport) as monite:
+        with pytest.raises(ConfigurationError, match="scan") as caught:
+            await monite.request("POST", "/files", multipart={"scan": unreadable(kind, tmp_path)})
+    assert not transport.calls
+    assert not transport.posts
+    assert str(tmp_path) not in str(caught.value)
+
+
+async def test_a_multipart_body_of_nothing_is_refused() -> None:
+    """A form without a field is a mistake."""
+    from monite_async import UNSET
+
+    with pytest.raises(ConfigurationError, match="field"):
+        await multipart_body({"a": UNSET})
+
+
+async def test_a_file_that_shrinks_is_noticed(tmp_path: Path) -> None:
+    """A file that got shorter since its length was announced is a typed error, not a broken request."""
+    path = tmp_path / "log.txt"
+    path.write_bytes(BIG)
+    part = await file_part("file", path)
+    path.write_bytes(b"short")
+    with pytest.raises(ConfigurationError, match="shorter"):
+        await content_of(part)
+
+
+async def test_a_file_that_grows_is_cut_at_its_announced_length(tmp_path: Path) -> None:
+    """What is appended while a file is sent does not break the framing."""
+    path = tmp_path / "log.txt"
+    path.write_bytes(b"start")
+    part = await file_part("file", path)
+    path.write_bytes(b"start and more")
+    assert await content_of(part) == b"start"
+
+
+async def test_an_iterator_that_yields_text_is_refused() -> None:
+    """A source of anything but bytes is told what is expected of it."""
+    part = await file_part("file", stream("text"))
+    with pytest.raises(ConfigurationError, match="bytes"):
+        await content_of(part)
+
+
+async def test_files_are_read_in_a_thread() -> None:
+    """Reading a file never happens on the event loop's thread."""
+    seen: set[int] = set()
+
+    class Spy(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            seen.add(threading.get_ident())
+            return super().read(size)
+
+    assert await content_of(await file_part("file", cast("BinaryIO", Spy(b"abc")))) == b"abc"
+    assert seen
+    assert threading.get_ident() not in seen
+
+
+async def test_an_opened_path_is_closed_when_the_try_ends_early(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    """A try that stops half-way leaves no file open."""
+    path = tmp_path / "big.bin"
+    path.write_bytes(BIG)
+    body = await multipart_body({"file": path})
+    opened = body.open()
+    chunks = aiter(opened)
+    await anext(chunks)
+    await anext(chunks)
+    await opened.aclose()
+    assert not recwarn.list
+
+
+async def test_a_users_own_failure_comes_through() -> None:
+    """What a caller's iterator raises reaches the caller as it is."""
+
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"a"
+        raise LookupError("mine")
+
+    transport = Scripted(OK)
+    async with client(transport) as monite:
+        with pytest.raises(LookupError, match="mine"):
+            await monite.request("POST", "/files", multipart={"file": broken()})
+
+
+async def test_texts_show_no_content(tmp_path: Path) -> None:
+    """Files, parts and bodies show what kind of thing they are and nothing of what is in them."""
+    upload_ = Upload(b"canary", "canary.pdf")
+    part = await file_part("file", upload_)
+    body = await multipart_body({"file": upload_})
+    assert "canary" not in f"{upload_!r} {part!r} {body!r}"
+
+
+async def test_a_failing_disk_is_a_transport_failure(tmp_path: Path) -> None:
+    """A file that vanishes between being looked at and being sent ends in a typed error."""
+    path = tmp_path / "gone.pdf"
+
+    class Vanishing(Scripted):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if request.url.path.endswith("/files"):
+                await asyncio.to_thread(path.unlink, missing_ok=True)
+            return await super().handle_async_request(request)
+
+    path.write_bytes(b"abc")
+    async with client(Vanishing(OK), retry=FAST) as monite:
+        with pytest.raises(TransportError, match="FileNotFoundError"):
+            await monite.request("POST", "/files", multipart={"file": path})
