@@ -64,11 +64,10 @@ class TokenPost:
                 raise ClientClosedError("the client was closed; make a new one")
             elapsed = now() - until + timeout
             raise outcome.error(outcome.text, method="POST", path=path, attempts=1, elapsed=elapsed)
-        if outcome.status == 429:
-            asked = retry_after(429, outcome.headers, wall=self.clock.wall())
-            if asked is not None:
-                self.limiter.close(asked)
-        return PostResult(outcome.status, outcome.headers, outcome.content)
+        asked = retry_after(outcome.status, outcome.headers, wall=self.clock.wall())
+        if outcome.status == 429 and asked is not None:
+            self.limiter.close(asked)
+        return PostResult(outcome.status, outcome.headers, outcome.content, asked)
 
     async def _turn(self, path: str, timeout: float) -> None:
         try:

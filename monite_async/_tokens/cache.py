@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
 import hashlib
 import itertools
 import random as _random
@@ -28,6 +27,7 @@ from monite_async._tokens.keys import TokenKey
 from monite_async._tokens.l1 import RecordTable
 from monite_async._tokens.lifetime import MIN_INTERVAL
 from monite_async._tokens.record import AccessToken
+from monite_async._tokens.tasks import own_task
 from monite_async_stores import (
     Clock,
     Hit,
@@ -367,12 +367,10 @@ class TokenCache:
         return flights
 
     def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Run in a task of the cache's own, with an empty context and a strong reference."""
-        task = asyncio.get_running_loop().create_task(work, context=contextvars.Context())
+        """Run in a task of the cache's own, held by a strong reference."""
+        task = own_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        # A loop may be closed under a flight; that is no programming error of the user's to be logged at collection.
-        setattr(task, "_log_destroy_pending", False)  # noqa: B010 - not in the type stubs
         return task
 
     async def _own(self, work: Coroutine[Any, Any, T]) -> T:

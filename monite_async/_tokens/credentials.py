@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 from collections.abc import Awaitable, Callable
 
 from monite_async._errors import AuthenticationError
+from monite_async._tokens.tasks import own_task
 from monite_async_stores import Clock, SystemClock
 
 __all__ = ["ClientCredentials", "SecretProvider"]
@@ -63,7 +63,7 @@ class ClientCredentials:
         if call is None:
             for other in [other for other in self._calls if other.is_closed()]:
                 del self._calls[other]
-            call = loop.create_task(self._read(self._provider), context=contextvars.Context())
+            call = own_task(self._read(self._provider))
             self._calls[loop] = call
             call.add_done_callback(self._done)
         return await asyncio.shield(call)

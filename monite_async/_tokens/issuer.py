@@ -97,11 +97,19 @@ class TokenIssuer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PostResult:
-    """The answer to a POST: status, headers and the whole body."""
+    """The answer to a POST: status, headers and the whole body.
+
+    Attributes:
+        status: HTTP status.
+        headers: Headers, looked up without regard to case.
+        content: The whole body, decompressed.
+        retry_after: Seconds for which the server asks to stay away, whichever header says so, or None.
+    """
 
     status: int
     headers: Mapping[str, str]
     content: bytes
+    retry_after: float | None = None
 
     def __repr__(self) -> str:
         return f"<PostResult {self.status}>"
@@ -205,6 +213,7 @@ def _refusal(path: str, result: PostResult) -> MoniteError:
         401: "check client_id and client_secret; they differ per environment",
         403: "check the entity user and its status",
         404: "check base_url and the entity user",
+        408: "the token endpoint did not get the request in time",
         422: "check that client_id and entity_user_id are well-formed",
         429: "too many requests",
     }.get(status, "the token endpoint failed" if status >= 500 else "check base_url and the credentials")
@@ -215,11 +224,5 @@ def _refusal(path: str, result: PostResult) -> MoniteError:
         status=status,
         request_id=result.headers.get("x-request-id"),
         attempts=1,
-        retry_after=_seconds(result.headers.get("retry-after")),
+        retry_after=result.retry_after,
     )
-
-
-def _seconds(raw: str | None) -> float | None:
-    from monite_async._http.retry import parse_retry_after
-
-    return parse_retry_after(raw)

@@ -1,0 +1,65 @@
+# `make demo` and `make test` do everything from a fresh clone with Python >= 3.11 and make.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+WHEEL_VENV := $(VENV)-wheel
+STAMP := $(VENV)/.installed
+SHELL := /bin/sh
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types unit wheel-test test-all bench generate format clean
+
+help: ## show this
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+$(STAMP): pyproject.toml scripts/venv.sh
+	@scripts/venv.sh $(VENV) --editable '.[all]' --group test --group lint --group bench
+	@touch $@
+
+$(VENV)-demo/.installed: pyproject.toml scripts/venv.sh
+	@scripts/venv.sh $(VENV)-demo --editable '.[emulator]'
+	@touch $@
+
+demo: $(VENV)-demo/.installed ## the main job on the emulator, with a table at the end (under a minute)
+	@$(VENV)-demo/bin/python -m examples.demo
+
+test: lint types unit wheel-test ## lint, types, all tests with coverage, and the suite against the built wheel
+
+lint: $(STAMP) ## ruff, and the generated code against the contract
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	@if [ -d ../shared/contract ]; then $(BIN)/python -m codegen --check; else echo "codegen --check: left out, the contract is not here"; fi
+
+types: $(STAMP) ## mypy --strict and pyright strict
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+unit: $(STAMP) ## all tests, with branch coverage
+	@rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/python scripts/coverage_bars.py
+
+wheel-test: $(STAMP) ## the suite against the built wheel, outside the checkout, on the lowest dependencies
+	@scripts/wheel_test.sh $(BIN)/python $(WHEEL_VENV)
+
+test-all: ## `make test` on every supported Python that is installed
+	@set -e; for python in $$(scripts/python.sh --all); do \
+		echo "== $$($$python --version)"; \
+		$(MAKE) test PYTHON=$$python VENV=.venv-$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	done
+
+bench: $(STAMP) ## the figures of the README, beside the peers
+	$(BIN)/python -m benchmarks.tokens
+
+generate: $(STAMP) ## write api/, models/, types/ and the emulator's tables anew from the contract
+	$(BIN)/python -m codegen
+
+format: $(STAMP) ## format and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) $(VENV)-demo $(WHEEL_VENV) .venv-3.* build dist .coverage .coverage.* .mypy_cache .ruff_cache .hypothesis
+
+export PYTHON

@@ -1,0 +1,28 @@
+#!/bin/sh
+# Builds the wheel, installs it on the lowest dependencies that it promises, and runs the suite from another directory:
+# what is missing in the wheel, or only works in a checkout, fails here.
+set -eu
+cd "$(dirname "$0")/.."
+python=$1
+venv=$2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT INT TERM
+"$python" -m pip wheel --quiet --no-deps --wheel-dir "$work/wheel" .
+wheel=$(ls "$work"/wheel/*.whl)
+echo "built ${wheel##*/}"
+fingerprint=$(cat pyproject.toml constraints-lowest.txt | cksum)
+if [ "$(cat "$venv/.fingerprint" 2>/dev/null || true)" != "$fingerprint" ]; then
+    PYTHON=$python scripts/venv.sh "$venv" "$wheel[all]" --group test --constraint constraints-lowest.txt
+    printf '%s' "$fingerprint" >"$venv/.fingerprint"
+fi
+"$venv/bin/python" -m pip install --quiet --force-reinstall --no-deps "$wheel"
+cp -R tests examples pyproject.toml README.md "$work/"
+bin=$(cd "$venv/bin" && pwd)
+cd "$work"
+"$bin/python" - <<'EOF'
+import monite_async, monite_async_stores, pathlib
+for package in (monite_async, monite_async_stores):
+    assert "site-packages" in (package.__file__ or ""), package.__file__
+    assert (pathlib.Path(package.__file__).parent / "py.typed").exists()
+EOF
+"$bin/python" -m pytest -q -m "not checkout" --override-ini=pythonpath=. tests
