@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import select
 import socket
+import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from typing import cast
 
@@ -337,12 +338,26 @@ class Connection(asyncio.Protocol):
     def _end(self, exc: Exception | None) -> None:
         if not self._dead:
             self._dead = True
-            self._error = exc
-            if exc is None:
+            self._error = exc or self._cut_off()
+            if self._error is None:
                 self._h11.receive_data(b"")
         if self.idle:
             self._on_dead(self)
         self._wake()
+
+    def _cut_off(self) -> Exception | None:
+        """Tell whether TLS ended without the peer's farewell: then it is no end that a body could have.
+
+        The loops report both ends alike, OpenSSL tells them apart (RFC 9112, section 9.8).
+        """
+        tls: ssl.SSLObject | None = None if self._transport is None else self._transport.get_extra_info("ssl_object")
+        if tls is None:
+            return None
+        try:
+            tls.read(1)
+        except ssl.SSLError:
+            return ConnectionResetError("TLS ended without close_notify")
+        return None
 
     def _resume_reading(self) -> None:
         if self._read_paused and self._transport is not None:

@@ -17,6 +17,8 @@ from monite_async._http.tls import default_context
 
 __all__ = ["dial"]
 
+_running_loop = asyncio.get_running_loop
+
 _EYEBALLS_DELAY = 0.25
 """Seconds that an address has before the next one is tried beside it (RFC 8305, section 5)."""
 
@@ -74,7 +76,7 @@ def _reason(exc: ssl.SSLError) -> str:
 
 async def _attach(sock: socket.socket, made: Connection, context: ssl.SSLContext | None, host: str) -> Connection:
     """Hand the socket to the loop, with TLS on top when there is a context; whatever fails, nothing stays open."""
-    loop = asyncio.get_running_loop()
+    loop = _running_loop()
     try:
         await loop.create_connection(
             lambda: made, sock=sock, ssl=context, server_hostname=host if context is not None else None
@@ -100,7 +102,7 @@ async def _resolve(host: str, port: int) -> Sequence[_Address]:
         pass
     else:
         return [(socket.AF_INET if literal.version == 4 else socket.AF_INET6, (host, port))]
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    found = await _running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     families: dict[socket.AddressFamily, list[_Address]] = {}
     for family, _, _, _, address in found:
         families.setdefault(family, []).append((family, address))
@@ -114,7 +116,7 @@ async def _connect(address: _Address) -> socket.socket:
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        await asyncio.get_running_loop().sock_connect(sock, where)
+        await _running_loop().sock_connect(sock, where)
     except BaseException:
         sock.close()
         raise

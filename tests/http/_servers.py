@@ -22,7 +22,7 @@ from monite_async._http.transport import PooledTransport
 P = ParamSpec("P")
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
-PATIENCE = 3
+PATIENCE = 30
 """Seconds after which a test is taken to hang."""
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
