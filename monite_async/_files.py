@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import mimetypes
 import os
 import re
 import stat
+import threading
 from collections.abc import AsyncGenerator, AsyncIterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,12 +63,13 @@ class FilePart:
         ready: Whether it can be read (once more); False for good once a one-shot source was touched.
     """
 
-    __slots__ = ("_one_shot", "_source", "_start", "content_type", "filename", "ready", "size")
+    __slots__ = ("_lock", "_one_shot", "_source", "_start", "content_type", "filename", "ready", "size")
 
     def __init__(self, upload: Upload, size: int | None, *, one_shot: bool = False, start: int = 0) -> None:
         self._source = upload.content
         self._start = start
         self._one_shot = one_shot
+        self._lock = threading.Lock()
         self.ready = True
         self.filename = upload.filename or _name_of(upload.content)
         self.content_type = upload.content_type or mimetypes.guess_type(self.filename)[0] or _BINARY
@@ -90,29 +91,69 @@ class FilePart:
         elif isinstance(source, AsyncIterable):
             async for chunk in source:
                 yield _checked(chunk)
-        elif isinstance(source, os.PathLike):
-            with await anyio.to_thread.run_sync(_open, source) as opened:
-                async with contextlib.aclosing(self._read(opened)) as chunks:
-                    async for chunk in chunks:
-                        yield chunk
         else:
-            if not self._one_shot:
-                await anyio.to_thread.run_sync(source.seek, self._start)
-            async with contextlib.aclosing(self._read(source)) as chunks:
-                async for chunk in chunks:
+            reader = _Reader(self._lock, source, None if self._one_shot else self._start)
+            try:
+                left = self.size
+                while left != 0:
+                    size = _CHUNK if left is None else min(_CHUNK, left)
+                    chunk = _checked(await anyio.to_thread.run_sync(reader.read, size))
+                    if not chunk:
+                        break
+                    left = None if left is None else left - len(chunk)
                     yield chunk
+            finally:
+                reader.close()
+            if left:
+                raise ConfigurationError("a file to upload became shorter while it was being sent")
 
-    async def _read(self, file: BinaryIO) -> AsyncGenerator[bytes, None]:
-        left = self.size
-        while left != 0:
-            chunk = _checked(await anyio.to_thread.run_sync(file.read, _CHUNK if left is None else min(_CHUNK, left)))
-            if not chunk:
-                break
-            if left is not None:
-                left -= len(chunk)
-            yield chunk
-        if left:
-            raise ConfigurationError("a file to upload became shorter while it was being sent")
+
+class _Reader:
+    """Reads a file in threads, for one try.
+
+    A try may be cut off while a thread still opens or reads. Whatever that thread does then, it neither moves the file
+    under the next try nor leaves a file open.
+    """
+
+    __slots__ = ("_file", "_lock", "_over", "_source", "_start")
+
+    def __init__(self, lock: threading.Lock, source: os.PathLike[str] | BinaryIO, start: int | None) -> None:
+        self._lock = lock
+        self._source = source
+        self._file: BinaryIO | None = None
+        self._start = start
+        self._over = False
+
+    def read(self, size: int) -> bytes:
+        """Read at most so many bytes; called in a thread."""
+        try:
+            with self._lock:
+                return b"" if self._over else self._read(size)
+        finally:
+            if self._over:
+                self._release()
+
+    def _read(self, size: int) -> bytes:
+        if self._file is None:
+            self._file = _open(self._source) if isinstance(self._source, os.PathLike) else self._source
+            if self._start is not None:
+                self._file.seek(self._start)
+        return self._file.read(size)
+
+    def close(self) -> None:
+        """Let go of the file; a thread that is at it does so when it is done."""
+        self._over = True
+        if self._lock.acquire(blocking=False):
+            self._lock.release()
+            self._release()
+
+    def _release(self) -> None:
+        if self._file is not None and isinstance(self._source, os.PathLike):
+            self._file.close()
+
+
+def _open(path: os.PathLike[str]) -> BinaryIO:
+    return Path(path).open("rb")
 
 
 def _checked(chunk: object) -> bytes:
@@ -124,10 +165,6 @@ def _checked(chunk: object) -> bytes:
 def _name_of(source: bytes | os.PathLike[str] | BinaryIO | AsyncIterable[bytes]) -> str:
     name: object = os.fspath(source) if isinstance(source, os.PathLike) else getattr(source, "name", None)
     return Path(name).name or "upload" if isinstance(name, str) else "upload"
-
-
-def _open(path: os.PathLike[str]) -> BinaryIO:
-    return Path(path).open("rb")
 
 
 async def file_part(name: str, value: FileInput) -> FilePart:

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from monite_async import ConfigurationError, RetryPolicy, TransportError, Upload
-from monite_async._files import FilePart, file_part
+from monite_async._files import FilePart, _Reader, file_part
 from monite_async._http.body import multipart_body
 from tests.scripted import Scripted, client
 
@@ -291,3 +291,47 @@ async def test_a_failing_disk_is_a_transport_failure(tmp_path: Path) -> None:
     async with client(Vanishing(OK), retry=FAST) as monite:
         with pytest.raises(TransportError, match="FileNotFoundError"):
             await monite.request("POST", "/files", multipart={"file": path})
+
+
+async def test_a_read_that_outlives_its_try_disturbs_nothing(tmp_path: Path) -> None:
+    """A thread that is still at a file when its try is cut off does not move it under the next try, and closes it."""
+    started, go_on = threading.Event(), threading.Event()
+
+    class Slow(io.BytesIO):
+        """Its first read takes until the test says so."""
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            if not started.is_set():
+                started.set()
+                go_on.wait()
+            return super().read(size)
+
+    part = await file_part("file", Slow(b"abc"))
+    first = asyncio.ensure_future(content_of(part))
+    await asyncio.to_thread(started.wait)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    second = asyncio.ensure_future(content_of(part))
+    await asyncio.sleep(0)
+    go_on.set()
+    assert await second == b"abc"
+
+
+def test_a_file_opened_too_late_is_closed(tmp_path: Path) -> None:
+    """A thread that gets to a path after its try has ended opens nothing; one that was at it closes what it opened."""
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"abc")
+    late = _Reader(threading.Lock(), path, 0)
+    late.close()
+    assert late.read(3) == b""
+    assert late._file is None
+    lock = threading.Lock()
+    during = _Reader(lock, path, 0)
+    assert during.read(1) == b"a"
+    with lock:
+        during.close()
+    assert during._file is not None
+    assert not during._file.closed
+    assert during.read(1) == b""
+    assert during._file.closed

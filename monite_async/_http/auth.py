@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator
-from typing import Final, NoReturn
+from typing import NoReturn
 
 import httpx
 
@@ -13,8 +13,6 @@ from monite_async._http.decode import Answer, read_error
 from monite_async._http.redirect import origin
 
 __all__ = ["MoniteAuth"]
-
-_TOKEN_STATUSES: Final = frozenset({400, 401, 403})
 
 
 class MoniteAuth(httpx.Auth):
@@ -63,7 +61,7 @@ class MoniteAuth(httpx.Auth):
         token = engine.tokens.peek(channel.key) or await engine.tokens.get(channel.key)
         request.headers[wire.authorization_header] = token.authorization
         response = yield request
-        if response.status_code not in _TOKEN_STATUSES or not _replayable(request):
+        if not 400 <= response.status_code < 500 or not _replayable(request):
             return
         answer = Answer(response.status_code, response.headers, await response.aread())
         if not wire.is_dead_token(answer.status, read_error(answer).message):

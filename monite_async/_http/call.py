@@ -36,7 +36,6 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 _log: Final = logging.getLogger("monite_async")
 USER_AGENT: Final = f"monite-async/{__version__}"
-_TOKEN_STATUSES: Final = frozenset({400, 401, 403})
 
 
 class Tokens(Protocol):
@@ -243,7 +242,7 @@ class Channel:
 
     async def _replaced(self, answer: Answer, outgoing: Outgoing, token: AccessToken, progress: Progress) -> bool:
         """Have a refused token replaced, once per call; True when the request shall be sent again with another."""
-        if progress.refused or answer.status not in _TOKEN_STATUSES or not outgoing.body.replayable:
+        if progress.refused or not 400 <= answer.status < 500 or not outgoing.body.replayable:
             return False
         if not self.engine.wire.is_dead_token(answer.status, read_error(answer).message):
             return False

@@ -334,7 +334,7 @@ async def test_redirects_of_the_same_origin_are_followed(status: int, target: st
     "target",
     [
         "https://evil.test/v1/things", "//evil.test/", "http://api.monite.test/v1/things",
-        "https://api.monite.test:8443/v1/things", "https://user:pw@api.monite.test/v1/things", "http://[bad", "",
+        "https://api.monite.test:8443/v1/things", "https://user:pw@api.monite.test/v1/things", "https://api.monite.test:port/", "",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("status", [301, 307])
