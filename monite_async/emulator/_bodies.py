@@ -25,12 +25,14 @@ Text = Annotated[str, Field(min_length=1)]
 Object = dict[str, JsonValue]
 
 
+# These are built on import, unlike the generated ones: pydantic looks for its plugins on disk before it builds its
+# first model, and that must not happen in the middle of somebody's event loop.
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", defer_build=True)
+    model_config = ConfigDict(extra="forbid")
 
 
 class _Lax(BaseModel):
-    model_config = ConfigDict(extra="ignore", defer_build=True)
+    model_config = ConfigDict(extra="ignore")
 
 
 class ObtainToken(_Strict):

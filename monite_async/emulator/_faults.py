@@ -24,7 +24,8 @@ class Fault:
 
     Attributes:
         method: HTTP method.
-        path: Path template (``/payables/{payable_id}``), path below ``/v1``, or a pattern of either with ``*``.
+        path: Path template (``/payables/{payable_id}``), path below ``/v1``, or a pattern of either with ``*``,
+            which stands for anything, slashes included.
         operation: The contract's name of the operation.
         token: Kind of token: ``client_credentials``, ``entity_user`` or ``none``.
         user_id: The entity user of the token.

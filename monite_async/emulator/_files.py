@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import mimetypes
 import uuid
+from collections.abc import Mapping
+from pathlib import PurePosixPath
 
 from monite_async.emulator._errors import refusal
 from monite_async.emulator._state import World, iso
@@ -17,6 +18,15 @@ IMAGES = frozenset({"image/png", "image/jpeg", "image/gif"})
 """What a logo may be."""
 FILES_PATH = "/_emulator/files/"
 """Where the stored files are served."""
+
+# The standard library's table would be read from disk on first use, in the middle of the event loop.
+_BY_SUFFIX: Mapping[str, str] = {
+    ".gif": "image/gif",
+    ".jpeg": "image/jpeg",
+    ".jpg": "image/jpeg",
+    ".pdf": "application/pdf",
+    ".png": "image/png",
+}
 
 
 def store_file(
@@ -33,7 +43,7 @@ def store_file(
         limit: Largest size, in bytes.
         mimetype: Its media type as sent.
     """
-    kind = mimetype if mimetype in allowed else (mimetypes.guess_type(name)[0] or "")
+    kind = mimetype if mimetype in allowed else _BY_SUFFIX.get(PurePosixPath(name).suffix.lower(), "")
     if kind not in allowed:
         raise refusal(400, "This type of file is not supported.")
     if len(content) > limit:

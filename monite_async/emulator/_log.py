@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter, deque
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 __all__ = ["Entry", "RequestLog"]
@@ -98,7 +98,3 @@ class RequestLog:
     def statuses(self) -> dict[int, int]:
         """Return how often each status was answered."""
         return dict(Counter(entry.status for entry in self))
-
-    def as_json(self, entries: list[Entry]) -> list[object]:
-        """Return entries as JSON objects."""
-        return [asdict(entry) for entry in entries]

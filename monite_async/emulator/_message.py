@@ -86,10 +86,9 @@ class Delivery:
         left = self.length if self.truncate is None else min(self.truncate, self.length)
         filler = self.length - len(_PAD_HEAD) - len(_PAD_TAIL)
         for piece in _padding(filler):
-            yield piece[:left]
+            if left > 0:
+                yield piece[:left]
             left -= len(piece)
-            if left <= 0:
-                return
 
 
 def _padding(filler: int) -> Iterator[bytes]:

@@ -81,10 +81,9 @@ class _Connection:
         return _request(head, bytes(body)) if isinstance(event, h11.EndOfMessage) else None
 
     async def _refuse(self, status: int) -> None:
-        if self._http.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
-            self._write(h11.Response(status_code=status, headers=[("content-length", "0"), ("connection", "close")]))
-            self._write(h11.EndOfMessage())
-            await self._flush()
+        self._write(h11.Response(status_code=status, headers=[("content-length", "0"), ("connection", "close")]))
+        self._write(h11.EndOfMessage())
+        await self._flush()
 
     async def _deliver(self, delivery: Delivery, *, head: bool) -> bool:
         """Send an answer; tell whether the connection is still good."""

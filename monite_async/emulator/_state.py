@@ -88,9 +88,6 @@ class Table:
         self._rows: dict[str, Record] = {}
         self._groups: dict[str, dict[str, Record]] = {}
 
-    def __len__(self) -> int:
-        return len(self._rows)
-
     def add(self, record: Record) -> Record:
         """Store a record."""
         self._rows[record.id] = record

@@ -64,7 +64,8 @@ async def test_the_partner_has_settings_whose_default_role_reaches_new_entities(
     """PATCH /settings merges; from then on every new entity has the default role, and users without one get it."""
     async with driving() as (_, driver):
         granted = permissions(payable={"read": "allowed"})
-        body = {"default_role": {"name": "clerk", "permissions": granted}, "website": "https://acme.test"}
+        role = {"name": "clerk", "permissions": granted}
+        body = {"default_role": role, "website": "https://acme.test", "api_version": "2024-05-25"}
         assert (await driver.ask("PATCH", "/settings", body))["website"] == "https://acme.test"
         assert (await driver.ask("GET", "/settings"))["default_role"] == body["default_role"]
         driver.entity_id = ""
@@ -198,11 +199,25 @@ async def test_allowed_for_own_means_what_the_user_created() -> None:
         assert (await driver.ask("GET", "/payables/analytics", user=ann))["count"] == 1
 
 
-async def test_a_user_whose_role_is_gone_may_do_nothing() -> None:
-    """Without a living role nothing is allowed; users created without role get an empty default one."""
+async def test_an_empty_role_forbids_everything() -> None:
+    """A user created without a role gets the entity's default one, the same for all, which allows nothing."""
     async with driving() as (_, driver):
         user = await driver.make_user("ann")
         again = await driver.make_user("bob")
         assert (await driver.send("GET", "/payables", user=user)).status_code == 403
         roles = {(await driver.ask("GET", f"/entity_users/{one}"))["role_id"] for one in (user, again)}
         assert len(roles) == 1
+        other = await driver.ask("POST", "/roles", {"name": "other", "permissions": {"objects": []}}, expect=201)
+        for one in (user, again):
+            changed = await driver.ask("PATCH", f"/entity_users/{one}", {"role_id": other["id"]})
+            assert changed["role_id"] == other["id"]
+        await driver.ask("DELETE", f"/roles/{roles.pop()}", expect=204)
+        fresh = await driver.make_user("cyd")
+        assert (await driver.ask("GET", f"/entity_users/{fresh}"))["role_id"] != other["id"]
+
+
+async def test_a_deactivated_entity_can_go_on_working() -> None:
+    """What a deactivated entity may do is not documented: a setting."""
+    async with driving(EmulatorSettings(inactive_entity_status=None)) as (_, driver):
+        await driver.ask("POST", f"/entities/{driver.entity_id}/deactivate")
+        await driver.make_payable()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from monite_async.emulator import EmulatorSettings
+from monite_async.emulator import EmulatorSettings, _auth
 from tests.emulator.drive import VERSION, driving, locations, message, permissions
 
 DEAD = "The token has been revoked, expired or not found."
@@ -130,15 +130,31 @@ async def test_revocation_can_demand_bearer_and_a_known_token() -> None:
         assert answer.status_code == 404
 
 
+async def test_dead_tokens_are_forgotten_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that runs for long keeps no dead tokens: beyond a bound they are dropped when one is issued."""
+    monkeypatch.setattr(_auth, "_PURGE_ABOVE", 3)
+    async with driving() as (emulator, driver):
+        for _ in range(3):
+            assert (await driver.grant()).status_code == 200
+            emulator.revoke_tokens()
+        driver.forget()
+        await driver.token()
+        assert len(emulator.snapshot()._state.tokens) < sum(emulator.issued.values())
+
+
 async def test_deleting_a_user_ends_its_tokens_unless_set() -> None:
     """Tokens of a deleted entity user die with it, unless the setting says otherwise; new ones are refused."""
     for keeps, status in ((False, 401), (True, 200)):
         async with driving(EmulatorSettings(deleted_user_keeps_tokens=keeps)) as (_, driver):
             user = await driver.make_user("ann", permissions(payable={"read": "allowed"}))
             await driver.token(user)
+            role = (await driver.ask("GET", f"/entity_users/{user}"))["role_id"]
             await driver.ask("DELETE", f"/entity_users/{user}", expect=204)
             assert (await driver.send("GET", "/payables", user=user)).status_code == status
             assert (await driver.grant(user)).status_code == 400
+            await driver.ask("DELETE", f"/roles/{role}", expect=204)
+            denied = await driver.send("GET", "/payables", user=user)
+            assert denied.status_code == (403 if keeps else 401)
 
 
 async def test_tokens_can_be_revoked_behind_the_clients_back() -> None:

@@ -10,6 +10,10 @@ import pytest
 from monite_async.emulator import Clock, Emulator, EmulatorSettings
 from monite_async.emulator._app import OPERATIONS
 from monite_async.emulator._contract.routes import ROUTES
+from monite_async.emulator._errors import RefusedError
+from monite_async.emulator._message import Request, as_list, as_object
+from monite_async.emulator._query import parse_query
+from monite_async.emulator._route import QueryParam, Route
 from tests.emulator.drive import VERSION, driving, locations, message
 
 
@@ -51,7 +55,7 @@ async def test_every_answer_has_the_common_headers() -> None:
     async with driving() as (_, driver):
         for path in ("/payables", "/payables?limit=0", "/counterparts"):
             response = await driver.send("GET", path)
-            assert UUID(response.headers["x-request-id"])
+            assert UUID(response.headers["x-request-id"]).version == 4
             assert float(response.headers["x-process-time"]) >= 0
             assert response.headers["x-monite-version"] == VERSION
             assert response.headers["x-monite-entity-id"] == driver.entity_id
@@ -104,6 +108,30 @@ async def test_faults_in_query_path_and_body_are_named_as_fastapi_names_them() -
         assert locations(await driver.send("POST", "/payables")) == [("body",)]
         garbled = await driver.send("POST", "/roles", headers={"content-type": "application/json"}, body="{")
         assert garbled.status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("param", "text", "expected"),
+    [
+        (QueryParam("x", "number", minimum=0.5), "0.75", 0.75),
+        (QueryParam("x", "number", minimum=0.5), "0.25", "greater_than_equal"),
+        (QueryParam("x", "number"), "much", "float_parsing"),
+        (QueryParam("x", "uuid"), "6F3E1C5A-2B7D-4C8E-9A10-5D2F4B6C8E01", "6f3e1c5a-2b7d-4c8e-9a10-5d2f4b6c8e01"),
+        (QueryParam("x", "date-time"), "2026-02-30T00:00:00Z", "datetime_parsing"),
+        (QueryParam("x", "date-time"), "2026-02-03T00:00:00", datetime(2026, 2, 3, tzinfo=UTC)),
+        (QueryParam("x", "boolean"), "TRUE", True),
+        (QueryParam("x", "string", required=True), None, "missing"),
+    ],
+)
+def test_each_kind_of_parameter_is_read_or_refused(param: QueryParam, text: str | None, expected: object) -> None:
+    """Every kind of query parameter of the contract is parsed, or refused with FastAPI's name for the mistake."""
+    route = Route("x", "GET", "/x", "x", "absent", 200, "absent", False, (param,))
+    request = Request("GET", "/x", () if text is None else (("x", text),))
+    try:
+        value: object = parse_query(route, request, EmulatorSettings())["x"]
+    except RefusedError as refused:
+        value = as_object(as_list(as_object(refused.body)["detail"])[0])["type"]
+    assert value == expected
 
 
 async def test_a_limit_out_of_range_alone_has_its_own_status() -> None:
