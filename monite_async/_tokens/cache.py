@@ -138,17 +138,14 @@ class TokenCache:
             record = self._records.get(key.id)
             if record is not None and (record.gen < min_gen or not record.is_alive()):
                 record = None
-            if record is not None and (record.is_fresh() or record.is_usable()):
+            if record is not None and record.is_usable():
                 if not record.is_fresh():
                     self._refresh_soon(key, record)
                 return record
             flight = self._join(key, record, min_gen)
-            if isinstance(flight, Failure):
-                outcome: AccessToken | Failure | None = flight
-            else:
-                if not flight.done:
-                    await flight.waiter()
-                outcome = flight.outcome
+            if isinstance(flight, Flight):
+                await flight.waiter()
+            outcome = flight.outcome if isinstance(flight, Flight) else flight
             if isinstance(outcome, Failure):
                 record = self._records.get(key.id)
                 if record is not None and record.gen >= min_gen and record.is_alive() and outcome.transient:
@@ -326,34 +323,37 @@ class TokenCache:
         flight = Flight(key, bad_gen, loop, refused=refused)
         self._flights_of(loop)[key.id] = flight
         self.emit("flight_started", key)
-        self._spawn(self._fly(flight))
+        # Landed by a callback, not by the task's own code: a task cancelled before its first step runs none of that.
+        self._spawn(self._fly(flight)).add_done_callback(lambda _: self._land(flight))
         return flight
 
     async def _fly(self, flight: Flight) -> None:
         key, started = flight.key, self._monotonic()
-        outcome: AccessToken | Failure | None = None
-        try:
-            await self._pause(key)
-            outcome = await Fetch(self, flight, f"{self._process}:{next(self._numbers)}").run()
-        finally:
-            flights = self._flights.get(flight.loop, {})
-            if flights.get(key.id) is flight:
-                del flights[key.id]
-            self.events.count("flight_joined", flight.joined())
-            flight.land(outcome)
-        failed = isinstance(outcome, Failure)
-        detail = f"{type(outcome.error).__name__} {outcome.error.status or ''}" if isinstance(outcome, Failure) else ""
-        self.emit(
-            "flight_failed" if failed else "flight_succeeded", key, seconds=self._monotonic() - started, detail=detail
-        )
+        await self._pause(key)
+        outcome = flight.outcome = await Fetch(self, flight, f"{self._process}:{next(self._numbers)}").run()
+        seconds = self._monotonic() - started
+        if isinstance(outcome, Failure):
+            detail = f"{type(outcome.error).__name__} {outcome.error.status or ''}".rstrip()
+            self.emit("flight_failed", key, seconds=seconds, detail=detail)
+        else:
+            self.emit("flight_succeeded", key, seconds=seconds)
         if self._orphans and not self.guard.is_down:
             self._spawn(self._adopt_out())
 
+    def _land(self, flight: Flight) -> None:
+        flights = self._flights.get(flight.loop, {})
+        if flights.get(flight.key.id) is flight:
+            del flights[flight.key.id]
+        self.events.count("flight_joined", flight.joined())
+        flight.land()
+
     async def _pause(self, key: TokenKey) -> None:
-        """Keep a second between two flights of a key, however short its tokens live."""
+        """Keep a second between two flights of a key, however short its tokens live.
+
+        Suspends in any case: with eager tasks a flight would otherwise land before anyone waits for it.
+        """
         record = self._records.get(key.id)
-        if record is not None and record.age() < MIN_INTERVAL:
-            await asyncio.sleep(MIN_INTERVAL - record.age())
+        await asyncio.sleep(0.0 if record is None else max(0.0, MIN_INTERVAL - record.age()))
 
     def _flights_of(self, loop: asyncio.AbstractEventLoop) -> dict[str, Flight]:
         flights = self._flights.get(loop)

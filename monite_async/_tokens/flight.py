@@ -47,7 +47,7 @@ class Flight:
         outcome: The token or the failure; None while flying, and after the flight was cut off.
     """
 
-    __slots__ = ("bad_gen", "done", "key", "loop", "outcome", "refused", "waiters")
+    __slots__ = ("bad_gen", "key", "loop", "outcome", "refused", "waiters")
 
     def __init__(self, key: TokenKey, bad_gen: int, loop: asyncio.AbstractEventLoop, *, refused: bool) -> None:
         self.key = key
@@ -55,7 +55,6 @@ class Flight:
         self.loop = loop
         self.refused = refused
         self.outcome: AccessToken | Failure | None = None
-        self.done = False
         self.waiters: list[asyncio.Future[None]] = []
 
     def waiter(self) -> asyncio.Future[None]:
@@ -68,12 +67,10 @@ class Flight:
         """Return how many wait besides the one who started it."""
         return max(0, len(self.waiters) - 1)
 
-    def land(self, outcome: AccessToken | Failure | None) -> None:
+    def land(self) -> None:
         """Tell everyone who waits."""
-        self.outcome = outcome
-        self.done = True
         for waiter in self.waiters:
-            if not waiter.done() and not self.loop.is_closed():  # closed: collected long after, with its loop
+            if not waiter.done():
                 waiter.set_result(None)
         self.waiters.clear()
 
@@ -140,7 +137,10 @@ class Fetch:
             t0 = self._cache.clock.monotonic(), self._cache.clock.wall()
             answer = await self._acquire(name, held)
             if isinstance(answer, Hit):
-                return self._adopt(name, answer, t0)
+                adopted = self._adopt(name, answer, t0)
+                if adopted.is_usable():
+                    return adopted
+                continue  # it is kept in case nothing better can be had, but a request may not arrive with it
             if isinstance(answer, Negative):
                 failure = from_kind(answer.kind)
                 self._cache.trouble(self._flight.key).block(failure, t0[0] + answer.left_ms / 1000)
@@ -212,7 +212,10 @@ class Fetch:
             return self._keep(name, issued.header, gen, issued.lifetime, started)
         self._cache.emit("commit_fenced", self._flight.key, detail=f"gen {gen}")
         if answer is None:  # purged meanwhile: a token asked for before a revocation is not handed out after it
-            return None
+            if self._attempts < MAX_ATTEMPTS:
+                return None
+            error = RequestTimeout("no token: each one was revoked before it arrived", method="POST")
+            return self._note(Failure(error, transient=True))
         return self._adopt(name, answer, (self._cache.clock.monotonic(), self._cache.clock.wall()))
 
     async def _failed(self, name: RecordName, failure: Failure) -> Failure | None:
@@ -254,7 +257,7 @@ class Fetch:
                 await self._bell.wait()
         return True
 
-    def _adopt(self, name: RecordName, hit: Hit, t0: tuple[float, float]) -> AccessToken | Failure:
+    def _adopt(self, name: RecordName, hit: Hit, t0: tuple[float, float]) -> AccessToken:
         """Take over a token that somebody else fetched; its life counts from before the store was asked."""
         lifetime = hit.lifetime_ms / 1000
         spent = lifetime - min(hit.left_ms, hit.lifetime_ms) / 1000
