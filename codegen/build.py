@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pydantic
-
 from codegen import choices
-from codegen.output import formatted
+from codegen.output import LOCK, formatted, lock
 from codegen.plan import Plan, make_plan
 from codegen.reader import fixed, read
 from codegen.write_api import api_module, scopes_module
@@ -26,9 +25,6 @@ OWNED = (
 )
 """Folders in which a generated file that is no longer made is removed."""
 
-# What a field of a model cannot be called: pydantic's own attributes and those of our base class.
-_RESERVED = frozenset(name for name in dir(pydantic.BaseModel) if not name.startswith("__")) | {"drift", "request_id"}
-
 
 def render(plan: Plan, body_tags: Sequence[str] = choices.BODY_TAGS) -> dict[str, str]:
     """Return the files of a plan, by path, before formatting."""
@@ -40,7 +36,7 @@ def render(plan: Plan, body_tags: Sequence[str] = choices.BODY_TAGS) -> dict[str
     for resource in plan.resources:
         files[f"monite_async/api/{resource.module}.py"] = api_module(plan, resource)
     for module in sorted(set(plan.models.by_name.values())):
-        files[f"monite_async/models/{module}.py"] = models_module(plan, module, _RESERVED)
+        files[f"monite_async/models/{module}.py"] = models_module(plan, module)
     for module in sorted(set(plan.types.by_name.values())):
         files[f"monite_async/types/{module}.py"] = types_module(plan, module)
     return files
@@ -57,4 +53,5 @@ def build(document: dict[str, Any], root: Path) -> dict[str, str]:
         ContractError: The contract holds something that the generator does not understand.
     """
     plan = make_plan(read(fixed(document, choices.FIXES)))
-    return formatted(render(plan), root / "pyproject.toml")
+    files = formatted(render(plan), root / "pyproject.toml")
+    return {**files, LOCK: lock(json.dumps(document, sort_keys=True), files)}

@@ -7,8 +7,17 @@ import keyword
 import re
 from collections.abc import Iterable, Mapping
 
-__all__ = ["argument", "camel", "class_names", "snake"]
+import pydantic
 
+__all__ = ["argument", "attribute", "camel", "class_names", "snake"]
+
+# What a field of a model cannot be called: pydantic's own attributes, those of our base class, and the types that
+# later fields name, for their annotations are real and a field of that name would hide the type.
+_RESERVED = (
+    frozenset(name for name in dir(pydantic.BaseModel) if not name.startswith("__"))
+    | {"drift", "request_id"}
+    | {"bool", "dict", "dt", "float", "int", "list", "object", "str"}
+)
 _WORD = re.compile(r"[A-Za-z0-9]+")
 _COPY = re.compile(r"^(?P<stem>.*[A-Za-z])(?P<number>\d+)$")
 _SIDES = ("-Input", "-Output")
@@ -30,6 +39,12 @@ def argument(name: str, taken: Iterable[str] = ()) -> str:
     if keyword.iskeyword(plain) or plain in set(taken) or plain in {"self", "options"}:
         plain += "_"
     return plain
+
+
+def attribute(name: str) -> str:
+    """Return a name of the wire as a field of a model: as for arguments, and free to be one."""
+    plain = argument(name, _RESERVED)
+    return "f" + plain if plain.startswith("_") else plain
 
 
 def class_names(schemas: Mapping[str, object]) -> dict[str, str]:

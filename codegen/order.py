@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from codegen.ir import Contract, Type, refs_of, schema_refs
+from codegen.ir import Contract, Object, Type, refs_of, schema_refs
 
 __all__ = ["closure", "in_order"]
 
@@ -38,6 +38,7 @@ def in_order(contract: Contract, names: Iterable[str]) -> list[str]:
             visit(other)
         done[name] = None
 
-    for name in sorted(wanted):
+    # Names for unions and lists first: in a cycle it is the class that can be quoted, never the name.
+    for name in sorted(wanted, key=lambda name: (isinstance(contract.schemas[name], Object), name)):
         visit(name)
     return list(done)

@@ -9,10 +9,10 @@ from typing import Literal
 
 from codegen import choices
 from codegen.choices import Scope, ScopeRule
+from codegen.errors import ContractError
 from codegen.ir import Contract, ListOf, Object, Op, Ref, Type, schema_refs
 from codegen.naming import class_names, snake
 from codegen.order import closure
-from codegen.reader import ContractError
 
 __all__ = ["SCOPE_ORDER", "SHARED", "Homes", "Method", "Plan", "Resource", "make_plan"]
 
@@ -79,6 +79,8 @@ def make_plan(
     resources: list[Resource] = []
     for tag in sorted(tags):
         ops = [op for op in contract.operations if moves.get(op.operation_id, op.tag) == tag]
+        if not any(_scopes(op, scopes) for op in ops):
+            continue
         base = _base(ops)
         methods = tuple(
             Method(

@@ -8,11 +8,11 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 from codegen.choices import Fix
+from codegen.errors import ContractError
 from codegen.ir import (
     Alias,
     Anything,
@@ -33,8 +33,9 @@ from codegen.ir import (
     Union,
 )
 from codegen.naming import camel
+from codegen.unions import tell_apart
 
-__all__ = ["ContractError", "fixed", "load", "read"]
+__all__ = ["fixed", "load", "read"]
 
 _METHODS = ("get", "post", "put", "patch", "delete")
 _PREFIX = "#/components/schemas/"
@@ -51,10 +52,6 @@ _KNOWN = {
 }  # fmt: skip
 
 Json = Mapping[str, Any]
-
-
-class ContractError(Exception):
-    """The contract holds something that the generator does not understand."""
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -101,7 +98,6 @@ class _Reader:
             for method in _METHODS
             if method in item
         )
-        self.pin()
         version = str(self.document.get("info", {}).get("version", ""))
         return Contract(version=version, schemas=self.schemas, operations=operations)
 
@@ -139,68 +135,6 @@ class _Reader:
                 raise ContractError(f"{where}: allOf of something that is not an object")
         rest = {key: value for key, value in raw.items() if key in {"additionalProperties", "default", "deprecated"}}
         return {**rest, "type": "object", "properties": properties, "required": required}
-
-    def pin(self) -> None:
-        """Make the property that tells the members of a union apart a required one in each of them.
-
-        The contract gives it a default now and then, yet the server refuses a body without it. Where the contract
-        names no such property but there is one (required everywhere, with values that do not overlap), it is found.
-        """
-        for name, schema in list(self.schemas.items()):
-            if isinstance(schema, Alias):
-                self.schemas[name] = Alias(name, self.told_apart(schema.type))
-            else:
-                members = tuple(replace(member, type=self.told_apart(member.type)) for member in schema.members)
-                # Read again: another union may have pinned a member of this very schema meanwhile.
-                current = self.schemas[name]
-                assert isinstance(current, Object)
-                pinned = {member.name for member in current.members if member.pinned}
-                self.schemas[name] = replace(
-                    current, members=tuple(_pinned(member) if member.name in pinned else member for member in members)
-                )
-
-    def told_apart(self, kind: Type) -> Type:
-        match kind:
-            case ListOf(item=inner):
-                return replace(kind, item=self.told_apart(inner))
-            case MapOf(value=inner):
-                return MapOf(self.told_apart(inner))
-            case Nullable(inner=inner):
-                return Nullable(self.told_apart(inner))
-            case Union(members=members):
-                key = kind.discriminator or self.telling(members)
-                for member in members if key else ():
-                    assert isinstance(member, Ref)
-                    self.pin_member(member.name, str(key))
-                return replace(kind, discriminator=key)
-            case _:
-                return kind
-
-    def telling(self, members: tuple[Type, ...]) -> str | None:
-        """Return the property that tells objects apart, if there is one."""
-        objects = [self.schemas[member.name] for member in members if isinstance(member, Ref)]
-        if len(objects) != len(members) or not all(isinstance(schema, Object) for schema in objects):
-            return None
-        choices = [
-            {
-                member.name: member.type.values
-                for member in schema.members
-                if member.required and isinstance(member.type, Choice)
-            }
-            for schema in objects
-            if isinstance(schema, Object)
-        ]
-        for key in choices[0]:
-            values = [value for choice in choices for value in choice.get(key, ("", ""))]
-            if len(values) == len(set(values)):
-                return key
-        return None
-
-    def pin_member(self, name: str, key: str) -> None:
-        schema = self.schemas[name]
-        assert isinstance(schema, Object)
-        members = tuple(_pinned(member) if member.name == key else member for member in schema.members)
-        self.schemas[name] = replace(schema, members=members)
 
     def resolve(self, raw: Json) -> Json:
         return self.raw[raw["$ref"].removeprefix(_PREFIX)] if "$ref" in raw else raw
@@ -352,14 +286,10 @@ class _Reader:
         return None, False
 
 
-def _pinned(member: Member) -> Member:
-    return replace(member, pinned=True, required=True, default=None)
-
-
 def read(document: Json) -> Contract:
     """Return the contract as the generator's values.
 
     Raises:
         ContractError: Something in it is not understood.
     """
-    return _Reader(document).contract()
+    return tell_apart(_Reader(document).contract())

@@ -286,9 +286,10 @@ def _head(plan: Plan, api: _Api, resource: Resource, methods: list[Method], text
     guarded = ["import datetime as dt\n"] if "dt.d" in text else []
     guarded += [f"from {module} import {', '.join(sorted(names))}" for module, names in sorted(named.items())]
     options = "UNSET, RequestOptions, Unset" if "= UNSET" in text else "RequestOptions"
-    literals = "TYPE_CHECKING, Final, Literal" if "Literal[" in text else "TYPE_CHECKING, Final"
+    typing = ["TYPE_CHECKING"] if guarded else []
+    typing += ["Final", "Literal"] if "Literal[" in text else ["Final"]
     runtime = [
-        f"from typing import {literals}",
+        f"from typing import {', '.join(typing)}",
         "\nfrom typing_extensions import deprecated\n" if "@deprecated" in text else "",
         "from monite_async._http.operation import Operation",
         f"from monite_async._options import {options}",
@@ -302,8 +303,7 @@ def _head(plan: Plan, api: _Api, resource: Resource, methods: list[Method], text
             HEADER.format(what=f"calls of the group {resource.tag}."),
             "from __future__ import annotations\n",
             *(line for line in runtime if line),
-            "\nif TYPE_CHECKING:",
-            *(f"    {line}" for line in guarded),
+            *(["\nif TYPE_CHECKING:", *(f"    {line}" for line in guarded)] if guarded else []),
             f"\n__all__ = [{listed}]\n\n",
         ]
     )

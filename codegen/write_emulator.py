@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from codegen.ir import (
     Alias,
-    Anything,
     Choice,
     Contract,
     ListOf,
@@ -22,7 +20,7 @@ from codegen.ir import (
     Type,
     Union,
 )
-from codegen.naming import camel, class_names
+from codegen.naming import attribute, camel, class_names
 from codegen.order import closure, in_order
 from codegen.output import HEADER
 from codegen.text import literal, quoted, statement
@@ -120,13 +118,13 @@ def _text(value: object) -> object:
 class Strict(BaseModel):
     """Unknown keys are an error."""
 
-    model_config = ConfigDict(extra="forbid", defer_build=True)
+    model_config = ConfigDict(extra="forbid", defer_build=True, serialize_by_alias=True)
 
 
 class Lax(BaseModel):
     """Unknown keys are ignored."""
 
-    model_config = ConfigDict(extra="ignore", defer_build=True)
+    model_config = ConfigDict(extra="ignore", defer_build=True, serialize_by_alias=True)
 
 
 Day: TypeAlias = Annotated[dt.date, BeforeValidator(_text)]
@@ -195,19 +193,20 @@ class _Bodies:
                 return f"Annotated[{plain}, Field(discriminator={quoted(key)})]" if key else plain
             case Nullable(inner=inner):
                 return f"{self.type(inner, form)} | None"
-            case Anything():
+            case _:
                 return "JsonValue"
 
     def member(self, member: Member, form: bool) -> str:
         text = self.type(member.type, form)
         nullable = isinstance(member.type, Nullable)
-        name = re.sub(r"\W", "_", member.name)
+        name = attribute(member.name)
+        alias = "" if name == member.name else f"alias={quoted(member.name)}"
         if member.required:
-            return f"    {name}: {text}"
-        if member.default is not None and not nullable:
-            # A default that is not null: leaving it out is fine, null is not.
-            return f"    {name}: {text} = {quoted(member.default)}"
-        return f"    {name}: {text if nullable else text + ' | None'} = None"
+            return f"    {name}: {text}" + (f" = Field({alias})" if alias else "")
+        # With a default that is not null, leaving it out is fine and null is not; without one both are.
+        default = "None" if member.default is None or nullable else quoted(member.default)
+        text += " | None" if default == "None" and not nullable else ""
+        return f"    {name}: {text} = " + (f"Field(default={default}, {alias})" if alias else default)
 
     def object(self, schema: Object, form: bool) -> str:
         base = "Strict" if schema.closed else "Lax"

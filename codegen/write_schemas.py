@@ -6,9 +6,9 @@ import keyword
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from codegen.errors import ContractError
 from codegen.ir import (
     Alias,
-    Anything,
     Choice,
     ListOf,
     MapOf,
@@ -21,11 +21,10 @@ from codegen.ir import (
     Union,
     refs_of,
 )
-from codegen.naming import argument
+from codegen.naming import attribute
 from codegen.order import in_order
 from codegen.output import HEADER
 from codegen.plan import Homes, Plan
-from codegen.reader import ContractError
 from codegen.text import literal, quoted, statement
 
 __all__ = ["Inputs", "models_module", "types_module"]
@@ -34,12 +33,11 @@ _OUT = {"date": "dt.date", "date-time": "dt.datetime", "integer": "int", "number
 _IN = {**_OUT, "date": "dt.date | str", "date-time": "dt.datetime | str", "binary": "FileInput"}
 
 
-def _imports(homes: Homes, names: Iterable[str], python: dict[str, str], module: str, package: str) -> list[str]:
-    """Return the lines that import what lives in another module."""
+def _imports(homes: Homes, names: Iterable[str], python: dict[str, str], package: str) -> list[str]:
+    """Return the lines that import schemas of other modules."""
     wanted: dict[str, set[str]] = {}
     for name in names:
-        if homes.by_name[name] != module:
-            wanted.setdefault(homes.by_name[name], set()).add(python[name])
+        wanted.setdefault(homes.by_name[name], set()).add(python[name])
     return [
         f"from monite_async.{package}.{home} import {', '.join(sorted(found))}"
         for home, found in sorted(wanted.items())
@@ -61,7 +59,6 @@ def _used(plan: Plan, names: Iterable[str]) -> set[str]:
 @dataclass(slots=True)
 class _Models:
     plan: Plan
-    reserved: frozenset[str]
     defined: set[str] = field(default_factory=set[str])
 
     def type(self, kind: Type, pinned: bool = False) -> str:
@@ -81,7 +78,7 @@ class _Models:
                 return f"Annotated[{plain}, Field(discriminator={quoted(key)})]" if key else plain
             case Nullable(inner=inner):
                 return f"{self.type(inner, pinned)} | None"
-            case Anything():
+            case _:
                 return "object"
 
     def member(self, member: Member) -> str:
@@ -90,9 +87,7 @@ class _Models:
         if not self.defined.issuperset(refs_of(kind)):
             # Not defined yet, because it leads back here: resolved when the model is first used.
             text = quoted(text)
-        name = argument(member.name, self.reserved)
-        if name.startswith("_"):
-            name = "f" + name
+        name = attribute(member.name)
         alias = "" if name == member.name else f"alias={quoted(member.name)}"
         if member.required:
             return f"    {name}: {text}" + (f" = Field({alias})" if alias else "")
@@ -113,19 +108,11 @@ class _Models:
         return "\n".join(lines if members else [*lines, "    pass"])
 
 
-def models_module(plan: Plan, module: str, reserved: Iterable[str]) -> str:
-    """Return one module of models.
-
-    Args:
-        plan: The plan.
-        module: The module's name.
-        reserved: Names that a field cannot have, because the base class has them.
-    """
+def models_module(plan: Plan, module: str) -> str:
+    """Return one module of models."""
     own = plan.models.names_in(module)
     used = _used(plan, own) - own
-    # A field named as a type that later fields use would hide it: annotations are real, not strings.
-    hidden = {"int", "str", "float", "bool", "list", "dict", "object", "dt"}
-    writer = _Models(plan, frozenset(reserved) | hidden, set(used))
+    writer = _Models(plan, set(used))
     parts = [writer.schema(name) for name in in_order(plan.contract, own)]
     text = "\n\n".join(parts)
     typing = [name for name in ("Annotated", "Literal", "TypeAlias") if f"{name}[" in text or f": {name} " in text]
@@ -135,7 +122,7 @@ def models_module(plan: Plan, module: str, reserved: Iterable[str]) -> str:
         f"from typing import {', '.join(typing)}" if typing else "",
         "from pydantic import Field" if "Field(" in text else "",
         "from monite_async.models._base import Model" if "(Model)" in text else "",
-        *_imports(plan.models, used, plan.names, module, "models"),
+        *_imports(plan.models, used, plan.names, "models"),
     ]
     listed = ", ".join(quoted(name) for name in sorted(plan.names[name] for name in own))
     return "\n".join(line for line in head if line) + f"\n\n__all__ = [{listed}]\n\n{text}\n"
@@ -179,7 +166,7 @@ class Inputs:
                 return "".join([" | ".join(dict.fromkeys(parts)), *models])
             case Nullable(inner=inner):
                 return f"{self.type(inner, pinned)} | None"
-            case Anything():
+            case _:
                 return "object"
 
     def member(self, member: Member) -> str:
@@ -231,7 +218,7 @@ def types_module(plan: Plan, module: str) -> str:
         HEADER.format(what="what requests may hold."),
         "from __future__ import annotations\n",
         f"from typing import {', '.join(sorted(typing))}" if typing else "",
-        *_imports(plan.types, used, python, module, "types"),
+        *_imports(plan.types, used, python, "types"),
         *(["if TYPE_CHECKING:", *guarded] if guarded else []),
     ]
     listed = ", ".join(quoted(name) for name in sorted(python[name] for name in own))

@@ -42,14 +42,6 @@ __all__ = [
 
 ActionEnum: TypeAlias = Literal["create", "read", "update", "delete"] | str
 
-PermissionEnum: TypeAlias = Literal["allowed", "allowed_for_own", "not_allowed"] | str
-
-
-class ActionSchema(Model):
-    action_name: ActionEnum | None = None
-    permission: PermissionEnum | None = None
-
-
 AllowedCountries: TypeAlias = Literal["AF", "AX", "AL", "DZ", "AS", "AD", "AO", "AI", "AQ", "AG", "AR", "AM", "AW",
     "AU", "AT", "AZ", "BS", "BH", "BD", "BB", "BY", "BE", "BZ", "BJ", "BM", "BT", "BO", "BA", "BW", "BV", "BR",
     "IO", "BN", "BG", "BF", "BI", "KH", "CM", "CA", "IC", "CV", "KY", "CF", "EA", "TD", "CL", "CN", "CX", "CC",
@@ -65,6 +57,54 @@ AllowedCountries: TypeAlias = Literal["AF", "AX", "AL", "DZ", "AS", "AD", "AO", 
     "SJ", "SE", "CH", "SY", "TW", "TJ", "TZ", "TH", "TL", "TG", "TK", "TO", "TT", "TN", "TR", "TM", "TC", "TV",
     "UG", "UA", "AE", "GB", "US", "UM", "UY", "UZ", "VU", "VE", "VN", "VG", "VI", "WF", "EH", "YE", "ZM", "ZW",
     "BL", "BQ", "CW", "MF", "SX"] | str  # fmt: skip
+
+CurrencyEnum: TypeAlias = Literal["AED", "AFN", "ALL", "AMD", "ANG", "AOA", "ARS", "AUD", "AWG", "AZN", "BAM",
+    "BBD", "BDT", "BGN", "BHD", "BIF", "BMD", "BND", "BOB", "BRL", "BSD", "BTN", "BWP", "BYN", "BZD", "CAD", "CDF",
+    "CHF", "CLP", "CNY", "COP", "CRC", "CVE", "CZK", "DJF", "DKK", "DOP", "DZD", "EGP", "ETB", "EUR", "FJD", "FKP",
+    "GBP", "GEL", "GHS", "GIP", "GMD", "GNF", "GTQ", "GYD", "HKD", "HNL", "HTG", "HUF", "IDR", "ILS", "INR", "IQD",
+    "ISK", "JMD", "JOD", "JPY", "KES", "KGS", "KHR", "KMF", "KRW", "KWD", "KYD", "KZT", "LAK", "LBP", "LKR", "LRD",
+    "LSL", "LYD", "MAD", "MDL", "MGA", "MKD", "MMK", "MNT", "MOP", "MUR", "MVR", "MWK", "MXN", "MYR", "MZN", "NAD",
+    "NGN", "NIO", "NOK", "NPR", "NZD", "OMR", "PAB", "PEN", "PGK", "PHP", "PKR", "PLN", "PYG", "QAR", "RON", "RSD",
+    "RUB", "RWF", "SAR", "SBD", "SCR", "SEK", "SGD", "SHP", "SLE", "SOS", "SRD", "SSP", "SVC", "SZL", "THB", "TJS",
+    "TMT", "TND", "TOP", "TRY", "TTD", "TWD", "TZS", "UAH", "UGX", "USD", "UYU", "UZS", "VND", "VUV", "WST", "XAF",
+    "XCD", "XOF", "XPF", "YER", "ZAR", "ZMW"] | str  # fmt: skip
+
+EntityBusinessStructure: TypeAlias = Literal["incorporated_partnership", "unincorporated_partnership",
+    "public_corporation", "private_corporation", "sole_proprietorship", "single_member_llc", "multi_member_llc",
+    "private_partnership", "unincorporated_association", "public_partnership"] | str  # fmt: skip
+
+LanguageCodeEnum: TypeAlias = Literal["ab", "aa", "af", "ak", "sq", "am", "ar", "an", "hy", "av", "ae", "ay", "az",
+    "bm", "ba", "eu", "be", "bn", "bi", "bs", "br", "bg", "my", "ca", "ch", "ce", "ny", "zh", "cu", "cv", "kw",
+    "co", "cr", "hr", "cs", "da", "dv", "nl", "dz", "en", "eo", "et", "ee", "fo", "fj", "fi", "fr", "fy", "ff",
+    "gd", "gl", "lg", "ka", "de", "el", "kl", "gn", "gu", "ht", "ha", "he", "hz", "hi", "ho", "hu", "io", "ig",
+    "id", "ia", "ie", "iu", "ik", "ga", "it", "ja", "jv", "kn", "kr", "ks", "kk", "km", "ki", "rw", "ky", "kv",
+    "kg", "ko", "kj", "ku", "lo", "la", "lv", "li", "ln", "lt", "lu", "lb", "mk", "mg", "ms", "ml", "mt", "gv",
+    "mi", "mr", "mh", "mn", "na", "nv", "nd", "nr", "ng", "ne", "no", "nb", "nn", "ii", "oc", "oj", "om", "os",
+    "pi", "ps", "fa", "pl", "pt", "pa", "qu", "ro", "rm", "rn", "ru", "se", "sm", "sg", "sa", "sc", "sr", "sn",
+    "sd", "si", "sk", "sl", "so", "st", "es", "su", "sw", "ss", "sv", "tl", "ty", "tg", "ta", "tt", "te", "th",
+    "bo", "ti", "to", "ts", "tn", "tr", "tk", "tw", "ug", "uk", "ur", "uz", "ve", "vi", "vo", "wa", "cy", "wo",
+    "xh", "yi", "yo", "za", "zu"] | str  # fmt: skip
+
+ObjectType: TypeAlias = Literal["account", "approval", "approval_request", "approval_policy",
+    "approval_policy_process", "audit_trail", "comment", "counterpart", "counterpart_address",
+    "counterpart_bank_account", "counterpart_contact_person", "counterpart_partner_metadata", "counterpart_tax_id",
+    "counterpart_vat_id", "delivery_note", "einvoicing", "entity", "entity_bank_account", "entity_settings",
+    "entity_token", "entity_user", "entity_user_token", "entity_vat_ids", "export", "mailbox",
+    "monitescript_process", "ocr_task", "onboarding", "overdue_reminder", "partner", "partner_internal_config",
+    "partner_settings", "partner_token", "payable", "payable_line_item", "payables_credit_note",
+    "payables_purchase_order", "payment", "payment_intent", "payment_link", "payment_record", "payment_reminder",
+    "person", "product", "project", "receivable", "reconciliation", "recurrence", "role", "tag", "todo_task",
+    "todo_task_mute", "transaction", "webhook", "workflow", "workflow_pipeline"] | str  # fmt: skip
+
+PayableActionEnum: TypeAlias = Literal["create", "read", "update", "delete", "pay", "approve", "cancel", "submit",
+    "create_from_mail", "reopen"] | str  # fmt: skip
+
+PermissionEnum: TypeAlias = Literal["allowed", "allowed_for_own", "not_allowed"] | str
+
+
+class ActionSchema(Model):
+    action_name: ActionEnum | None = None
+    permission: PermissionEnum | None = None
 
 
 class CommonSchema(Model):
@@ -106,10 +146,6 @@ class CommonSchema(Model):
     actions: list[ActionSchema] | None = None
 
 
-PayableActionEnum: TypeAlias = Literal["create", "read", "update", "delete", "pay", "approve", "cancel", "submit",
-    "create_from_mail", "reopen"] | str  # fmt: skip
-
-
 class PayableActionSchema(Model):
     action_name: PayableActionEnum | None = None
     permission: PermissionEnum | None = None
@@ -121,6 +157,13 @@ class PayableSchema(Model):
 
 
 RootSchema: TypeAlias = Annotated[CommonSchema | PayableSchema, Field(discriminator="object_type")]
+
+StatusEnum: TypeAlias = Literal["active", "deleted"] | str
+
+TagCategory: TypeAlias = Literal["document_type", "department", "project", "cost_center", "vendor_type",
+    "payment_method", "approval_status"] | str  # fmt: skip
+
+VatModeEnum: TypeAlias = Literal["exclusive", "inclusive"] | str
 
 
 class BizObjectsSchema(Model):
@@ -165,18 +208,6 @@ class CreditNoteRenderingSettings(Model):
     display_entity_bank_account: bool | None = None
 
 
-CurrencyEnum: TypeAlias = Literal["AED", "AFN", "ALL", "AMD", "ANG", "AOA", "ARS", "AUD", "AWG", "AZN", "BAM",
-    "BBD", "BDT", "BGN", "BHD", "BIF", "BMD", "BND", "BOB", "BRL", "BSD", "BTN", "BWP", "BYN", "BZD", "CAD", "CDF",
-    "CHF", "CLP", "CNY", "COP", "CRC", "CVE", "CZK", "DJF", "DKK", "DOP", "DZD", "EGP", "ETB", "EUR", "FJD", "FKP",
-    "GBP", "GEL", "GHS", "GIP", "GMD", "GNF", "GTQ", "GYD", "HKD", "HNL", "HTG", "HUF", "IDR", "ILS", "INR", "IQD",
-    "ISK", "JMD", "JOD", "JPY", "KES", "KGS", "KHR", "KMF", "KRW", "KWD", "KYD", "KZT", "LAK", "LBP", "LKR", "LRD",
-    "LSL", "LYD", "MAD", "MDL", "MGA", "MKD", "MMK", "MNT", "MOP", "MUR", "MVR", "MWK", "MXN", "MYR", "MZN", "NAD",
-    "NGN", "NIO", "NOK", "NPR", "NZD", "OMR", "PAB", "PEN", "PGK", "PHP", "PKR", "PLN", "PYG", "QAR", "RON", "RSD",
-    "RUB", "RWF", "SAR", "SBD", "SCR", "SEK", "SGD", "SHP", "SLE", "SOS", "SRD", "SSP", "SVC", "SZL", "THB", "TJS",
-    "TMT", "TND", "TOP", "TRY", "TTD", "TWD", "TZS", "UAH", "UGX", "USD", "UYU", "UZS", "VND", "VUV", "WST", "XAF",
-    "XCD", "XOF", "XPF", "YER", "ZAR", "ZMW"] | str  # fmt: skip
-
-
 class ExchangeRate(Model):
     base: CurrencyEnum
     rate: float
@@ -188,26 +219,8 @@ class CurrencySettings(Model):
     exchange_rates: list[ExchangeRate | None] | None = None
 
 
-EntityBusinessStructure: TypeAlias = Literal["incorporated_partnership", "unincorporated_partnership",
-    "public_corporation", "private_corporation", "sole_proprietorship", "single_member_llc", "multi_member_llc",
-    "private_partnership", "unincorporated_association", "public_partnership"] | str  # fmt: skip
-
-
 class InvoiceRenderingSettings(Model):
     display_entity_bank_account: bool | None = None
-
-
-LanguageCodeEnum: TypeAlias = Literal["ab", "aa", "af", "ak", "sq", "am", "ar", "an", "hy", "av", "ae", "ay", "az",
-    "bm", "ba", "eu", "be", "bn", "bi", "bs", "br", "bg", "my", "ca", "ch", "ce", "ny", "zh", "cu", "cv", "kw",
-    "co", "cr", "hr", "cs", "da", "dv", "nl", "dz", "en", "eo", "et", "ee", "fo", "fj", "fi", "fr", "fy", "ff",
-    "gd", "gl", "lg", "ka", "de", "el", "kl", "gn", "gu", "ht", "ha", "he", "hz", "hi", "ho", "hu", "io", "ig",
-    "id", "ia", "ie", "iu", "ik", "ga", "it", "ja", "jv", "kn", "kr", "ks", "kk", "km", "ki", "rw", "ky", "kv",
-    "kg", "ko", "kj", "ku", "lo", "la", "lv", "li", "ln", "lt", "lu", "lb", "mk", "mg", "ms", "ml", "mt", "gv",
-    "mi", "mr", "mh", "mn", "na", "nv", "nd", "nr", "ng", "ne", "no", "nb", "nn", "ii", "oc", "oj", "om", "os",
-    "pi", "ps", "fa", "pl", "pt", "pa", "qu", "ro", "rm", "rn", "ru", "se", "sm", "sg", "sa", "sc", "sr", "sn",
-    "sd", "si", "sk", "sl", "so", "st", "es", "su", "sw", "ss", "sv", "tl", "ty", "tg", "ta", "tt", "te", "th",
-    "bo", "ti", "to", "ts", "tn", "tr", "tk", "tw", "ug", "uk", "ur", "uz", "ve", "vi", "vo", "wa", "cy", "wo",
-    "xh", "yi", "yo", "za", "zu"] | str  # fmt: skip
 
 
 class LineItemColumnSettings(Model):
@@ -234,18 +247,6 @@ class LineItemsRenderingSettings(Model):
     vat_rate: LineItemNumericColumnSettings | None = None
 
 
-ObjectType: TypeAlias = Literal["account", "approval", "approval_request", "approval_policy",
-    "approval_policy_process", "audit_trail", "comment", "counterpart", "counterpart_address",
-    "counterpart_bank_account", "counterpart_contact_person", "counterpart_partner_metadata", "counterpart_tax_id",
-    "counterpart_vat_id", "delivery_note", "einvoicing", "entity", "entity_bank_account", "entity_settings",
-    "entity_token", "entity_user", "entity_user_token", "entity_vat_ids", "export", "mailbox",
-    "monitescript_process", "ocr_task", "onboarding", "overdue_reminder", "partner", "partner_internal_config",
-    "partner_settings", "partner_token", "payable", "payable_line_item", "payables_credit_note",
-    "payables_purchase_order", "payment", "payment_intent", "payment_link", "payment_record", "payment_reminder",
-    "person", "product", "project", "receivable", "reconciliation", "recurrence", "role", "tag", "todo_task",
-    "todo_task_mute", "transaction", "webhook", "workflow", "workflow_pipeline"] | str  # fmt: skip
-
-
 class PartnerMetadataResponse(Model):
     metadata: dict[str, object] | None = None
 
@@ -253,9 +254,6 @@ class PartnerMetadataResponse(Model):
 class QuoteRenderingSettings(Model):
     display_entity_bank_account: bool | None = None
     display_signature: bool | None = None
-
-
-StatusEnum: TypeAlias = Literal["active", "deleted"] | str
 
 
 class RoleResponse(Model):
@@ -267,10 +265,6 @@ class RoleResponse(Model):
     status: StatusEnum
 
 
-TagCategory: TypeAlias = Literal["document_type", "department", "project", "cost_center", "vendor_type",
-    "payment_method", "approval_status"] | str  # fmt: skip
-
-
 class TagReadSchema(Model):
     id: str
     created_at: dt.datetime
@@ -279,6 +273,3 @@ class TagReadSchema(Model):
     category: TagCategory | None = None
     created_by_entity_user_id: str | None = None
     description: str | None = None
-
-
-VatModeEnum: TypeAlias = Literal["exclusive", "inclusive"] | str

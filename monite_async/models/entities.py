@@ -44,47 +44,7 @@ __all__ = [
     "SettingsResponse",
 ]
 
-
-class DefaultAccountingTaxIDs(Model):
-    deductions: str | None = None
-
-
-class DefaultLedgerAccountIDs(Model):
-    payments: str | None = None
-    products: str | None = None
-
-
-class AccountingSettings(Model):
-    ledger_account_ids: DefaultLedgerAccountIDs | None = None
-    tax_ids: DefaultAccountingTaxIDs | None = None
-
-
 DocumentIDSeparators: TypeAlias = Literal["/", "-", "|", ".", ""] | str
-
-
-class DocumentTypePrefix(Model):
-    credit_note: str | None = None
-    delivery_note: str | None = None
-    invoice: str | None = None
-    purchase_order: str | None = None
-    quote: str | None = None
-
-
-class DocumentIDsSettings(Model):
-    document_type_prefix: DocumentTypePrefix | None = None
-    include_date: bool | None = None
-    min_digits: int | None = None
-    prefix: str | None = None
-    separator: DocumentIDSeparators | None = None
-
-
-class DocumentRenderingSettingsOutput(Model):
-    credit_note: CreditNoteRenderingSettings | None = None
-    display_entity_bank_account: bool | None = None
-    display_line_items: bool | None = None
-    invoice: InvoiceRenderingSettings | None = None
-    line_items: LineItemsRenderingSettings | None = None
-    quote: QuoteRenderingSettings | None = None
 
 
 class EntityAddressResponseSchema(Model):
@@ -153,10 +113,6 @@ class EntityIndividualResponse(Model):
     website: str | None = None
 
 
-class EntityMailSettings(Model):
-    reply_to: list[str] | None = None
-
-
 class OrganizationResponseSchema(Model):
     legal_name: str
     business_structure: EntityBusinessStructure | None = None
@@ -187,6 +143,53 @@ class EntityOrganizationResponse(Model):
 EntityResponse: TypeAlias = Annotated[EntityOrganizationResponse | EntityIndividualResponse,
     Field(discriminator="type")]  # fmt: skip
 
+PaymentPriorityEnum: TypeAlias = Literal["working_capital", "balanced", "bottom_line"] | str
+
+ReceivableEditFlow: TypeAlias = Literal["compliant", "partially_compliant", "non_compliant"] | str
+
+
+class DefaultAccountingTaxIDs(Model):
+    deductions: str | None = None
+
+
+class DefaultLedgerAccountIDs(Model):
+    payments: str | None = None
+    products: str | None = None
+
+
+class AccountingSettings(Model):
+    ledger_account_ids: DefaultLedgerAccountIDs | None = None
+    tax_ids: DefaultAccountingTaxIDs | None = None
+
+
+class DocumentTypePrefix(Model):
+    credit_note: str | None = None
+    delivery_note: str | None = None
+    invoice: str | None = None
+    purchase_order: str | None = None
+    quote: str | None = None
+
+
+class DocumentIDsSettings(Model):
+    document_type_prefix: DocumentTypePrefix | None = None
+    include_date: bool | None = None
+    min_digits: int | None = None
+    prefix: str | None = None
+    separator: DocumentIDSeparators | None = None
+
+
+class DocumentRenderingSettingsOutput(Model):
+    credit_note: CreditNoteRenderingSettings | None = None
+    display_entity_bank_account: bool | None = None
+    display_line_items: bool | None = None
+    invoice: InvoiceRenderingSettings | None = None
+    line_items: LineItemsRenderingSettings | None = None
+    quote: QuoteRenderingSettings | None = None
+
+
+class EntityMailSettings(Model):
+    reply_to: list[str] | None = None
+
 
 class EntityPaginationResponse(Model):
     data: list[EntityResponse]
@@ -206,11 +209,6 @@ class OcrAutoTaggingSettingsRequest(Model):
     enabled: bool
     keywords: list[str]
     tag_id: str
-
-
-PaymentPriorityEnum: TypeAlias = Literal["working_capital", "balanced", "bottom_line"] | str
-
-ReceivableEditFlow: TypeAlias = Literal["compliant", "partially_compliant", "non_compliant"] | str
 
 
 class RemindersSettings(Model):

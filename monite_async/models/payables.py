@@ -49,6 +49,27 @@ __all__ = [
     "SuggestedResponse",
 ]
 
+OcrStatusEnum: TypeAlias = Literal["processing", "error", "success", "canceled"] | str
+
+PayableHistoryEventTypeEnum: TypeAlias = Literal["status_changed", "payable_created", "payable_updated",
+    "credit_note_linked", "credit_note_unlinked", "file_attached"] | str  # fmt: skip
+
+PayableOriginEnum: TypeAlias = Literal["upload", "email", "einvoicing"] | str
+
+PayableStateEnum: TypeAlias = Literal["draft", "new", "approve_in_progress", "waiting_to_be_paid", "partially_paid",
+    "paid", "canceled", "rejected"] | str  # fmt: skip
+
+PayablesFieldsAllowedForValidate: TypeAlias = Literal["currency", "document_id", "due_date", "issued_at",
+    "tax_amount", "total_amount", "subtotal", "description", "suggested_payment_term", "payment_terms", "tax",
+    "sender", "file_id", "counterpart_id", "counterpart_bank_account_id", "counterpart_address_id",
+    "counterpart_vat_id_id", "line_items", "line_items.quantity", "line_items.unit_price", "line_items.tax",
+    "line_items.ledger_account_id", "line_items.accounting_tax_rate_id", "line_items.unit", "line_items.name",
+    "line_items.description", "line_items.subtotal", "line_items.total", "line_items.tax_amount"] | str  # fmt: skip
+
+PayablesVariableType: TypeAlias = Literal["payables_purchase_order", "payables_notify_approver"] | str
+
+SourceOfPayableDataEnum: TypeAlias = Literal["ocr", "user_specified", "einvoicing"] | str
+
 
 class CurrencyExchangeSchema2(Model):
     default_currency_code: str
@@ -156,12 +177,6 @@ class OcrRecognitionResponse(Model):
     summary: list[LabelNValue] | None = None
 
 
-OcrStatusEnum: TypeAlias = Literal["processing", "error", "success", "canceled"] | str
-
-PayableStateEnum: TypeAlias = Literal["draft", "new", "approve_in_progress", "waiting_to_be_paid", "partially_paid",
-    "paid", "canceled", "rejected"] | str  # fmt: skip
-
-
 class PayableAggregatedItem(Model):
     count: int
     status: PayableStateEnum
@@ -172,9 +187,6 @@ class PayableAggregatedDataResponse(Model):
     count: int
     data: list[PayableAggregatedItem]
     sum_total_amount: int
-
-
-PayableOriginEnum: TypeAlias = Literal["upload", "email", "einvoicing"] | str
 
 
 class PayableCreatedEventData(Model):
@@ -197,10 +209,6 @@ class PayableCreditNoteLinkedEventData(Model):
 class PayableCreditNoteUnlinkedEventData(Model):
     credit_note_id: str
     credit_note_document_id: str | None = None
-
-
-PayableHistoryEventTypeEnum: TypeAlias = Literal["status_changed", "payable_created", "payable_updated",
-    "credit_note_linked", "credit_note_unlinked", "file_attached"] | str  # fmt: skip
 
 
 class PayableStatusChangedEventData(Model):
@@ -249,9 +257,6 @@ class PayablePaymentTermsCreatePayload(Model):
     description: str | None = None
     term_1: PayablePaymentTermDiscount | None = None
     term_2: PayablePaymentTermDiscount | None = None
-
-
-SourceOfPayableDataEnum: TypeAlias = Literal["ocr", "user_specified", "einvoicing"] | str
 
 
 class SuggestedPaymentTerm(Model):
@@ -320,9 +325,6 @@ class PayableTemplatesVariable(Model):
     name: str
 
 
-PayablesVariableType: TypeAlias = Literal["payables_purchase_order", "payables_notify_approver"] | str
-
-
 class PayableTemplatesVariablesObject(Model):
     object_subtype: PayablesVariableType
     object_type: ObjectType
@@ -336,14 +338,6 @@ class PayableTemplatesVariablesObjectList(Model):
 class PayableValidationResponse(Model):
     id: str
     validation_errors: list[dict[str, object]] | None = None
-
-
-PayablesFieldsAllowedForValidate: TypeAlias = Literal["currency", "document_id", "due_date", "issued_at",
-    "tax_amount", "total_amount", "subtotal", "description", "suggested_payment_term", "payment_terms", "tax",
-    "sender", "file_id", "counterpart_id", "counterpart_bank_account_id", "counterpart_address_id",
-    "counterpart_vat_id_id", "line_items", "line_items.quantity", "line_items.unit_price", "line_items.tax",
-    "line_items.ledger_account_id", "line_items.accounting_tax_rate_id", "line_items.unit", "line_items.name",
-    "line_items.description", "line_items.subtotal", "line_items.total", "line_items.tax_amount"] | str  # fmt: skip
 
 
 class PayableValidationsResource(Model):

@@ -44,11 +44,6 @@ AllowedCountries: TypeAlias = Literal["AF", "AX", "AL", "DZ", "AS", "AD", "AO", 
     "UG", "UA", "AE", "GB", "US", "UM", "UY", "UZ", "VU", "VE", "VN", "VG", "VI", "WF", "EH", "YE", "ZM", "ZW",
     "BL", "BQ", "CW", "MF", "SX"] | str  # fmt: skip
 
-
-class CreditNoteRenderingSettingsInput(TypedDict, total=False):
-    display_entity_bank_account: bool
-
-
 CurrencyEnum: TypeAlias = Literal["AED", "AFN", "ALL", "AMD", "ANG", "AOA", "ARS", "AUD", "AWG", "AZN", "BAM",
     "BBD", "BDT", "BGN", "BHD", "BIF", "BMD", "BND", "BOB", "BRL", "BSD", "BTN", "BWP", "BYN", "BZD", "CAD", "CDF",
     "CHF", "CLP", "CNY", "COP", "CRC", "CVE", "CZK", "DJF", "DKK", "DOP", "DZD", "EGP", "ETB", "EUR", "FJD", "FKP",
@@ -59,6 +54,35 @@ CurrencyEnum: TypeAlias = Literal["AED", "AFN", "ALL", "AMD", "ANG", "AOA", "ARS
     "RUB", "RWF", "SAR", "SBD", "SCR", "SEK", "SGD", "SHP", "SLE", "SOS", "SRD", "SSP", "SVC", "SZL", "THB", "TJS",
     "TMT", "TND", "TOP", "TRY", "TTD", "TWD", "TZS", "UAH", "UGX", "USD", "UYU", "UZS", "VND", "VUV", "WST", "XAF",
     "XCD", "XOF", "XPF", "YER", "ZAR", "ZMW"] | str  # fmt: skip
+
+LanguageCodeEnum: TypeAlias = Literal["ab", "aa", "af", "ak", "sq", "am", "ar", "an", "hy", "av", "ae", "ay", "az",
+    "bm", "ba", "eu", "be", "bn", "bi", "bs", "br", "bg", "my", "ca", "ch", "ce", "ny", "zh", "cu", "cv", "kw",
+    "co", "cr", "hr", "cs", "da", "dv", "nl", "dz", "en", "eo", "et", "ee", "fo", "fj", "fi", "fr", "fy", "ff",
+    "gd", "gl", "lg", "ka", "de", "el", "kl", "gn", "gu", "ht", "ha", "he", "hz", "hi", "ho", "hu", "io", "ig",
+    "id", "ia", "ie", "iu", "ik", "ga", "it", "ja", "jv", "kn", "kr", "ks", "kk", "km", "ki", "rw", "ky", "kv",
+    "kg", "ko", "kj", "ku", "lo", "la", "lv", "li", "ln", "lt", "lu", "lb", "mk", "mg", "ms", "ml", "mt", "gv",
+    "mi", "mr", "mh", "mn", "na", "nv", "nd", "nr", "ng", "ne", "no", "nb", "nn", "ii", "oc", "oj", "om", "os",
+    "pi", "ps", "fa", "pl", "pt", "pa", "qu", "ro", "rm", "rn", "ru", "se", "sm", "sg", "sa", "sc", "sr", "sn",
+    "sd", "si", "sk", "sl", "so", "st", "es", "su", "sw", "ss", "sv", "tl", "ty", "tg", "ta", "tt", "te", "th",
+    "bo", "ti", "to", "ts", "tn", "tr", "tk", "tw", "ug", "uk", "ur", "uz", "ve", "vi", "vo", "wa", "cy", "wo",
+    "xh", "yi", "yo", "za", "zu"] | str  # fmt: skip
+
+OcrStatusEnum: TypeAlias = Literal["processing", "error", "success", "canceled"] | str
+
+OrderEnum: TypeAlias = Literal["asc", "desc"] | str
+
+PayableOriginEnum: TypeAlias = Literal["upload", "email", "einvoicing"] | str
+
+PayableStateEnum: TypeAlias = Literal["draft", "new", "approve_in_progress", "waiting_to_be_paid", "partially_paid",
+    "paid", "canceled", "rejected"] | str  # fmt: skip
+
+SourceOfPayableDataEnum: TypeAlias = Literal["ocr", "user_specified", "einvoicing"] | str
+
+VatModeEnum: TypeAlias = Literal["exclusive", "inclusive"] | str
+
+
+class CreditNoteRenderingSettingsInput(TypedDict, total=False):
+    display_entity_bank_account: bool
 
 
 class ExchangeRateInput(TypedDict, total=False):
@@ -74,19 +98,6 @@ class CurrencySettingsInput(TypedDict, total=False):
 
 class InvoiceRenderingSettingsInput(TypedDict, total=False):
     display_entity_bank_account: bool
-
-
-LanguageCodeEnum: TypeAlias = Literal["ab", "aa", "af", "ak", "sq", "am", "ar", "an", "hy", "av", "ae", "ay", "az",
-    "bm", "ba", "eu", "be", "bn", "bi", "bs", "br", "bg", "my", "ca", "ch", "ce", "ny", "zh", "cu", "cv", "kw",
-    "co", "cr", "hr", "cs", "da", "dv", "nl", "dz", "en", "eo", "et", "ee", "fo", "fj", "fi", "fr", "fy", "ff",
-    "gd", "gl", "lg", "ka", "de", "el", "kl", "gn", "gu", "ht", "ha", "he", "hz", "hi", "ho", "hu", "io", "ig",
-    "id", "ia", "ie", "iu", "ik", "ga", "it", "ja", "jv", "kn", "kr", "ks", "kk", "km", "ki", "rw", "ky", "kv",
-    "kg", "ko", "kj", "ku", "lo", "la", "lv", "li", "ln", "lt", "lu", "lb", "mk", "mg", "ms", "ml", "mt", "gv",
-    "mi", "mr", "mh", "mn", "na", "nv", "nd", "nr", "ng", "ne", "no", "nb", "nn", "ii", "oc", "oj", "om", "os",
-    "pi", "ps", "fa", "pl", "pt", "pa", "qu", "ro", "rm", "rn", "ru", "se", "sm", "sg", "sa", "sc", "sr", "sn",
-    "sd", "si", "sk", "sl", "so", "st", "es", "su", "sw", "ss", "sv", "tl", "ty", "tg", "ta", "tt", "te", "th",
-    "bo", "ti", "to", "ts", "tn", "tr", "tk", "tw", "ug", "uk", "ur", "uz", "ve", "vi", "vo", "wa", "cy", "wo",
-    "xh", "yi", "yo", "za", "zu"] | str  # fmt: skip
 
 
 class LineItemColumnSettingsInput(TypedDict, total=False):
@@ -113,21 +124,6 @@ class LineItemsRenderingSettingsInput(TypedDict, total=False):
     vat_rate: LineItemNumericColumnSettingsInput | Model | None
 
 
-OcrStatusEnum: TypeAlias = Literal["processing", "error", "success", "canceled"] | str
-
-OrderEnum: TypeAlias = Literal["asc", "desc"] | str
-
-PayableOriginEnum: TypeAlias = Literal["upload", "email", "einvoicing"] | str
-
-PayableStateEnum: TypeAlias = Literal["draft", "new", "approve_in_progress", "waiting_to_be_paid", "partially_paid",
-    "paid", "canceled", "rejected"] | str  # fmt: skip
-
-
 class QuoteRenderingSettingsInput(TypedDict, total=False):
     display_entity_bank_account: bool
     display_signature: bool
-
-
-SourceOfPayableDataEnum: TypeAlias = Literal["ocr", "user_specified", "einvoicing"] | str
-
-VatModeEnum: TypeAlias = Literal["exclusive", "inclusive"] | str

@@ -42,6 +42,22 @@ __all__ = [
     "UpdateEntityAddressSchemaInput",
 ]
 
+DocumentIDSeparators: TypeAlias = Literal["/", "-", "|", ".", ""] | str
+
+EntityBusinessStructure: TypeAlias = Literal["incorporated_partnership", "unincorporated_partnership",
+    "public_corporation", "private_corporation", "sole_proprietorship", "single_member_llc", "multi_member_llc",
+    "private_partnership", "unincorporated_association", "public_partnership"] | str  # fmt: skip
+
+EntityCursorFields: TypeAlias = Literal["created_at", "updated_at"] | str
+
+EntityStatusEnum: TypeAlias = Literal["active", "inactive", "deleted"] | str
+
+EntityTypeEnum: TypeAlias = Literal["individual", "organization"] | str
+
+PaymentPriorityEnum: TypeAlias = Literal["working_capital", "balanced", "bottom_line"] | str
+
+ReceivableEditFlow: TypeAlias = Literal["compliant", "partially_compliant", "non_compliant"] | str
+
 
 class DefaultAccountingTaxIDsInput(TypedDict, total=False):
     deductions: str | None
@@ -55,9 +71,6 @@ class DefaultLedgerAccountIDsInput(TypedDict, total=False):
 class AccountingSettingsInput(TypedDict, total=False):
     ledger_account_ids: DefaultLedgerAccountIDsInput | Model | None
     tax_ids: DefaultAccountingTaxIDsInput | Model | None
-
-
-DocumentIDSeparators: TypeAlias = Literal["/", "-", "|", ".", ""] | str
 
 
 class DocumentIDsSettingsNextNumberInput(TypedDict, total=False):
@@ -103,20 +116,8 @@ class EntityAddressSchemaInput(TypedDict, total=False):
     state: str | None
 
 
-EntityBusinessStructure: TypeAlias = Literal["incorporated_partnership", "unincorporated_partnership",
-    "public_corporation", "private_corporation", "sole_proprietorship", "single_member_llc", "multi_member_llc",
-    "private_partnership", "unincorporated_association", "public_partnership"] | str  # fmt: skip
-
-EntityCursorFields: TypeAlias = Literal["created_at", "updated_at"] | str
-
-
 class EntityMailSettingsInput(TypedDict, total=False):
     reply_to: Sequence[str] | None
-
-
-EntityStatusEnum: TypeAlias = Literal["active", "inactive", "deleted"] | str
-
-EntityTypeEnum: TypeAlias = Literal["individual", "organization"] | str
 
 
 class IndividualSchemaInput(TypedDict, total=False):
@@ -161,11 +162,6 @@ class OrganizationSchemaInput(TypedDict, total=False):
     legal_entity_id: str | None
     owners_provided: bool | None
     representative_provided: bool | None
-
-
-PaymentPriorityEnum: TypeAlias = Literal["working_capital", "balanced", "bottom_line"] | str
-
-ReceivableEditFlow: TypeAlias = Literal["compliant", "partially_compliant", "non_compliant"] | str
 
 
 class RemindersSettingsInput(TypedDict, total=False):

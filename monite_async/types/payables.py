@@ -24,6 +24,20 @@ __all__ = [
     "SuggestedPaymentTermInput",
 ]
 
+PayableCursorFields: TypeAlias = Literal["id", "created_at", "issued_at"] | str
+
+PayableHistoryCursorFields: TypeAlias = Literal["timestamp"] | str
+
+PayableHistoryEventTypeEnum: TypeAlias = Literal["status_changed", "payable_created", "payable_updated",
+    "credit_note_linked", "credit_note_unlinked", "file_attached"] | str  # fmt: skip
+
+PayablesFieldsAllowedForValidate: TypeAlias = Literal["currency", "document_id", "due_date", "issued_at",
+    "tax_amount", "total_amount", "subtotal", "description", "suggested_payment_term", "payment_terms", "tax",
+    "sender", "file_id", "counterpart_id", "counterpart_bank_account_id", "counterpart_address_id",
+    "counterpart_vat_id_id", "line_items", "line_items.quantity", "line_items.unit_price", "line_items.tax",
+    "line_items.ledger_account_id", "line_items.accounting_tax_rate_id", "line_items.unit", "line_items.name",
+    "line_items.description", "line_items.subtotal", "line_items.total", "line_items.tax_amount"] | str  # fmt: skip
+
 
 class CounterpartRawAddressUpdateRequestInput(TypedDict, total=False):
     city: str | None
@@ -59,14 +73,6 @@ class CounterpartRawDataUpdateRequestInput(TypedDict, total=False):
     vat_id: CounterpartRawVatIDUpdateRequestInput | Model | None
 
 
-PayableCursorFields: TypeAlias = Literal["id", "created_at", "issued_at"] | str
-
-PayableHistoryCursorFields: TypeAlias = Literal["timestamp"] | str
-
-PayableHistoryEventTypeEnum: TypeAlias = Literal["status_changed", "payable_created", "payable_updated",
-    "credit_note_linked", "credit_note_unlinked", "file_attached"] | str  # fmt: skip
-
-
 class PayablePaymentTermDiscountInput(TypedDict, total=False):
     discount: Required[int]
     number_of_days: Required[int]
@@ -82,14 +88,6 @@ class PayablePaymentTermsCreatePayloadInput(TypedDict, total=False):
     description: str | None
     term_1: PayablePaymentTermDiscountInput | Model | None
     term_2: PayablePaymentTermDiscountInput | Model | None
-
-
-PayablesFieldsAllowedForValidate: TypeAlias = Literal["currency", "document_id", "due_date", "issued_at",
-    "tax_amount", "total_amount", "subtotal", "description", "suggested_payment_term", "payment_terms", "tax",
-    "sender", "file_id", "counterpart_id", "counterpart_bank_account_id", "counterpart_address_id",
-    "counterpart_vat_id_id", "line_items", "line_items.quantity", "line_items.unit_price", "line_items.tax",
-    "line_items.ledger_account_id", "line_items.accounting_tax_rate_id", "line_items.unit", "line_items.name",
-    "line_items.description", "line_items.subtotal", "line_items.total", "line_items.tax_amount"] | str  # fmt: skip
 
 
 class SuggestedPaymentTermInput(TypedDict, total=False):

@@ -23,7 +23,12 @@ __all__ = [
 
 ActionEnum: TypeAlias = Literal["create", "read", "update", "delete"] | str
 
+PayableActionEnum: TypeAlias = Literal["create", "read", "update", "delete", "pay", "approve", "cancel", "submit",
+    "create_from_mail", "reopen"] | str  # fmt: skip
+
 PermissionEnum: TypeAlias = Literal["allowed", "allowed_for_own", "not_allowed"] | str
+
+RoleCursorFields: TypeAlias = Literal["updated_at", "created_at"] | str
 
 
 class ActionSchemaInput(TypedDict, total=False):
@@ -72,10 +77,6 @@ class CommonSchemaInput(TypedDict, total=False):
     actions: Sequence[ActionSchemaInput | Model] | None
 
 
-PayableActionEnum: TypeAlias = Literal["create", "read", "update", "delete", "pay", "approve", "cancel", "submit",
-    "create_from_mail", "reopen"] | str  # fmt: skip
-
-
 class PayableActionSchemaInput(TypedDict, total=False):
     action_name: PayableActionEnum
     permission: PermissionEnum
@@ -91,6 +92,3 @@ RootSchemaInput: TypeAlias = "CommonSchemaInput | PayableSchemaInput | Model"
 
 class BizObjectsSchemaInput(TypedDict, total=False):
     objects: Sequence[RootSchemaInput] | None
-
-
-RoleCursorFields: TypeAlias = Literal["updated_at", "created_at"] | str

@@ -21,13 +21,13 @@ def _text(value: object) -> object:
 class Strict(BaseModel):
     """Unknown keys are an error."""
 
-    model_config = ConfigDict(extra="forbid", defer_build=True)
+    model_config = ConfigDict(extra="forbid", defer_build=True, serialize_by_alias=True)
 
 
 class Lax(BaseModel):
     """Unknown keys are ignored."""
 
-    model_config = ConfigDict(extra="ignore", defer_build=True)
+    model_config = ConfigDict(extra="ignore", defer_build=True, serialize_by_alias=True)
 
 
 Day: TypeAlias = Annotated[dt.date, BeforeValidator(_text)]
@@ -36,29 +36,7 @@ Email: TypeAlias = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
 Uri: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9+.-]*://\S+$")]
 
 
-class DefaultAccountingTaxIDs(Strict):
-    deductions: UUID | None = None
-
-
-class DefaultLedgerAccountIDs(Strict):
-    payments: UUID | None = None
-    products: UUID | None = None
-
-
-class AccountingSettings(Strict):
-    ledger_account_ids: DefaultLedgerAccountIDs | None = None
-    tax_ids: DefaultAccountingTaxIDs | None = None
-
-
 ActionEnum: TypeAlias = Literal["create", "read", "update", "delete"]
-
-PermissionEnum: TypeAlias = Literal["allowed", "allowed_for_own", "not_allowed"]
-
-
-class ActionSchema(Lax):
-    action_name: ActionEnum = "read"
-    permission: PermissionEnum = "allowed"
-
 
 AllowedCountries: TypeAlias = Literal["AF", "AX", "AL", "DZ", "AS", "AD", "AO", "AI", "AQ", "AG", "AR", "AM", "AW",
     "AU", "AT", "AZ", "BS", "BH", "BD", "BB", "BY", "BE", "BZ", "BJ", "BM", "BT", "BO", "BA", "BW", "BV", "BR",
@@ -75,6 +53,58 @@ AllowedCountries: TypeAlias = Literal["AF", "AX", "AL", "DZ", "AS", "AD", "AO", 
     "SJ", "SE", "CH", "SY", "TW", "TJ", "TZ", "TH", "TL", "TG", "TK", "TO", "TT", "TN", "TR", "TM", "TC", "TV",
     "UG", "UA", "AE", "GB", "US", "UM", "UY", "UZ", "VU", "VE", "VN", "VG", "VI", "WF", "EH", "YE", "ZM", "ZW",
     "BL", "BQ", "CW", "MF", "SX"]  # fmt: skip
+
+CurrencyEnum: TypeAlias = Literal["AED", "AFN", "ALL", "AMD", "ANG", "AOA", "ARS", "AUD", "AWG", "AZN", "BAM",
+    "BBD", "BDT", "BGN", "BHD", "BIF", "BMD", "BND", "BOB", "BRL", "BSD", "BTN", "BWP", "BYN", "BZD", "CAD", "CDF",
+    "CHF", "CLP", "CNY", "COP", "CRC", "CVE", "CZK", "DJF", "DKK", "DOP", "DZD", "EGP", "ETB", "EUR", "FJD", "FKP",
+    "GBP", "GEL", "GHS", "GIP", "GMD", "GNF", "GTQ", "GYD", "HKD", "HNL", "HTG", "HUF", "IDR", "ILS", "INR", "IQD",
+    "ISK", "JMD", "JOD", "JPY", "KES", "KGS", "KHR", "KMF", "KRW", "KWD", "KYD", "KZT", "LAK", "LBP", "LKR", "LRD",
+    "LSL", "LYD", "MAD", "MDL", "MGA", "MKD", "MMK", "MNT", "MOP", "MUR", "MVR", "MWK", "MXN", "MYR", "MZN", "NAD",
+    "NGN", "NIO", "NOK", "NPR", "NZD", "OMR", "PAB", "PEN", "PGK", "PHP", "PKR", "PLN", "PYG", "QAR", "RON", "RSD",
+    "RUB", "RWF", "SAR", "SBD", "SCR", "SEK", "SGD", "SHP", "SLE", "SOS", "SRD", "SSP", "SVC", "SZL", "THB", "TJS",
+    "TMT", "TND", "TOP", "TRY", "TTD", "TWD", "TZS", "UAH", "UGX", "USD", "UYU", "UZS", "VND", "VUV", "WST", "XAF",
+    "XCD", "XOF", "XPF", "YER", "ZAR", "ZMW"]  # fmt: skip
+
+DocumentIDSeparators: TypeAlias = Literal["/", "-", "|", ".", ""]
+
+EntityBusinessStructure: TypeAlias = Literal["incorporated_partnership", "unincorporated_partnership",
+    "public_corporation", "private_corporation", "sole_proprietorship", "single_member_llc", "multi_member_llc",
+    "private_partnership", "unincorporated_association", "public_partnership"]  # fmt: skip
+
+EntityTypeEnum: TypeAlias = Literal["individual", "organization"]
+
+LanguageCodeEnum: TypeAlias = Literal["ab", "aa", "af", "ak", "sq", "am", "ar", "an", "hy", "av", "ae", "ay", "az",
+    "bm", "ba", "eu", "be", "bn", "bi", "bs", "br", "bg", "my", "ca", "ch", "ce", "ny", "zh", "cu", "cv", "kw",
+    "co", "cr", "hr", "cs", "da", "dv", "nl", "dz", "en", "eo", "et", "ee", "fo", "fj", "fi", "fr", "fy", "ff",
+    "gd", "gl", "lg", "ka", "de", "el", "kl", "gn", "gu", "ht", "ha", "he", "hz", "hi", "ho", "hu", "io", "ig",
+    "id", "ia", "ie", "iu", "ik", "ga", "it", "ja", "jv", "kn", "kr", "ks", "kk", "km", "ki", "rw", "ky", "kv",
+    "kg", "ko", "kj", "ku", "lo", "la", "lv", "li", "ln", "lt", "lu", "lb", "mk", "mg", "ms", "ml", "mt", "gv",
+    "mi", "mr", "mh", "mn", "na", "nv", "nd", "nr", "ng", "ne", "no", "nb", "nn", "ii", "oc", "oj", "om", "os",
+    "pi", "ps", "fa", "pl", "pt", "pa", "qu", "ro", "rm", "rn", "ru", "se", "sm", "sg", "sa", "sc", "sr", "sn",
+    "sd", "si", "sk", "sl", "so", "st", "es", "su", "sw", "ss", "sv", "tl", "ty", "tg", "ta", "tt", "te", "th",
+    "bo", "ti", "to", "ts", "tn", "tr", "tk", "tw", "ug", "uk", "ur", "uz", "ve", "vi", "vo", "wa", "cy", "wo",
+    "xh", "yi", "yo", "za", "zu"]  # fmt: skip
+
+PayableActionEnum: TypeAlias = Literal["create", "read", "update", "delete", "pay", "approve", "cancel", "submit",
+    "create_from_mail", "reopen"]  # fmt: skip
+
+PayablesFieldsAllowedForValidate: TypeAlias = Literal["currency", "document_id", "due_date", "issued_at",
+    "tax_amount", "total_amount", "subtotal", "description", "suggested_payment_term", "payment_terms", "tax",
+    "sender", "file_id", "counterpart_id", "counterpart_bank_account_id", "counterpart_address_id",
+    "counterpart_vat_id_id", "line_items", "line_items.quantity", "line_items.unit_price", "line_items.tax",
+    "line_items.ledger_account_id", "line_items.accounting_tax_rate_id", "line_items.unit", "line_items.name",
+    "line_items.description", "line_items.subtotal", "line_items.total", "line_items.tax_amount"]  # fmt: skip
+
+PaymentPriorityEnum: TypeAlias = Literal["working_capital", "balanced", "bottom_line"]
+
+PermissionEnum: TypeAlias = Literal["allowed", "allowed_for_own", "not_allowed"]
+
+ReceivableEditFlow: TypeAlias = Literal["compliant", "partially_compliant", "non_compliant"]
+
+
+class ActionSchema(Lax):
+    action_name: ActionEnum = "read"
+    permission: PermissionEnum = "allowed"
 
 
 class CommonSchema(Strict):
@@ -116,10 +146,6 @@ class CommonSchema(Strict):
     actions: list[ActionSchema] | None = None
 
 
-PayableActionEnum: TypeAlias = Literal["create", "read", "update", "delete", "pay", "approve", "cancel", "submit",
-    "create_from_mail", "reopen"]  # fmt: skip
-
-
 class PayableActionSchema(Strict):
     action_name: PayableActionEnum = "read"
     permission: PermissionEnum = "allowed"
@@ -131,6 +157,22 @@ class PayableSchema(Strict):
 
 
 RootSchema: TypeAlias = Annotated[CommonSchema | PayableSchema, Field(discriminator="object_type")]
+
+VatModeEnum: TypeAlias = Literal["exclusive", "inclusive"]
+
+
+class DefaultAccountingTaxIDs(Strict):
+    deductions: UUID | None = None
+
+
+class DefaultLedgerAccountIDs(Strict):
+    payments: UUID | None = None
+    products: UUID | None = None
+
+
+class AccountingSettings(Strict):
+    ledger_account_ids: DefaultLedgerAccountIDs | None = None
+    tax_ids: DefaultAccountingTaxIDs | None = None
 
 
 class BizObjectsSchema(Strict):
@@ -188,9 +230,6 @@ class EntityAddressSchema(Strict):
     state: Annotated[str, Field(min_length=1, max_length=100)] | None = None
 
 
-EntityTypeEnum: TypeAlias = Literal["individual", "organization"]
-
-
 class IndividualSchema(Strict):
     first_name: Annotated[str, Field(min_length=1, max_length=100)]
     last_name: Annotated[str, Field(min_length=1, max_length=100)]
@@ -198,11 +237,6 @@ class IndividualSchema(Strict):
     id_number: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     ssn_last_4: Annotated[str, Field(min_length=4, max_length=4)] | None = None
     title: Annotated[str, Field(min_length=1, max_length=10)] | None = None
-
-
-EntityBusinessStructure: TypeAlias = Literal["incorporated_partnership", "unincorporated_partnership",
-    "public_corporation", "private_corporation", "sole_proprietorship", "single_member_llc", "multi_member_llc",
-    "private_partnership", "unincorporated_association", "public_partnership"]  # fmt: skip
 
 
 class OrganizationSchema(Lax):
@@ -247,18 +281,6 @@ class CreditNoteRenderingSettings(Lax):
     display_entity_bank_account: Annotated[bool, Field(strict=True)] = True
 
 
-CurrencyEnum: TypeAlias = Literal["AED", "AFN", "ALL", "AMD", "ANG", "AOA", "ARS", "AUD", "AWG", "AZN", "BAM",
-    "BBD", "BDT", "BGN", "BHD", "BIF", "BMD", "BND", "BOB", "BRL", "BSD", "BTN", "BWP", "BYN", "BZD", "CAD", "CDF",
-    "CHF", "CLP", "CNY", "COP", "CRC", "CVE", "CZK", "DJF", "DKK", "DOP", "DZD", "EGP", "ETB", "EUR", "FJD", "FKP",
-    "GBP", "GEL", "GHS", "GIP", "GMD", "GNF", "GTQ", "GYD", "HKD", "HNL", "HTG", "HUF", "IDR", "ILS", "INR", "IQD",
-    "ISK", "JMD", "JOD", "JPY", "KES", "KGS", "KHR", "KMF", "KRW", "KWD", "KYD", "KZT", "LAK", "LBP", "LKR", "LRD",
-    "LSL", "LYD", "MAD", "MDL", "MGA", "MKD", "MMK", "MNT", "MOP", "MUR", "MVR", "MWK", "MXN", "MYR", "MZN", "NAD",
-    "NGN", "NIO", "NOK", "NPR", "NZD", "OMR", "PAB", "PEN", "PGK", "PHP", "PKR", "PLN", "PYG", "QAR", "RON", "RSD",
-    "RUB", "RWF", "SAR", "SBD", "SCR", "SEK", "SGD", "SHP", "SLE", "SOS", "SRD", "SSP", "SVC", "SZL", "THB", "TJS",
-    "TMT", "TND", "TOP", "TRY", "TTD", "TWD", "TZS", "UAH", "UGX", "USD", "UYU", "UZS", "VND", "VUV", "WST", "XAF",
-    "XCD", "XOF", "XPF", "YER", "ZAR", "ZMW"]  # fmt: skip
-
-
 class ExchangeRate(Strict):
     base: CurrencyEnum
     rate: Annotated[float, Field(gt=0)]
@@ -268,9 +290,6 @@ class ExchangeRate(Strict):
 class CurrencySettings(Strict):
     default: CurrencyEnum
     exchange_rates: list[ExchangeRate | None] | None = None
-
-
-DocumentIDSeparators: TypeAlias = Literal["/", "-", "|", ".", ""]
 
 
 class DocumentIDsSettingsNextNumber(Strict):
@@ -344,19 +363,6 @@ class EntityMailSettings(Strict):
     reply_to: list[Email] | None = None
 
 
-LanguageCodeEnum: TypeAlias = Literal["ab", "aa", "af", "ak", "sq", "am", "ar", "an", "hy", "av", "ae", "ay", "az",
-    "bm", "ba", "eu", "be", "bn", "bi", "bs", "br", "bg", "my", "ca", "ch", "ce", "ny", "zh", "cu", "cv", "kw",
-    "co", "cr", "hr", "cs", "da", "dv", "nl", "dz", "en", "eo", "et", "ee", "fo", "fj", "fi", "fr", "fy", "ff",
-    "gd", "gl", "lg", "ka", "de", "el", "kl", "gn", "gu", "ht", "ha", "he", "hz", "hi", "ho", "hu", "io", "ig",
-    "id", "ia", "ie", "iu", "ik", "ga", "it", "ja", "jv", "kn", "kr", "ks", "kk", "km", "ki", "rw", "ky", "kv",
-    "kg", "ko", "kj", "ku", "lo", "la", "lv", "li", "ln", "lt", "lu", "lb", "mk", "mg", "ms", "ml", "mt", "gv",
-    "mi", "mr", "mh", "mn", "na", "nv", "nd", "nr", "ng", "ne", "no", "nb", "nn", "ii", "oc", "oj", "om", "os",
-    "pi", "ps", "fa", "pl", "pt", "pa", "qu", "ro", "rm", "rn", "ru", "se", "sm", "sg", "sa", "sc", "sr", "sn",
-    "sd", "si", "sk", "sl", "so", "st", "es", "su", "sw", "ss", "sv", "tl", "ty", "tg", "ta", "tt", "te", "th",
-    "bo", "ti", "to", "ts", "tn", "tr", "tk", "tw", "ug", "uk", "ur", "uz", "ve", "vi", "vo", "wa", "cy", "wo",
-    "xh", "yi", "yo", "za", "zu"]  # fmt: skip
-
-
 class OcrAutoTaggingSettingsRequest(Strict):
     enabled: Annotated[bool, Field(strict=True)]
     keywords: Annotated[list[str], Field(min_length=1, max_length=50)]
@@ -390,16 +396,8 @@ class PartnerMetadata(Lax):
     metadata: dict[str, JsonValue]
 
 
-PaymentPriorityEnum: TypeAlias = Literal["working_capital", "balanced", "bottom_line"]
-
-ReceivableEditFlow: TypeAlias = Literal["compliant", "partially_compliant", "non_compliant"]
-
-
 class RemindersSettings(Lax):
     enabled: Annotated[bool, Field(strict=True)] = True
-
-
-VatModeEnum: TypeAlias = Literal["exclusive", "inclusive"]
 
 
 class PatchSettingsPayload(Strict):
@@ -501,14 +499,6 @@ class PayableUploadWithDataSchema(Strict):
     tax: Annotated[int, Field(strict=True)] | None = None
     tax_amount: Annotated[int, Field(strict=True)] | None = None
     total_amount: Annotated[int, Field(strict=True)] | None = None
-
-
-PayablesFieldsAllowedForValidate: TypeAlias = Literal["currency", "document_id", "due_date", "issued_at",
-    "tax_amount", "total_amount", "subtotal", "description", "suggested_payment_term", "payment_terms", "tax",
-    "sender", "file_id", "counterpart_id", "counterpart_bank_account_id", "counterpart_address_id",
-    "counterpart_vat_id_id", "line_items", "line_items.quantity", "line_items.unit_price", "line_items.tax",
-    "line_items.ledger_account_id", "line_items.accounting_tax_rate_id", "line_items.unit", "line_items.name",
-    "line_items.description", "line_items.subtotal", "line_items.total", "line_items.tax_amount"]  # fmt: skip
 
 
 class PayableValidationsUpdateRequest(Strict):

@@ -1,0 +1,181 @@
+"""Names, scopes and places: what the generator decides, and what people decided for it."""
+
+from __future__ import annotations
+
+import pytest
+
+from codegen import choices
+from codegen.choices import ScopeRule
+from codegen.errors import ContractError
+from codegen.naming import argument, camel, class_names, snake
+from codegen.order import in_order
+from codegen.plan import SCOPE_ORDER, SHARED, Plan, make_plan
+from codegen.reader import read
+from tests.codegen.synthetic import document, operation
+
+pytestmark = pytest.mark.checkout
+
+
+def _plan(**changes: object) -> Plan:
+    rules = [ScopeRule(("/pets/me",), ("user",), "mine"), ScopeRule(("/pets/checks*",), (), "nobody's")]
+    raw = document()
+    raw["paths"].update(changes)
+    return make_plan(read(raw), ["Pets", "Kennels"], moves={}, names={}, scopes=rules)
+
+
+PLAN = _plan()
+METHODS = {
+    method.op.operation_id: (resource.module, method) for resource in PLAN.resources for method in resource.methods
+}
+
+
+@pytest.mark.parametrize(
+    ("operation_id", "resource", "name"),
+    [
+        ("get_pets", "pets", "list"),
+        ("post_pets", "pets", "create"),
+        ("get_pets_me", "pets", "get_me"),
+        ("get_pets_id", "pets", "get"),
+        ("patch_pets_id", "pets", "update"),
+        ("delete_pets_id", "pets", "delete"),
+        ("put_photo", "pets", "upload_photo"),
+        ("get_photo", "pets", "get_photo"),
+        ("delete_photo", "pets", "delete_photos"),
+        ("get_toys", "pets", "list_toys"),
+        ("put_toys", "pets", "update_toys"),
+        ("post_toys", "pets", "toys"),
+        ("reset_checks", "pets", "reset_checks"),
+        ("get_kennels", "kennels", "get"),
+        ("post_kennels", "kennels", "create"),
+        ("get_kennel_pets", "kennels", "get_pets"),
+    ],
+)
+def test_methods_are_named_by_verb_and_path(operation_id: str, resource: str, name: str) -> None:
+    """A method is the verb, or the API's own word for what is done to the thing."""
+    module, method = METHODS[operation_id]
+    assert (module, method.name) == (resource, name)
+
+
+def test_only_paged_answers_have_an_item() -> None:
+    """A page needs a token to ask with and a token in the answer; a list with neither is a plain answer."""
+    paged = {name for name, (_, method) in METHODS.items() if method.item is not None}
+    assert paged == {"get_pets", "get_toys"}
+
+
+def test_scopes_follow_the_header_and_the_rules() -> None:
+    """With the header a call belongs to whoever names an entity, without it to all; a rule wins over both."""
+    assert METHODS["get_pets"][1].scopes == ("entity", "entity_user")
+    assert METHODS["get_kennels"][1].scopes == SCOPE_ORDER
+    assert METHODS["get_kennel_pets"][1].scopes == SCOPE_ORDER
+    assert METHODS["get_pets_me"][1].scopes == ("user",)
+    assert METHODS["reset_checks"][1].scopes == ()
+
+
+def test_two_operations_with_one_name_are_refused() -> None:
+    """A clash of names is settled by a person, not by chance."""
+    twice = {
+        "/pets/{pet_id}/nap/{nap_id}": {"get": operation("nap_one")},
+        "/pets/{pet_id}/nap": {"get": operation("nap")},
+    }
+    with pytest.raises(ContractError, match="named alike"):
+        _plan(**twice)
+    raw = document()
+    raw["paths"].update(twice)
+    plan = make_plan(read(raw), ["Pets"], moves={}, names={"nap_one": "get_one_nap"}, scopes=())
+    assert {"get_nap", "get_one_nap"} <= {method.name for method in plan.resources[0].methods}
+
+
+def test_operations_can_be_moved() -> None:
+    """An operation can be given to the resource where people look for it."""
+    plan = make_plan(read(document()), ["Kennels"], moves={"get_pets_me": "Kennels"}, names={}, scopes=())
+    (resource,) = plan.resources
+    assert [method.op.operation_id for method in resource.methods] == [
+        "get_pets_me",
+        "get_kennels",
+        "post_kennels",
+        "get_kennel_pets",
+    ]
+
+
+def test_schemas_live_with_their_tag_or_are_shared() -> None:
+    """What several tags answer with is shared; a body whose fields become arguments needs no place."""
+    assert PLAN.models.by_name["Dog"] == "pets"
+    assert PLAN.models.by_name["PetPage"] == SHARED
+    assert PLAN.models.by_name["Named"] == "kennels"
+    assert "Pet-Input" not in PLAN.types.by_name
+    assert "Named" not in PLAN.types.by_name
+    assert PLAN.types.by_name["Ball"] == "pets"
+
+
+def test_a_schema_does_not_move_when_tags_are_added() -> None:
+    """Places are counted over the whole contract, so one tag alone gives the same ones."""
+    alone = make_plan(read(document()), ["Pets"], moves={}, names={}, scopes=())
+    assert alone.models.by_name.items() <= PLAN.models.by_name.items()
+
+
+def test_a_body_that_others_mention_keeps_its_place() -> None:
+    """A body stays a named input when another input holds it."""
+    raw = document()
+    raw["paths"]["/pets/{pet_id}/hide"] = {
+        "post": operation("hide", body={"type": "array", "items": {"$ref": "#/components/schemas/List"}})
+    }
+    plan = make_plan(read(raw), ["Pets"], moves={}, names={}, scopes=())
+    assert plan.types.by_name["List"] == "pets"
+
+
+def test_schemas_come_after_what_they_mention() -> None:
+    """The order of definition follows the references, cycles aside, and is always the same."""
+    contract = PLAN.contract
+    order = in_order(contract, contract.schemas)
+    assert order == in_order(contract, reversed(list(contract.schemas)))
+    for later, earlier in (("PetPage", "Pet-Output"), ("Pet-Output", "Toy"), ("Toy", "Ball"), ("Tree", "Leaf")):
+        assert order.index(earlier) < order.index(later)
+
+
+@pytest.mark.parametrize(
+    ("schemas", "names"),
+    [
+        (("Role-Input", "Role-Output"), ("Role", "Role")),
+        (("Role", "Role-Input"), ("Role", "RoleInput")),
+        (("Action2",), ("Action",)),
+        (("Action2", "Action3"), ("Action2", "Action3")),
+        (("Action", "Action2"), ("Action", "Action2")),
+        (("Action2", "Action-Input"), ("Action2", "Action")),
+        (("Body_put_entities_id_logo",), ("BodyPutEntitiesIdLogo",)),
+        (("BatchList",), ("BatchList",)),
+        (("None",), ("None_",)),
+    ],
+)
+def test_class_names_lose_what_the_framework_added(schemas: tuple[str, ...], names: tuple[str, ...]) -> None:
+    """Numbers and sides that tell framework classes apart are dropped where the short name is free."""
+    assert tuple(class_names(dict.fromkeys(schemas)).values()) == names
+
+
+@pytest.mark.parametrize(
+    ("wire", "taken", "python"),
+    [
+        ("address.city", (), "address_city"),
+        ("class", (), "class_"),
+        ("options", (), "options_"),
+        ("self", (), "self_"),
+        ("pet_id", ("pet_id",), "pet_id_"),
+        ("created_at__gt", (), "created_at__gt"),
+    ],
+)
+def test_arguments_are_spelt_for_python(wire: str, taken: tuple[str, ...], python: str) -> None:
+    """What Python cannot spell, or uses already, gets another spelling; the rest stays as on the wire."""
+    assert argument(wire, taken) == python
+
+
+def test_words() -> None:
+    """Tags and paths become module names, operation ids become class names."""
+    assert (snake("Data export - extra data"), camel("put_entities_id_logo")) == (
+        "data_export_extra_data",
+        "PutEntitiesIdLogo",
+    )
+
+
+def test_every_choice_has_a_reason() -> None:
+    """Rules of scope and corrections of the contract say where they come from."""
+    reasons = [rule.reason for rule in choices.SCOPES] + [fix.reason for fix in choices.FIXES]
+    assert all(len(reason.split()) > 5 for reason in reasons)
