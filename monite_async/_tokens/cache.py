@@ -139,8 +139,7 @@ class TokenCache:
             if record is not None and (record.gen < min_gen or not record.is_alive()):
                 record = None
             if record is not None and record.is_usable():
-                if not record.is_fresh():
-                    self._refresh_soon(key, record)
+                self._refresh_soon(key, record)
                 return record
             flight = self._join(key, record, min_gen)
             if isinstance(flight, Flight):
@@ -315,7 +314,8 @@ class TokenCache:
     def _refresh_soon(self, key: TokenKey, record: AccessToken) -> None:
         """Start a flight for a token that is still served, unless one flies, just flew, or just failed."""
         flights = self._flights_of(asyncio.get_running_loop())
-        if key.id not in flights and record.age() >= MIN_INTERVAL and not self._is_blocked(key):
+        is_due = not record.is_fresh() and record.age() >= MIN_INTERVAL
+        if is_due and key.id not in flights and not self._is_blocked(key):
             self._start(key, record.gen, refused=False)
 
     def _start(self, key: TokenKey, bad_gen: int, *, refused: bool) -> Flight:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -17,6 +18,7 @@ from monite_async_stores import (
     Negative,
     RecordName,
     TokenStore,
+    Watcher,
     store_from_url,
 )
 from monite_async_stores.testing import RULES, Bench, Rule, check, check_all
@@ -95,9 +97,17 @@ class Greedy(MemoryTokenStore):
         return await super().acquire(record, "me", lease_ms=lease_ms, bad_gen=bad_gen, min_left_ms=min_left_ms)
 
 
-@pytest.mark.parametrize("broken", [Forgetful, Greedy])
+class Deaf(MemoryTokenStore):
+    """A broken store: its watchers are asked once and never told."""
+
+    def watch(self, watcher: Watcher) -> Callable[[], None]:
+        assert watcher.in_use()
+        return lambda: None
+
+
+@pytest.mark.parametrize("broken", [Forgetful, Greedy, Deaf])
 def test_the_suite_finds_broken_stores(broken: type[MemoryTokenStore]) -> None:
-    """The suite can fail: a store without fencing, or without a lease, does not pass it."""
+    """The suite can fail: a store without fencing, without a lease or without events does not pass it."""
 
     class BrokenBench(MemoryBench):
         def __init__(self) -> None:
