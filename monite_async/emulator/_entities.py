@@ -95,7 +95,7 @@ def _merge(target: dict[str, object], changes: Mapping[str, object]) -> None:
 def _named(call: Call) -> Record:
     """Return the entity of the path, which for a user must be its own."""
     entity = call.world.state.entities.get(call.params["entity_id"].lower())
-    if entity is None or entity.data["status"] == "deleted":
+    if entity is None:
         raise refusal(404, "Entity not found")
     if call.actor.user is not None and call.actor.user.group != entity.id:
         raise refusal(call.world.settings.entity_mismatch_status, "The entity of the path is not that of the token.")
@@ -139,8 +139,7 @@ def _create(call: Call) -> Response:
 
 
 def _list(call: Call) -> Response:
-    entities = call.world.state.entities.of("")
-    return page(call, (entity for entity in entities if entity.data["status"] != "deleted"), {})
+    return page(call, call.world.state.entities, "", lambda _entity: True, {})
 
 
 def _get(call: Call) -> Response:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from monite_async.emulator._message import as_list
 from monite_async.emulator._state import Record
 
-__all__ = ["Getter", "Getters", "field_getter", "select"]
+__all__ = ["Getter", "Getters", "field_getter", "matcher"]
 
 Getter = Callable[[Record], object]
 Getters = Mapping[str, Getter]
@@ -65,11 +65,10 @@ def field_getter(name: str) -> Getter:
     return lambda record: record.data.get(name)
 
 
-def select(records: Iterable[Record], query: Mapping[str, object], getters: Getters) -> Iterable[Record]:
-    """Return the records that pass every filter of the query.
+def matcher(query: Mapping[str, object], getters: Getters) -> Callable[[Record], bool]:
+    """Return what tells whether a record passes every filter of the query.
 
     Args:
-        records: What to choose from.
         query: Parsed query parameters, those of paging included.
         getters: How to read the fields that are not simply there under their name.
     """
@@ -78,6 +77,4 @@ def select(records: Iterable[Record], query: Mapping[str, object], getters: Gett
         if name not in _PAGING:
             field, _, suffix = name.partition("__")
             tests.append((getters.get(field) or field_getter(field), _SPECIAL.get(name) or _TESTS[suffix], wanted))
-    if not tests:
-        return records
-    return (record for record in records if all(test(get(record), wanted) for get, test, wanted in tests))
+    return lambda record: all(test(get(record), wanted) for get, test, wanted in tests)

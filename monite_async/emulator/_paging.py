@@ -11,46 +11,56 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 
 from monite_async.emulator._call import Call
 from monite_async.emulator._errors import refusal
-from monite_async.emulator._filters import Getters, field_getter, select
+from monite_async.emulator._filters import Getter, Getters, field_getter, matcher
 from monite_async.emulator._message import Response, as_list, as_object, dumps, loads
-from monite_async.emulator._state import Record, iso
+from monite_async.emulator._state import Record, Table
 
 __all__ = ["page"]
 
 Key = tuple[bool, object, int]
+Entry = tuple[Key, Record]
+Keep = Callable[[Record], bool]
+_BY_CREATION = frozenset({"created_at", "timestamp"})
 _SIGNATURE = 12
 
 
-def page(call: Call, records: Iterable[Record], getters: Getters, *, default_sort: str = "created_at") -> Response:
-    """Return the page of the records that the query, or its page token, asks for.
+def page(call: Call, table: Table, group: str, seen: Keep, getters: Getters) -> Response:
+    """Return the page of a group of records that the query, or its page token, asks for.
+
+    ``created_at`` and ``timestamp`` sort by the order of creation, which a clock that is moved back does not change.
 
     Args:
         call: The call; its query is parsed already.
-        records: Everything that the caller may see, in any order.
+        table: Where the records are.
+        group: Which of them.
+        seen: Whether the list may show a record.
         getters: How to read the fields that are not simply there under their name.
-        default_sort: Field to sort by unless the query says otherwise.
     """
     given = call.query.get("pagination_token")
     place: tuple[str, Key] | None = None
     query = call.query
     if isinstance(given, str):
         query, place = _opened(call, given)
-    sort = str(query.get("sort", default_sort))
-    getter = getters.get(sort) or field_getter(sort)
     limit = query.get("limit")
-    size = limit if isinstance(limit, int) else 100
-    keyed = sorted(
-        ((_key(getter(record), record), record) for record in select(records, query, getters)),
-        key=lambda entry: entry[0],
+    passes = matcher(query, getters)
+
+    def keep(record: Record) -> bool:
+        return seen(record) and passes(record)
+
+    back = place is not None and place[0] == "prev"
+    descending = query.get("order") == "desc"
+    stream = _ordered(table, group, keep, _sorter(query, getters), backwards=descending is not back)
+    shown, skipped, more = _window(
+        stream, limit if isinstance(limit, int) else 100, place, falling=descending is not back
     )
-    if query.get("order") == "desc":
-        keyed.reverse()
-    shown, before, after = _window(keyed, size, place, descending=query.get("order") == "desc")
+    if back:
+        shown.reverse()
+    after, before = (skipped, more) if back else (more, skipped)
     following = _sealed(call, query, "next", shown[-1][0]) if after and shown else None
     preceding = _sealed(call, query, "prev", shown[0][0]) if before and shown else None
     data = b",".join(record.encoded() for _, record in shown)
@@ -58,23 +68,42 @@ def page(call: Call, records: Iterable[Record], getters: Getters, *, default_sor
     return Response(200, {"content-type": "application/json"}, b'{"data":[' + data + b"]," + tail[1:])
 
 
+def _sorter(query: Mapping[str, object], getters: Getters) -> Getter | None:
+    """Return what reads the field to sort by, None for the order of creation."""
+    sort = str(query.get("sort", "created_at"))
+    return None if sort in _BY_CREATION else getters.get(sort) or field_getter(sort)
+
+
 def _key(value: object, record: Record) -> Key:
-    plain = iso(value) if isinstance(value, datetime) else value
+    plain = value.timestamp() if isinstance(value, datetime) else value
     return plain is not None, 0 if plain is None else plain, record.sequence
 
 
+def _ordered(table: Table, group: str, keep: Keep, getter: Getter | None, *, backwards: bool) -> Iterator[Entry]:
+    """Yield the records to keep in order; those in order of creation are not even looked at before they are needed."""
+    if getter is None:
+        for record in table.of(group, backwards=backwards):
+            if keep(record):
+                yield (True, 0, record.sequence), record
+        return
+    entries = [(_key(getter(record), record), record) for record in table.of(group) if keep(record)]
+    yield from sorted(entries, key=lambda entry: entry[0], reverse=backwards)
+
+
 def _window(
-    keyed: list[tuple[Key, Record]], size: int, place: tuple[str, Key] | None, *, descending: bool
-) -> tuple[list[tuple[Key, Record]], bool, bool]:
-    """Return the page, whether something lies before it, whether something lies after it."""
-    if place is None:
-        return keyed[:size], False, len(keyed) > size
-    direction, mark = place
-    beyond = [entry for entry in keyed if (entry[0] < mark if descending else entry[0] > mark)]
-    behind = [entry for entry in keyed if (entry[0] > mark if descending else entry[0] < mark)]
-    if direction == "next":
-        return beyond[:size], len(keyed) > len(beyond), len(beyond) > size
-    return behind[-size:], len(behind) > size, len(keyed) > len(behind)
+    stream: Iterator[Entry], size: int, place: tuple[str, Key] | None, *, falling: bool
+) -> tuple[list[Entry], bool, bool]:
+    """Return the entries after the place, whether others came before it, whether more follow."""
+    shown: list[Entry] = []
+    skipped = False
+    for key, record in stream:
+        if place is not None and not (key < place[1] if falling else key > place[1]):
+            skipped = True
+        elif len(shown) == size:
+            return shown, skipped, True
+        else:
+            shown.append((key, record))
+    return shown, skipped, False
 
 
 def _audience(call: Call) -> str:

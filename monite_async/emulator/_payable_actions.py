@@ -96,8 +96,7 @@ _HISTORY_GETTERS: Getters = {"timestamp": _timestamp}
 
 def _history(call: Call) -> Response:
     payable = find_payable(call, "read")
-    events = call.world.state.events.of(payable.id)
-    return page(call, events, _HISTORY_GETTERS, default_sort="timestamp")
+    return page(call, call.world.state.events, payable.id, lambda _event: True, _HISTORY_GETTERS)
 
 
 _LINE_FIELDS = (
@@ -149,7 +148,7 @@ def _line(call: Call, payable: Record) -> Record:
 
 def _list_lines(call: Call) -> Response:
     payable = find_payable(call, "read")
-    return page(call, call.world.state.line_items.of(payable.id), {})
+    return page(call, call.world.state.line_items, payable.id, lambda _line: True, {})
 
 
 def _create_line(call: Call) -> Response:

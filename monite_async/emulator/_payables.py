@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from monite_async.emulator._call import Call, Rule, no_content, object_response, record_response
 from monite_async.emulator._errors import detail, invalid, refusal
 from monite_async.emulator._files import DOCUMENTS, store_file
-from monite_async.emulator._filters import Getters, select
+from monite_async.emulator._filters import Getters, matcher
 from monite_async.emulator._message import Response, as_list, as_object
 from monite_async.emulator._multipart import file_part
 from monite_async.emulator._paging import page
@@ -69,19 +69,24 @@ def _getters(world: World) -> Getters:
     }
 
 
-def _visible(call: Call) -> Iterable[Record]:
-    for payable in call.world.state.payables.of(call.entity_id):
-        if not payable.private.get("deleted") and call.sees(payable):
-            settle(call.world, payable)
-            yield payable
+def _seen(call: Call) -> Callable[[Record], bool]:
+    def seen(payable: Record) -> bool:
+        if payable.private.get("deleted") or not call.sees(payable):
+            return False
+        settle(call.world, payable)
+        return True
+
+    return seen
 
 
 def _list(call: Call) -> Response:
-    return page(call, _visible(call), _getters(call.world))
+    return page(call, call.world.state.payables, call.entity_id, _seen(call), _getters(call.world))
 
 
 def _analytics(call: Call) -> Response:
-    chosen = list(select(_visible(call), call.query, _getters(call.world)))
+    seen, passes = _seen(call), matcher(call.query, _getters(call.world))
+    payables = call.world.state.payables.of(call.entity_id)
+    chosen = [payable for payable in payables if seen(payable) and passes(payable)]
     items: list[object] = []
     for state in _STATES:
         group = [payable.number("total_amount") for payable in chosen if payable.data["status"] == state]

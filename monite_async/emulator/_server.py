@@ -73,8 +73,10 @@ class _Connection:
             if not isinstance(head, h11.Request):
                 return None
             body = bytearray()
+            # One byte above the limit is enough to refuse the request; the rest is read and forgotten.
+            limit = self._emulator.settings.max_body + 1
             while isinstance(event := await self._event(), h11.Data):
-                body += event.data
+                body += event.data[: limit - len(body)]
         except h11.RemoteProtocolError as error:
             await self._refuse(error.error_status_hint)
             return None

@@ -99,9 +99,10 @@ class Table:
         record = self._rows.get(record_id)
         return record if record is not None and group in {None, record.group} else None
 
-    def of(self, group: str) -> Iterable[Record]:
-        """Return the records of a group, oldest first."""
-        return self._groups.get(group, {}).values()
+    def of(self, group: str, *, backwards: bool = False) -> Iterable[Record]:
+        """Return the records of a group, oldest first, or latest first."""
+        records = self._groups.get(group, {}).values()
+        return reversed(records) if backwards else records
 
     def remove(self, record: Record) -> None:
         """Forget a record."""

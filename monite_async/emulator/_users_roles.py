@@ -64,8 +64,10 @@ def _create_role(call: Call) -> Response:
 
 
 def _list_roles(call: Call) -> Response:
-    roles = call.world.state.roles.of(call.entity_id)
-    return page(call, (role for role in roles if role.data["status"] == "active" and call.sees(role)), {})
+    def seen(role: Record) -> bool:
+        return role.data["status"] == "active" and call.sees(role)
+
+    return page(call, call.world.state.roles, call.entity_id, seen, {})
 
 
 def _get_role(call: Call) -> Response:
@@ -155,9 +157,8 @@ _USER_GETTERS: Getters = {"name": lambda user: f"{user.text('first_name')} {user
 
 
 def _list_users(call: Call) -> Response:
-    users = call.world.state.users.of(call.entity_id)
-    shown = call.query.get("status", "active")
-    return page(call, (user for user in users if user.data["status"] == shown and call.sees(user)), _USER_GETTERS)
+    call.query.setdefault("status", "active")
+    return page(call, call.world.state.users, call.entity_id, call.sees, _USER_GETTERS)
 
 
 def _get_user(call: Call) -> Response:

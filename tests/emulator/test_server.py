@@ -106,6 +106,14 @@ async def test_a_client_may_wait_for_leave_to_send_its_body_and_may_close() -> N
         await writer.wait_closed()
 
 
+async def test_a_body_above_the_limit_is_not_kept() -> None:
+    """A body beyond the limit is the gateway's 413, and the connection is good for the next request."""
+    async with served(EmulatorSettings(max_body=1_000_000)) as (_, driver):
+        response = await driver.send("POST", "/payables", {"description": "x" * 3_000_000})
+        assert (response.status_code, response.json()) == (413, {"message": "Request size limit exceeded"})
+        await driver.make_payable()
+
+
 async def test_the_server_speaks_tls_when_told() -> None:
     """With a certificate the base URL is https, and a client that trusts it is served."""
     authority = trustme.CA()
