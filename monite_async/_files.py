@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import mimetypes
 import os
 import re
 import stat
@@ -21,6 +20,23 @@ __all__ = ["FileInput", "FilePart", "Upload", "file_part", "is_file"]
 
 _CHUNK: Final = 256 * 1024
 _BINARY: Final = "application/octet-stream"
+_TYPES: Final = {
+    ".csv": "text/csv",
+    ".gif": "image/gif",
+    ".heic": "image/heic",
+    ".jpeg": "image/jpeg",
+    ".jpg": "image/jpeg",
+    ".json": "application/json",
+    ".pdf": "application/pdf",
+    ".png": "image/png",
+    ".tif": "image/tiff",
+    ".tiff": "image/tiff",
+    ".txt": "text/plain",
+    ".webp": "image/webp",
+    ".xml": "application/xml",
+    ".zip": "application/zip",
+}
+"""Types by name; a table of our own, because the one of ``mimetypes`` is read from files of the machine, on the loop."""
 _MEDIA_TYPE = re.compile(r"[!#$&^\w.+-]+/[!#$&^\w.+-]+(?:;[\x20-\x7e]*)?", re.ASCII)
 
 
@@ -72,7 +88,7 @@ class FilePart:
         self._lock = threading.Lock()
         self.ready = True
         self.filename = upload.filename or _name_of(upload.content)
-        self.content_type = upload.content_type or mimetypes.guess_type(self.filename)[0] or _BINARY
+        self.content_type = upload.content_type or _TYPES.get(Path(self.filename).suffix.lower(), _BINARY)
         self.size = size
 
     def __repr__(self) -> str:

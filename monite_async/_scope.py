@@ -61,9 +61,13 @@ class Scope:
         return hash((id(self._core), self._channel.key.entity_user_id, self._channel.entity_id))
 
     def __repr__(self) -> str:
-        parts = [f"entity_id={self._channel.entity_id!r}"] if self._channel.entity_id else []
-        if self._channel.key.entity_user_id:
-            parts.append(f"user_id={self._channel.key.entity_user_id!r}")
+        # Tracebacks with locals show also a client whose constructor has just failed.
+        channel: Channel | None = getattr(self, "_channel", None)
+        parts: list[str] = []
+        if channel is not None and channel.entity_id:
+            parts.append(f"entity_id={channel.entity_id!r}")
+        if channel is not None and channel.key.entity_user_id:
+            parts.append(f"user_id={channel.key.entity_user_id!r}")
         return f"<{type(self).__name__}{''.join(' ' + part for part in parts)}>"
 
     def __reduce__(self) -> NoReturn:

@@ -21,22 +21,28 @@ class Scripted(httpx.AsyncBaseTransport):
 
     Attributes:
         calls: The API requests that came, with their bodies read.
+        keep_streams: Whether bodies are left unread, as a transport of the wire leaves them.
         posts: The token requests that came.
+        tokens: The authorization headers of the API requests, as they came.
     """
 
-    def __init__(self, *replies: Reply) -> None:
+    def __init__(self, *replies: Reply, keep_streams: bool = False) -> None:
+        self.keep_streams = keep_streams
         self.replies: list[Reply] = list(replies) or [httpx.Response(200, json={"id": "1"})]
         self.calls: list[httpx.Request] = []
         self.posts: list[httpx.Request] = []
+        self.tokens: list[str] = []
         self.closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        await request.aread()
+        if not self.keep_streams:
+            await request.aread()
         if "/auth/" in request.url.path:
             self.posts.append(request)
             token = f"canary-token-{len(self.posts):030d}"
             return httpx.Response(200, json={"access_token": token, "token_type": "Bearer", "expires_in": 1800})
         self.calls.append(request)
+        self.tokens.append(request.headers.get("authorization", ""))
         reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
         if isinstance(reply, Exception):
             raise reply
@@ -47,11 +53,6 @@ class Scripted(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         self.closed = True
-
-    @property
-    def tokens(self) -> list[str]:
-        """The authorization headers of the API requests, in order."""
-        return [request.headers["authorization"] for request in self.calls]
 
 
 def client(transport: httpx.AsyncBaseTransport, **options: Any) -> AsyncMonite:

@@ -86,7 +86,7 @@ async def test_every_kind_of_file(tmp_path: Path) -> None:
                 "pipe": Pipe(b"pipe"),
                 "stream": stream(b"one", b"two"),
                 "named": Upload(b"x", 'a"b\r\nc.png'),
-                "typed": Upload(memoryview(b"y"), content_type="application/pdf"),  # type: ignore[arg-type]
+                "typed": Upload(cast("Any", memoryview(b"y")), content_type="application/pdf"),
             }
         )
     request = transport.calls[0]
