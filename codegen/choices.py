@@ -25,7 +25,14 @@ MOVES: dict[str, str] = {
 }
 """Operations that belong to the resource of another tag than the contract's."""
 
-METHOD_NAMES: dict[str, str] = {}
+METHOD_NAMES: dict[str, str] = {
+    # Two things are done under one word: by the id of the account, and by the token of the verification.
+    "post_bank_accounts_id_complete_verification": "complete_verification_of",
+    # PUT and PATCH side by side: PATCH is the update, PUT (deprecated) replaces.
+    "put_entities_id_onboarding_data": "replace",
+    # The deprecated twin names the entity in its path instead of the header.
+    "get_entities_id_onboarding_requirements": "get_of_entity",
+}
 """Method names by operation, where the rule of ``plan.py`` gives a bad one."""
 
 

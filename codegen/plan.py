@@ -109,14 +109,20 @@ def make_plan(
 
 
 def _base(ops: Sequence[Op]) -> list[str]:
-    """Return the leading path segments that all operations of a resource have in common."""
-    paths = [op.path.strip("/").split("/") for op in ops]
+    """Return the leading path segments that all operations of a resource have in common, parameters within included."""
+    paths = [_segments(op) for op in ops]
     base: list[str] = []
     for column in zip(*paths, strict=False):
-        if len(set(column)) > 1 or column[0].startswith("{"):
+        if len(set(column)) > 1:
             break
         base.append(column[0])
+    while base and base[-1].startswith("{"):
+        base.pop()
     return base
+
+
+def _segments(op: Op) -> list[str]:
+    return op.path.strip("/").split("/")
 
 
 _PLAIN = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "update", "DELETE": "delete"}
@@ -125,26 +131,41 @@ _PLAIN = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "update", "D
 def _method_name(contract: Contract, op: Op, base: Sequence[str]) -> str:
     """Return the name of a method: the verb, or the API's own word for the action.
 
-    ``POST /payables/{id}/reject`` is ``reject``, ``GET .../settings`` is ``get_settings``, a paged one is
+    ``POST /payables/{id}/reject`` is ``reject``, ``GET .../settings`` is ``get_settings``, a list is
     ``list_history``, ``PUT .../logo`` with a file is ``upload_logo``, ``POST /payables/validations/reset`` is
-    ``reset_validations``.
+    ``reset_validations``, ``POST .../line_items`` is ``create_line_item`` because single ones can be asked for.
     """
-    rest = op.path.strip("/").split("/")[len(base) :]
-    words = [part for part in rest if not part.startswith("{")]
+    rest = _segments(op)[len(base) :]
+    words = [snake(part) for part in rest if not part.startswith("{")]
     verb = _PLAIN[op.method]
+    many = op.method == "GET" and _data(contract, op.result) is not None
     if not words:
-        many = op.method == "GET" and not rest and _data(contract, op.result) is not None
-        return "list" if many else verb
-    words = [snake(word) for word in words]
+        # The whole of a collection is put in place of another; one thing is updated.
+        verb = "replace" if op.method == "PUT" and not rest and _has_items(contract, op) else verb
+        return "list" if many and not rest else verb
     if rest[-1].startswith("{"):
-        return f"{verb}_{words[-1]}"
+        return f"{verb}_{_one(words[-1])}"
     if op.method == "POST":
-        return "_".join((words[-1], *words[:-1]))
-    if op.method == "GET" and _item(contract, op) is not None:
+        return f"create_{_one(words[-1])}" if _has_items(contract, op) else "_".join((words[-1], *words[:-1]))
+    if many and (_has_items(contract, op) or _item(contract, op) is not None):
         verb = "list"
     elif op.multipart:
         verb = "upload"
     return f"{verb}_{words[-1]}"
+
+
+def _has_items(contract: Contract, op: Op) -> bool:
+    """Tell whether the path of an operation is a collection: one thing of it has a path of its own."""
+    inside = op.path.rstrip("/") + "/{"
+    return any(other.path.startswith(inside) and other.path.endswith("}") for other in contract.operations)
+
+
+def _one(word: str) -> str:
+    """Return the singular of a path segment: ``line_items``, ``processes``, ``entities``."""
+    for ending, single in (("ies", "y"), ("sses", "ss"), ("s", "")):
+        if word.endswith(ending) and not word.endswith("ss"):
+            return word.removesuffix(ending) + single
+    return word
 
 
 def _data(contract: Contract, result: Type | None) -> tuple[Type, set[str]] | None:

@@ -250,7 +250,7 @@ class _Reader:
         success = [int(code) for code in raw["responses"] if code.startswith("2")]
         if len(success) != 1 or len(raw.get("tags", ())) != 1:
             raise ContractError(f"{where}: wants exactly one success status and one tag")
-        result, binary = self.result(where, raw["responses"][str(success[0])])
+        result, binary = self.result(raw["operationId"], raw["responses"][str(success[0])])
         body, multipart = self.body(where, raw.get("requestBody", {}))
         return Op(
             operation_id=raw["operationId"],
@@ -271,11 +271,17 @@ class _Reader:
             deprecated=bool(raw.get("deprecated")),
         )
 
-    def result(self, where: str, response: Json) -> tuple[Type | None, bool]:
+    def result(self, operation: str, response: Json) -> tuple[Type | None, bool]:
         for media, content in response.get("content", {}).items():
             if media != "application/json":
                 return None, True
-            return self.type(f"{where}.result", content.get("schema", {})), False
+            kind = self.type(f"{operation}.result", content.get("schema", {}))
+            if not isinstance(kind, Ref | Anything):
+                # A list or a union written out in place: it needs a name to be found by.
+                name = f"{camel(operation)}Result"
+                self.schemas[name] = Alias(name, kind)
+                kind = Ref(name)
+            return kind, False
         return None, False
 
     def body(self, where: str, body: Json) -> tuple[Type | None, bool]:

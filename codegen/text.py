@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
-import textwrap
+import re
 from collections.abc import Sequence
 from typing import cast
 
-__all__ = ["literal", "quoted", "statement"]
+__all__ = ["literal", "mentions", "quoted", "statement"]
 
 _WIDTH = 116
+_BETWEEN = re.compile(r'(?<=",) ')
 
 
 def literal(values: Sequence[str]) -> str:
     """Return ``Literal["a", "b"]``."""
     return f"Literal[{', '.join(quoted(value) for value in values)}]"
+
+
+def mentions(text: str, name: str) -> bool:
+    """Tell whether a name occurs in a piece of Python, as a word of its own."""
+    return re.search(rf"\b{re.escape(name)}\b", text) is not None
 
 
 def quoted(value: object) -> str:
@@ -26,8 +32,16 @@ def quoted(value: object) -> str:
 
 
 def statement(text: str) -> str:
-    """Return a one-line statement wrapped at its commas, where the formatter would give each item its own line."""
-    if len(text) <= _WIDTH:
+    """Return a one-line statement with a long ``Literal`` wrapped, where the formatter would give each value its own line.
+
+    Lines break between two values only: never inside one, nor outside of the brackets.
+    """
+    if len(text) <= _WIDTH or "Literal[" not in text:
         return text
-    lines = textwrap.wrap(text, _WIDTH, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
-    return "\n".join(lines) + "  # fmt: skip"
+    first, *others = _BETWEEN.split(text)
+    lines = [first]
+    for piece in others:
+        if len(lines[-1]) + len(piece) >= _WIDTH:
+            lines.append("   ")
+        lines[-1] += f" {piece}"
+    return "\n".join(lines) + ("  # fmt: skip" if len(lines) > 1 else "")

@@ -9,7 +9,7 @@ from codegen.ir import Member, Object, Op, Ref, Type, refs_of
 from codegen.naming import argument, camel
 from codegen.output import HEADER
 from codegen.plan import SCOPE_ORDER, Method, Plan, Resource
-from codegen.text import quoted
+from codegen.text import mentions, quoted
 from codegen.write_schemas import Inputs
 
 __all__ = ["api_module", "class_for", "scopes_module"]
@@ -262,12 +262,12 @@ def api_module(plan: Plan, resource: Resource) -> str:
 
 
 _ABOUT = (
-    ("collections.abc", "Mapping", "Mapping["),
-    ("collections.abc", "Sequence", "Sequence["),
-    ("monite_async._files", "FileInput", "FileInput"),
-    ("monite_async.models._base", "Model", "| Model"),
+    ("collections.abc", "Mapping"),
+    ("collections.abc", "Sequence"),
+    ("monite_async._files", "FileInput"),
+    ("monite_async.models._base", "Model"),
 )
-"""What a module of calls names besides the types of the contract: module, name, and the text that needs it."""
+"""What a module of calls may name besides the types of the contract."""
 
 
 def _head(plan: Plan, api: _Api, resource: Resource, methods: list[Method], text: str, public: set[str]) -> str:
@@ -280,8 +280,8 @@ def _head(plan: Plan, api: _Api, resource: Resource, methods: list[Method], text
         for kind in (*bodies, *(query.type for query in method.op.query)):
             for name in refs_of(kind):
                 named.setdefault(f"monite_async.types.{plan.types.by_name[name]}", set()).add(api.inputs.name(name))
-    for module, name, mark in _ABOUT:
-        if mark in text:
+    for module, name in _ABOUT:
+        if mentions(text, name):
             named.setdefault(module, set()).add(name)
     guarded = ["import datetime as dt\n"] if "dt.d" in text else []
     guarded += [f"from {module} import {', '.join(sorted(names))}" for module, names in sorted(named.items())]

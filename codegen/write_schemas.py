@@ -25,7 +25,7 @@ from codegen.naming import attribute
 from codegen.order import in_order
 from codegen.output import HEADER
 from codegen.plan import Homes, Plan
-from codegen.text import literal, quoted, statement
+from codegen.text import literal, mentions, quoted, statement
 
 __all__ = ["Inputs", "models_module", "types_module"]
 
@@ -209,7 +209,7 @@ def types_module(plan: Plan, module: str) -> str:
     guarded = [
         "    import datetime as dt" if "dt.d" in text else "",
         f"    from collections.abc import {', '.join(abstract)}" if abstract else "",
-        "    from monite_async._files import FileInput" if "FileInput" in text else "",
+        "    from monite_async._files import FileInput" if mentions(text, "FileInput") else "",
         "    from monite_async.models._base import Model" if "| Model" in text else "",
     ]
     guarded = [line for line in guarded if line]

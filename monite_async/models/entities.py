@@ -140,8 +140,9 @@ class EntityOrganizationResponse(Model):
     website: str | None = None
 
 
-EntityResponse: TypeAlias = Annotated[EntityOrganizationResponse | EntityIndividualResponse,
-    Field(discriminator="type")]  # fmt: skip
+EntityResponse: TypeAlias = Annotated[
+    EntityOrganizationResponse | EntityIndividualResponse, Field(discriminator="type")
+]
 
 PaymentPriorityEnum: TypeAlias = Literal["working_capital", "balanced", "bottom_line"] | str
 

@@ -185,6 +185,22 @@ _PATHS: dict[str, Any] = {
         ),
     },
     "/pets/checks/reset": {"post": operation("reset_checks", body={"type": "object"}, status="204")},
+    "/pets/{pet_id}/photos": {
+        "get": operation("get_photos", result={"type": "array", "items": _ref("Leaf")}, parameters=[_ID]),
+        "post": operation("post_photos", result=_ref("Leaf"), parameters=[_ID]),
+    },
+    "/pets/{pet_id}/visits": {
+        "get": operation("get_visits", tag="Visits", result=_ref("PetPage"), parameters=[_ID]),
+        "put": operation("put_visits", tag="Visits", result=_ref("PetPage"), parameters=[_ID]),
+    },
+    "/pets/{pet_id}/visits/{visit_id}": {
+        "get": operation(
+            "get_visit",
+            tag="Visits",
+            result=_ref("Leaf"),
+            parameters=[_ID, {"in": "path", "name": "visit_id", "required": True, "schema": _TEXT}],
+        ),
+    },
     "/kennels": {
         "get": operation("get_kennels", tag="Kennels", result=_ref("Named"), entity=False),
         "post": operation("post_kennels", tag="Kennels", body=_ref("Named"), result=_ref("Colour"), entity=False),

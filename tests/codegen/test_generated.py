@@ -215,12 +215,20 @@ async def test_results_of_every_kind(made: Path) -> None:
     caller = Recorder()
     pets: Any = _module("api.pets").PetsForEntity(caller)
     await pets.get_photo("p")
-    await pets.delete_photos("p", "f")
+    await pets.delete_photo("p", "f")
     await pets.upload_photo("p", file=b"x")
     with pytest.warns(DeprecationWarning, match="deprecated"):
         await pets.delete("p")
+    await pets.get_photos("p")
     told = [(operation.result, operation.multipart) for operation, _ in caller.calls]
-    assert told == [(bytes, False), (object, False), ("pets:Empty", True), (None, False)]
+    assert told == [
+        (bytes, False),
+        (object, False),
+        ("pets:Empty", True),
+        (None, False),
+        ("pets:GetPhotosResult", False),
+    ]
+    assert typing.get_args(_module("models.pets").GetPhotosResult) == (_module("models._shared").Leaf,)
     assert caller.calls[1][1]["path"] == {"pet_id": "p", "photo_id": "f"}
 
 

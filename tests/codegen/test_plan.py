@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+
 import pytest
 
 from codegen import choices
@@ -11,6 +13,7 @@ from codegen.naming import argument, camel, class_names, snake
 from codegen.order import in_order
 from codegen.plan import SCOPE_ORDER, SHARED, Plan, make_plan
 from codegen.reader import read
+from codegen.text import literal, statement
 from tests.codegen.synthetic import document, operation
 
 pytestmark = pytest.mark.checkout
@@ -20,7 +23,7 @@ def _plan(**changes: object) -> Plan:
     rules = [ScopeRule(("/pets/me",), ("user",), "mine"), ScopeRule(("/pets/checks*",), (), "nobody's")]
     raw = document()
     raw["paths"].update(changes)
-    return make_plan(read(raw), ["Pets", "Kennels"], moves={}, names={}, scopes=rules)
+    return make_plan(read(raw), ["Pets", "Kennels", "Visits"], moves={}, names={}, scopes=rules)
 
 
 PLAN = _plan()
@@ -40,7 +43,12 @@ METHODS = {
         ("delete_pets_id", "pets", "delete"),
         ("put_photo", "pets", "upload_photo"),
         ("get_photo", "pets", "get_photo"),
-        ("delete_photo", "pets", "delete_photos"),
+        ("delete_photo", "pets", "delete_photo"),
+        ("get_photos", "pets", "get_photos"),
+        ("post_photos", "pets", "create_photo"),
+        ("get_visits", "visits", "list"),
+        ("put_visits", "visits", "replace"),
+        ("get_visit", "visits", "get"),
         ("get_toys", "pets", "list_toys"),
         ("put_toys", "pets", "update_toys"),
         ("post_toys", "pets", "toys"),
@@ -95,6 +103,33 @@ def test_operations_can_be_moved() -> None:
         "post_kennels",
         "get_kennel_pets",
     ]
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/pets/{pet_id}/diaries/{id}", "get_diary"),
+        ("/pets/{pet_id}/addresses/{id}", "get_address"),
+        ("/pets/{pet_id}/fuss/{id}", "get_fuss"),
+        ("/pets/{pet_id}/data/{id}", "get_data"),
+    ],
+)
+def test_one_of_many_is_named_in_the_singular(path: str, name: str) -> None:
+    """A method about one thing of a collection carries the collection's singular."""
+    plan = _plan(**{path: {"get": operation("one")}})
+    assert name in {method.name for resource in plan.resources for method in resource.methods}
+
+
+def test_a_long_choice_is_wrapped_between_values_only() -> None:
+    """Wrapping changes the layout of a statement and nothing of its meaning, however odd its values."""
+    values = [f"value {number}, with 'quotes' | and bars" for number in range(20)]
+    text = f"Word: TypeAlias = {literal(values)} | str"
+    wrapped = statement(text)
+    assert max(map(len, wrapped.splitlines())) < 130
+    assert ast.dump(ast.parse(wrapped)) == ast.dump(ast.parse(text))
+    assert statement("short = Literal[1]") == "short = Literal[1]"
+    assert statement("x = " + "a | " * 60 + "b").count("\n") == 0
+    assert statement(f"x = {literal(['y' * 200])}").count("\n") == 0
 
 
 def test_schemas_live_with_their_tag_or_are_shared() -> None:
