@@ -42,7 +42,6 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_aborted",
         "_dead",
         "_error",
         "_h11",
@@ -93,7 +92,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[bool] | None = None
         self._error: Exception | None = None
-        self._aborted = self._dead = False
+        self._dead = False
         self._read_paused = self._write_paused = False
         self._unread = self._received = 0
         self._poll = select.poll()
@@ -104,8 +103,6 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the loop's transport."""
         self._transport = cast("asyncio.Transport", transport)
-        if self._aborted:
-            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Buffer what arrived; more than the high-water mark stops the reading of the socket."""
@@ -143,7 +140,7 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close at once, without a farewell; may be called in any state and more than once."""
-        self._aborted = self._dead = True
+        self._dead = True
         if self._transport is not None:
             self._transport.abort()
 
@@ -314,10 +311,8 @@ class Connection(asyncio.Protocol):
         raise httpx.LocalProtocolError("The request's body does not match the length in its head")
 
     def _write(self, data: bytes) -> None:
-        if self._dead or self._transport is None:
-            raise httpx.WriteError("The connection broke while the request was sent") from self._error
         self.written = True
-        self._transport.write(data)
+        cast("asyncio.Transport", self._transport).write(data)
 
     async def _wait(self, timeout: float | None) -> bool:
         """Wait for any news; False when the time passed without."""

@@ -59,6 +59,7 @@ class Pool:
         keepalive_expiry: float,
         max_head_bytes: int,
         context: ssl.SSLContext | None,
+        ending: bool = False,
     ) -> None:
         """Make an empty pool; no I/O happens here.
 
@@ -68,8 +69,10 @@ class Pool:
             keepalive_expiry: Seconds that an idle connection is kept.
             max_head_bytes: Most bytes of the head of an answer.
             context: TLS context, or None for the process's own.
+            ending: Whether the loop is shutting down: then no connection outlives its exchange.
         """
         self.closed = False
+        self._ending = ending
         self._loop = loop
         self._max = max_connections
         self._expiry = keepalive_expiry
@@ -113,7 +116,7 @@ class Pool:
 
     def release(self, connection: Connection) -> None:
         """Take a connection back after a whole exchange; it is used again if it can be."""
-        if connection in self._all and connection.recycle():
+        if connection in self._all and not self._ending and connection.recycle():
             self._offer(connection)
         else:
             self.discard(connection)
@@ -141,9 +144,8 @@ class Pool:
     async def aclose(self) -> None:
         """Close, and let the loop run until the sockets are closed."""
         self.close()
-        guard, self._guard = self._guard, None
-        if guard is not None:
-            await guard.aclose()
+        if self._guard is not None:
+            await self._guard.aclose()
 
     def drop(self) -> None:
         """Close the sockets of a pool whose loop was closed without notice."""
@@ -264,7 +266,7 @@ class Pool:
 
     async def _dial(self, origin: Origin, timeout: float | None) -> Connection:
         try:
-            if self._guard is None:
+            if self._guard is None and not self._ending:
                 self._guard = self._until_loop_ends()
                 await anext(self._guard)
             connection = await dial(

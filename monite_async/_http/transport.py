@@ -155,6 +155,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
                 keepalive_expiry=self._keepalive_expiry,
                 max_head_bytes=self._max_head_bytes,
                 context=self._context,
+                ending=pool is not None,  # closed by the loop's end, or it would not be here
             )
         return pool
 
@@ -176,6 +177,7 @@ class _Body(httpx.AsyncByteStream):
         self._request = request
         self._chunks = chunks
         self._timeout = timeout
+        self._complete = False
         self._loop = asyncio.get_running_loop()
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -184,17 +186,20 @@ class _Body(httpx.AsyncByteStream):
     async def __anext__(self) -> bytes:
         while not self._chunks:
             connection = self._connection
-            if connection is None:
+            if self._complete:
                 raise StopAsyncIteration
+            if connection is None:
+                raise httpx.ReadError("The answer was closed before it was read to its end", request=self._request)
             try:
-                complete = connection.ready(self._chunks)
-                if not complete and not self._chunks:
+                self._complete = connection.ready(self._chunks)
+                if not self._complete and not self._chunks:
                     await connection.more(self._timeout)
             except BaseException as exc:
                 _annotate(exc, self._request, sent=True)
-                self._abandon()
+                self._connection = None
+                self._pool.discard(connection)
                 raise
-            if complete:
+            if self._complete:
                 self._connection = None
                 self._pool.release(connection)
         chunks, self._chunks = self._chunks, []
@@ -202,17 +207,13 @@ class _Body(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         """Let go of the connection; it is kept if the rest of the body is already here."""
+        self._complete = self._complete and not self._chunks
         self._chunks = []
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(httpx.RemoteProtocolError):
                 connection.ready([])
             self._pool.release(connection)  # which discards it unless that was all
-
-    def _abandon(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            self._pool.discard(connection)
 
     def __del__(self) -> None:
         # Nobody closed the answer; its slot must not be lost. The collector may run in any thread.

@@ -104,6 +104,28 @@ async def test_an_answer_before_the_body_was_sent_ends_the_sending() -> None:
         assert transport.stats().open == 0
 
 
+class Lingering(httpx.AsyncByteStream):
+    """A request body of one piece, whose end comes late."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b"all"
+        await turns(30)
+
+
+@both_loops
+async def test_an_answer_just_before_the_end_of_the_body_counts() -> None:
+    """An answer that is there when the body ends is taken without sending the end."""
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"all\r\n")
+        writer.write(answer(b"enough"))
+        assert await reader.read() == b""
+
+    async with Server(handler) as server, PooledTransport() as transport:
+        assert (await call(transport, server.origin, "POST", content=Lingering())).content == b"enough"
+        assert transport.stats().open == 0
+
+
 @both_loops
 async def test_an_answer_is_heard_though_the_server_closed_behind_it() -> None:
     """An early answer followed by a close is still the answer, not a broken pipe."""
@@ -316,6 +338,42 @@ async def test_a_broken_rest_of_a_closed_body_does_not_matter() -> None:
         await turns(10)
         await response.aclose()
         assert transport.stats().open == 0
+
+
+@both_loops
+async def test_a_closed_answer_never_looks_complete() -> None:
+    """Closing an answer that is being read, or was read in part, makes reading on an error, not a shorter body."""
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nab")
+        await reader.read()
+
+    async with Server(handler) as server, PooledTransport() as transport:
+        stream = (await start(transport, server.origin)).stream
+        assert isinstance(stream, httpx.AsyncByteStream)
+        chunks = aiter(stream)
+        assert await anext(chunks) == b"ab"
+        reader = asyncio.ensure_future(anext(chunks))
+        await turns(3)
+        await stream.aclose()
+        with pytest.raises(httpx.ReadError, match="closed before"):
+            await reader
+        with pytest.raises(httpx.ReadError, match="closed before"):
+            await anext(chunks)
+        assert transport.stats().open == 0
+
+
+@both_loops
+async def test_a_whole_answer_may_be_closed_and_ends_properly() -> None:
+    """A streamed body that was read to its end ends once and for all, closed or not."""
+    async with Server(Source(MIB)) as server, PooledTransport() as transport:
+        stream = (await start(transport, server.origin)).stream
+        assert isinstance(stream, httpx.AsyncByteStream)
+        assert sum([len(chunk) async for chunk in stream]) == MIB
+        await stream.aclose()
+        assert [chunk async for chunk in stream] == []
+        assert transport.stats().idle == 1
 
 
 @both_loops

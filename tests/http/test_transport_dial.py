@@ -16,6 +16,7 @@ import pytest
 import trustme
 
 from monite_async._http import dial, tls
+from monite_async._http.connection import Connection, Origin
 from monite_async._http.transport import PooledTransport, PoolStats, unsent
 from tests.http._servers import Server, answer, both_loops, call, read_request, replies, turns, until
 
@@ -346,6 +347,45 @@ async def test_a_mute_address_does_not_hold_up_the_others(monkeypatch: pytest.Mo
         async with Server(replies(answer())) as server, PooledTransport() as transport:
             Resolving(monkeypatch, listener.getsockname(), ("127.0.0.1", server.port))
             assert (await call(transport, "http://name.test/")).content == b"ok"
+
+
+@both_loops
+async def test_a_mute_address_is_waited_for_when_the_others_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With every other address refused, the mute one has until the connect limit."""
+    monkeypatch.setattr(dial, "_EYEBALLS_DELAY", 0.001)
+    with socket.socket() as listener, socket.socket() as filler:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        filler.connect(listener.getsockname())
+        async with PooledTransport() as transport:
+            Resolving(monkeypatch, listener.getsockname(), ("127.0.0.1", _closed_port()))
+            with pytest.raises(httpx.ConnectTimeout):
+                await call(transport, "http://name.test/", connect=0.05)
+
+
+@both_loops
+async def test_a_connection_found_dead_before_the_request_is_unsent() -> None:
+    """A new connection that the server closed before the first byte was written is an error, and unsent."""
+
+    async def hang_up(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        return
+
+    async with Server(hang_up) as server, PooledTransport() as transport:
+        pool = transport._pool()
+        dialling = pool._dial
+
+        async def late(origin: Origin, timeout: float | None) -> Connection:
+            connection = await dialling(origin, timeout)
+            await until(lambda: not connection.fresh())
+            await turns(5)
+            return connection
+
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            monkeypatch.setattr(pool, "_dial", late)
+            with pytest.raises(httpx.RemoteProtocolError, match="before the request was sent") as caught:
+                await call(transport, server.origin)
+        assert unsent(caught.value)
+        assert transport.stats().open == 0
 
 
 @both_loops

@@ -12,14 +12,16 @@ import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import trustme
 
 from monite_async._http import pool as pools
+from monite_async._http import transport as transports
 from monite_async._http.transport import PooledTransport, PoolStats, TransportClosedError
-from tests.http._servers import LOOPS, Server, answer, both_loops, call, read_request, replies, sockets, until
+from tests.http._servers import LOOPS, Server, answer, both_loops, call, read_request, replies, sockets, start, until
 
 Factory = Callable[[], asyncio.AbstractEventLoop]
 on_both_loops = pytest.mark.parametrize("factory", list(LOOPS.values()), ids=list(LOOPS))
@@ -177,14 +179,18 @@ def test_a_loop_closed_without_farewell_costs_no_socket(factory: Factory, how: s
 
 
 @both_loops
-async def test_a_loop_that_finished_its_generators_may_go_on() -> None:
-    """A loop that was told to shut its generators down and is used again gets new connections."""
-    async with Server(replies(answer())) as server, PooledTransport() as transport:
+async def test_a_call_made_while_the_loop_ends_works_and_leaves_nothing() -> None:
+    """Once a loop has told its generators to finish, calls still work, on connections that nobody keeps."""
+    async with Server(replies(answer())) as server:
+        transport = PooledTransport()
         await call(transport, server.origin)
         await asyncio.get_running_loop().shutdown_asyncgens()
         await until(lambda: server.open == 0)
-        assert (await call(transport, server.origin)).content == b"ok"
-        assert server.accepted == 2
+        for _ in range(2):
+            assert (await start(transport, server.origin)).status_code == 200  # httpx would read it with a generator
+        assert transport.stats() == PoolStats(open=0, idle=0, waiting=0, opened=2)
+        await transport.aclose()
+        await until(lambda: server.open == 0)
 
 
 # Python 3.12 warns of forks beside threads; the child here does little, and that is what users do, too.
@@ -271,3 +277,22 @@ def test_a_program_that_never_closes_its_transport_ends_in_silence() -> None:
             check=False,
         )
     assert (done.returncode, done.stderr, done.stdout) == (0, b"", b"")
+
+
+def test_letting_go_after_a_fork_shuts_nothing_down() -> None:
+    """What a child does to its copies cannot be seen at the other end: the parent's session stays open."""
+    transport = PooledTransport()
+    with server_thread() as (server, _), asyncio.Runner() as runner:
+        runner.run(call(transport, server.origin))
+        (pool,) = transport._pools.values()
+        (connection,) = pool._all
+        number = connection.sock.fileno()
+        with connection.sock.dup() as parents:
+            transports._forked()  # in this very process, which plays the child
+            assert Path(f"/proc/self/fd/{number}").readlink() == Path(os.devnull)
+            parents.setblocking(True)
+            parents.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert parents.recv(100).startswith(b"HTTP/1.1 200")
+            assert pools._ORPHANS[-1] is connection
+        assert runner.run(call(transport, server.origin)).content == b"3"
+        runner.run(transport.aclose())

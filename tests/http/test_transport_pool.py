@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from monite_async._http import pool as pool_module
 from monite_async._http.transport import PooledTransport, PoolStats, TransportClosedError, unsent
 from tests.http._servers import Chunks, Server, answer, both_loops, call, read_request, replies, start, turns, until
 
@@ -188,6 +189,21 @@ async def test_a_waiter_cancelled_as_the_pool_closes_gives_nothing_back() -> Non
         assert second.cancelled()
         assert pool.stats() == PoolStats(open=0, idle=0, waiting=0, opened=1)
         await transport.aclose()
+
+
+@both_loops
+async def test_a_limit_that_passes_as_the_waiter_is_served_changes_nothing() -> None:
+    """A pool limit that runs out in the moment in which a connection is handed over takes nothing back."""
+    half = Half()
+    async with Server(half) as server, PooledTransport(max_connections=1) as transport:
+        response = await half.begin(transport, server.origin, finish=True)
+        second = asyncio.create_task(call(transport, server.origin, pool=30))
+        await until(lambda: transport.stats().waiting == 1)
+        (pool,) = transport._pools.values()
+        (waiter,) = pool._waiters
+        await response.aclose()
+        pool_module._expire(waiter, 30)
+        assert (await second).content == b"whole"
 
 
 @both_loops
