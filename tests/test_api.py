@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import inspect
 import re
 import subprocess
@@ -19,6 +20,7 @@ from monite_async._resource import Resource
 from monite_async.api._scopes import EntityResources, EntityUserResources, PartnerResources, UserResources
 from monite_async.emulator._contract.routes import ROUTES
 from monite_async.emulator._route import Route
+from monite_async.models._shared import BizObjectsSchema
 
 T = TypeVar("T")
 
@@ -220,6 +222,29 @@ async def test_names_of_the_wire_reach_the_wire() -> None:
     query = caller.calls[-1][2]
     assert query["created_at__gt"] == "2024-01-01T00:00:00Z"
     assert query["id__in"] == ["a", "b"]
+
+
+async def test_nested_arguments_are_plain_dicts_or_models() -> None:
+    """Dict literals and models pass the type checkers where the contract has objects, and reach the engine unchanged."""
+    caller = Recorder()
+    acme = EntityResources()
+    acme._caller = caller
+    permissions = BizObjectsSchema.model_validate({"objects": []})
+    await acme.roles.create(
+        name="payer",
+        permissions={
+            "objects": [
+                {"object_type": "payable", "actions": [{"action_name": "pay", "permission": "allowed"}]},
+                {"object_type": "entity_user", "actions": [{"action_name": "read", "permission": "a new word"}]},
+            ]
+        },
+    )
+    await acme.roles.update("r", permissions=permissions)
+    await acme.payables.update("p", due_date=dt.date(2030, 1, 2), tag_ids=("a", "b"), currency="XTS")
+    first, second, third = (call[3] for call in caller.calls)
+    assert first["permissions"]["objects"][0]["actions"] == [{"action_name": "pay", "permission": "allowed"}]
+    assert second["permissions"] is permissions
+    assert (third["due_date"], third["tag_ids"]) == (dt.date(2030, 1, 2), ("a", "b"))
 
 
 async def test_null_is_not_left_out() -> None:
