@@ -28,7 +28,8 @@ from monite_async_stores import MemoryTokenStore, TokenStore, store_from_url
 
 __all__ = ["Core", "Tokens"]
 
-_TOKEN_CONNECTIONS = 8
+_TOKEN_CONNECTIONS = 100
+"""Enough for the first tokens of many users at once: a flight that queues for a connection burns its own time limit."""
 
 
 class Core:
