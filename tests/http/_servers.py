@@ -81,6 +81,7 @@ class Server:
         self.handler = handler
         self.accepted = 0
         self.open = 0
+        self.failures: list[Exception] = []
         self._tls = tls
         self._host = host
         self._limit = limit
@@ -100,6 +101,7 @@ class Server:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await turns(5)
+        assert self.failures == []
 
     def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.ensure_future(self._run(reader, writer))
@@ -113,6 +115,10 @@ class Server:
             await self.handler(reader, writer)
         except (OSError, EOFError):
             pass  # the client went away, which is what many of these tests are about
+        except Exception as exc:
+            # uvloop also says so with a RuntimeError; anything else is the fault of the test, or of the client.
+            if not (isinstance(exc, RuntimeError) and writer.transport.is_closing()):
+                self.failures.append(exc)
         finally:
             self.open -= 1
             writer.transport.abort()
@@ -128,7 +134,7 @@ async def read_request(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
     lower = head.lower()
     if b"transfer-encoding: chunked" in lower:
         body = b""
-        while size := int(await reader.readline(), 16):
+        while size := int(await reader.readuntil(b"\n"), 16):
             body += await reader.readexactly(size)
             await reader.readexactly(2)
         await reader.readexactly(2)
