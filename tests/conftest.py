@@ -1,4 +1,4 @@
-"""What all tests share: no blocking call of this library in an event loop."""
+"""What tests share: a guard against calls of this library that block an event loop."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ import pytest
 from blockbuster import blockbuster_ctx
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def no_blocking_calls() -> Iterator[None]:
-    """Fail a test in which a module of this distribution blocks the event loop it runs in."""
+    """Fail a test in which a module of this distribution blocks the event loop it runs in.
+
+    For modules to ask for with ``pytestmark``. Not for tests of many threads with a loop each: the guard looks at every
+    stack frame of every call that it watches, and they would run for minutes.
+    """
     with blockbuster_ctx(["monite_async", "monite_async_stores"], excluded_modules=["monite_async.emulator"]):
         yield

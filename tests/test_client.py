@@ -33,6 +33,8 @@ from monite_async_stores import MemoryTokenStore
 from tests.http._servers import Server, answer, both_loops, read_request
 from tests.scripted import BASE_URL, CLIENT_ID, CLIENT_SECRET, Scripted, client
 
+pytestmark = pytest.mark.usefixtures("no_blocking_calls")
+
 OK = httpx.Response(200, json={"id": "1"})
 TOKEN = answer(b'{"access_token": "%s", "token_type": "Bearer", "expires_in": 1800}' % (b"t" * 40))
 

@@ -18,6 +18,8 @@ from monite_async._files import FilePart, _Reader, file_part
 from monite_async._http.body import multipart_body
 from tests.scripted import Scripted, client
 
+pytestmark = pytest.mark.usefixtures("no_blocking_calls")
+
 BIG = bytes(range(256)) * 4096
 FAST = RetryPolicy(base_wait=0.001, max_wait=0.001)
 OK = httpx.Response(200, json={"id": "1"})

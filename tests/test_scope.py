@@ -23,6 +23,8 @@ from monite_async import (
 from monite_async._scope import Scope
 from tests.scripted import Scripted, client
 
+pytestmark = pytest.mark.usefixtures("no_blocking_calls")
+
 ENTITY = "c3f7a1b2-0000-4000-8000-000000000001"
 USER = "c3f7a1b2-0000-4000-8000-000000000002"
 

@@ -37,6 +37,8 @@ from monite_async import (
 from monite_async._http.retry import RetryBudget
 from tests.scripted import BASE_URL, CLIENT_SECRET, Chunks, Scripted, client
 
+pytestmark = pytest.mark.usefixtures("no_blocking_calls")
+
 FAST = RetryPolicy(base_wait=0.001, max_wait=0.001)
 NEVER = RetryPolicy(max_retries=0)
 OK = httpx.Response(200, json={"id": "1"})

@@ -25,6 +25,8 @@ from monite_async._tokens.record import AccessToken
 from monite_async._tokens.static import StaticTokens
 from tests.scripted import BASE_URL, Chunks, Scripted, client
 
+pytestmark = pytest.mark.usefixtures("no_blocking_calls")
+
 OK = httpx.Response(200, json={"id": "1"})
 DEAD = httpx.Response(401, json={"error": {"message": "The token has been expired."}}, headers={"x-request-id": "rq"})
 
