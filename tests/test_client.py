@@ -21,6 +21,7 @@ from monite_async import (
     ConfigurationError,
     ForbiddenError,
     MoniteError,
+    ResponseValidationError,
     RetryPolicy,
     UnauthorizedError,
     Upload,
@@ -414,3 +415,17 @@ def emulator_credentials(emulator: Emulator) -> dict[str, str]:
     """Return the credentials of an emulator."""
     options = emulator.client_options()
     return {"client_id": options["client_id"], "client_secret": options["client_secret"]}
+
+
+async def test_a_body_of_a_gigabyte_harms_nobody() -> None:
+    """An endless answer is a typed error after the limit, and calls beside it are served as ever."""
+    async with Emulator() as emulator, AsyncMonite(**emulator.client_options(), max_response_bytes=100_000) as monite:
+        emulator.fail(method="GET", path="/entities", stream=10**9)
+        big = asyncio.ensure_future(monite.request("GET", "/entities"))
+        beside = await asyncio.gather(
+            *(monite.as_user("x").request("GET", "/nothing") for _ in range(5)), return_exceptions=True
+        )
+        with pytest.raises(ResponseValidationError, match="max_response_bytes"):
+            await big
+        assert all(isinstance(each, MoniteError) for each in beside)
+        assert await monite.request("GET", "/entities", cast_to=dict)

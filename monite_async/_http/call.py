@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import random
 from collections.abc import Mapping
@@ -189,7 +190,7 @@ class Channel:
             content = await multipart_body(body)
         else:
             content = json_body(operation.method, body)
-        return Outgoing(operation.method, httpx.URL(url), head, content, limits.phases, self._authorization)
+        return Outgoing(operation.method, _url(url), head, content, limits.phases, self._authorization)
 
     async def _run(self, outgoing: Outgoing, progress: Progress) -> Answer:
         """Send until there is an answer to keep, or a failure to raise."""
@@ -282,6 +283,12 @@ class Channel:
         progress.retries += 1
         _log.debug("%s %s: again in %.2f s", outgoing.method, progress.operation.path, verdict.wait)
         await asyncio.sleep(verdict.wait)
+
+
+@functools.lru_cache(maxsize=1024)
+def _url(text: str) -> httpx.URL:
+    # Parsing costs 20 microseconds, a quarter of everything that is done around a call.
+    return httpx.URL(text)
 
 
 def _moved(answer: Answer, outgoing: Outgoing, progress: Progress) -> Outgoing | None:
