@@ -19,7 +19,7 @@ from typing import Any, NoReturn, TypeVar
 
 from monite_async._errors import ClientClosedError, RequestTimeout
 from monite_async._tokens.events import EventKind, Events, TokenStats
-from monite_async._tokens.failure import Failure, Trouble
+from monite_async._tokens.failure import Failure, Trouble, failure_of
 from monite_async._tokens.flight import ATTEMPT_SECONDS, Fetch, Flight
 from monite_async._tokens.guard import Bells, StoreGuard
 from monite_async._tokens.issuer import TokenIssuer
@@ -392,22 +392,40 @@ class TokenCache:
 
     async def _revoke(self, key: TokenKey, token: AccessToken | None) -> None:
         name = key.record_name(await self.issuer.secret())
-        header = b"" if token is None else token.header
         if token is None:
             with contextlib.suppress(StoreError):
-                header = await self.guard.run(self._stored(name))
+                token = await self.guard.run(self._stored(name))
         await self._purge(key)
-        if header:
-            await self.issuer.revoke(header.decode("ascii").rpartition(" ")[2], timeout=ATTEMPT_SECONDS)
+        if token is not None:
+            failure = await self._tell(token)
+            if failure is not None:
+                raise failure.error
             self.emit("token_revoked", key)
 
-    async def _stored(self, name: RecordName) -> bytes:
+    async def _tell(self, token: AccessToken) -> Failure | None:
+        """Have the API revoke a token; a failure is a value here, free of the frames that hold the token."""
+        try:
+            await self.issuer.revoke(token.value, timeout=ATTEMPT_SECONDS)
+        except Exception as exc:  # noqa: BLE001 - an issuer is pluggable
+            return failure_of(exc)
+        return None
+
+    async def _stored(self, name: RecordName) -> AccessToken | None:
         owner = f"{self._process}:{next(self._numbers)}"
         answer = await self.store.acquire(name, owner, lease_ms=1, bad_gen=0, min_left_ms=0)
         if isinstance(answer, Hit):
-            return answer.value
+            return AccessToken(
+                answer.value,
+                answer.gen,
+                answer.lifetime_ms / 1000,
+                name=name,
+                clock=self.clock,
+                started_mono=self.clock.monotonic(),
+                started_wall=self.clock.wall(),
+                draw=0.0,
+            )
         await self.store.fail(name, owner, "transient:auth:0", ttl_ms=0)
-        return b""
+        return None
 
     async def _adopt_out(self) -> None:
         """Give the store the tokens that were fetched while it was away, under the generations they have."""

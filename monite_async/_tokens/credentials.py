@@ -81,7 +81,8 @@ class ClientCredentials:
                 secret = await provider()
         except Exception as exc:  # noqa: BLE001 - whatever it raises may hold the secret
             problem = f"raised {type(exc).__name__}"
-        if not isinstance(secret, str) or not secret:
-            raise AuthenticationError(f"the provider of client_secret {problem}")
-        self._secret, self._read_at = secret, self._clock.monotonic()
-        return secret
+        if isinstance(secret, str) and secret:
+            self._secret, self._read_at = secret, self._clock.monotonic()
+            return secret
+        del secret  # a secret of the wrong type is still one, and a traceback may show the variables of its frames
+        raise AuthenticationError(f"the provider of client_secret {problem}")

@@ -68,7 +68,7 @@ def failure_of(error: BaseException) -> Failure:
         error = RequestTimeout("no token: the token endpoint did not answer in time", method="POST", attempts=1)
     elif not isinstance(error, AuthenticationError | RateLimitError | ServerError | TransportError):
         # A plugged-in issuer may raise anything, with anything in its text.
-        error = AuthenticationError(f"no token: the issuer raised {type(error).__name__}")
+        error = AuthenticationError(f"the token issuer raised {type(error).__name__}")
     error.__traceback__ = error.__cause__ = error.__context__ = None
     refused = isinstance(error, AuthenticationError) and error.status is not None and error.status >= 300
     return Failure(error, transient=not refused)

@@ -252,9 +252,12 @@ class Fetch:
             self._cache.emit("lease_waited", self._flight.key)
         poll = self._poll * (0.8 + 0.4 * self._cache.random())
         self._poll = min(_POLL_MAX, self._poll * 2)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(min(poll, busy.left_ms / 1000 + 0.05 * self._cache.random())):
-                await self._bell.wait()
+        delay = min(poll, busy.left_ms / 1000 + 0.05 * self._cache.random())
+        alarm = asyncio.get_running_loop().call_later(delay, self._bell.set)
+        try:
+            await self._bell.wait()
+        finally:
+            alarm.cancel()
         return True
 
     def _adopt(self, name: RecordName, hit: Hit, t0: tuple[float, float]) -> AccessToken:

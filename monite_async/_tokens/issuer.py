@@ -156,11 +156,15 @@ class MoniteIssuer:
         await self._send(_REVOKE_PATH, {"client_id": self._credentials.client_id, "token": token}, timeout)
 
     async def _send(self, path: str, fields: dict[str, str], timeout: float) -> PostResult:
-        fields["client_secret"] = await self._credentials.secret()
-        result = await self._post(path, json.dumps(fields).encode(), headers=self._headers, timeout=timeout)
+        result = await self._post(path, await self._body(fields), headers=self._headers, timeout=timeout)
+        del fields  # it may hold a token, and a traceback may show the variables of its frames
         if not 200 <= result.status < 300:
             raise _refusal(path, result)
         return result
+
+    async def _body(self, fields: dict[str, str]) -> bytes:
+        """Return the body with the secret in it, which no variable of a frame that can fail afterwards holds."""
+        return json.dumps({**fields, "client_secret": await self._credentials.secret()}).encode()
 
 
 def _object(content: bytes) -> dict[str, object]:

@@ -33,7 +33,11 @@ class StaticTokens:
         self._clock = clock or SystemClock()
         self._gen = 0
         self._function = None if isinstance(token, str) else token
-        self._fixed = self._record(token) if isinstance(token, str) else None
+        usable = not isinstance(token, str) or is_token(token)
+        self._fixed = self._record(token) if isinstance(token, str) and usable else None
+        del token  # a traceback may show the variables of its frames
+        if not usable:
+            raise ConfigurationError("token must be 1 to 16384 visible ASCII characters, without 'Bearer'")
 
     def __repr__(self) -> str:
         return "<StaticTokens>"
@@ -62,9 +66,10 @@ class StaticTokens:
             token = await self._function()
         except Exception as exc:  # noqa: BLE001 - whatever it raises may hold the token
             problem = f"raised {type(exc).__name__}"
-        if not isinstance(token, str) or not is_token(token):
-            raise AuthenticationError(f"the token function {problem}")
-        return self._record(token)
+        if isinstance(token, str) and is_token(token):
+            return self._record(token)
+        del token  # a traceback may show the variables of its frames
+        raise AuthenticationError(f"the token function {problem}")
 
     async def replace(self, key: TokenKey, refused: AccessToken) -> AccessToken | None:
         """Return what the function says now if it differs from the refused token; a fixed token has no successor."""
@@ -74,8 +79,6 @@ class StaticTokens:
         return None if token == refused else token
 
     def _record(self, token: str) -> AccessToken:
-        if not is_token(token):
-            raise ConfigurationError("token must be 1 to 16384 visible ASCII characters, without 'Bearer'")
         self._gen += 1
         return AccessToken(
             f"Bearer {token}".encode("ascii"),
