@@ -65,8 +65,12 @@ class Bar:
 
     def row(self) -> list[str]:
         """Return it as a row of a table."""
-        limit = f"{'=' if self.exact else '<='} {self.limit:g}"
-        return [self.what, self.kind, limit, f"{self.value:.4g}", "reached" if self.reached else "MISSED"]
+        limit = f"{'=' if self.exact else '<='} {_short(self.limit)}"
+        return [self.what, self.kind, limit, _short(self.value), "reached" if self.reached else "MISSED"]
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.4g}"
 
 
 def number(value: float, digits: int = 0) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from benchmarks._hits import PROOF_HITS
+from benchmarks._plot import Panel
 from benchmarks._report import Bar, Table, number, ratio
 from benchmarks._run import Results
 from benchmarks._scenarios import CALLERS, LATENCY, Figures
 from benchmarks._systems import OURS
 
-__all__ = ["bars", "tables"]
+__all__ = ["bars", "panels", "tables"]
 
 _OWN = {
     "cache.peek": f"{OURS}: `peek`, synchronous",
@@ -92,7 +93,7 @@ def _keys_table(results: Results) -> Table:
     head = ["system", "users", "callers served", "POSTs", "all served, ms"]
     return Table(
         "50 users with 200 coroutines each, at once",
-        "One client, no tokens yet; it keeps at most eight connections to the token endpoint.",
+        "One client, no tokens yet.",
         head,
         rows,
     )
@@ -173,6 +174,29 @@ def _cached_table(results: Results) -> Table:
         "Memory by `tracemalloc`, token, key and the memory store's record included."
     )
     return Table("Many tokens", method, ["what", "figure", "beside one"], rows)
+
+
+def panels(results: Results, sizes: list[int]) -> list[Panel]:
+    """Return what is worth a picture: hits, the largest stampede, POSTs while the endpoint is down."""
+    hits = results.of("hit_cost").get(OURS, {})
+    crowd = results.of(f"stampede {sizes[-1]}")
+    down = results.of("failing")
+    found = [
+        Panel("us per hit", [(_OWN.get(name, name), cost, name in _OWN) for name, cost in hits.items()]),
+        Panel(
+            f"ms until all of {sizes[-1]:,} coroutines are served, endpoint {LATENCY * 1000:g} ms",
+            [(name, one["seconds"] * 1000, name == OURS) for name, one in crowd.items() if "stopped" not in one],
+        ),
+        Panel(
+            f"POSTs for {CALLERS} callers and 20 more, endpoint down",
+            [
+                (name, one["posts"] + one["more_posts"], name == OURS)
+                for name, one in down.items()
+                if "stopped" not in one
+            ],
+        ),
+    ]
+    return [Panel(panel.title, sorted(panel.bars, key=lambda bar: bar[1])) for panel in found]
 
 
 def bars(results: Results, sizes: list[int]) -> list[Bar]:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -25,6 +26,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     target = tmp_path_factory.mktemp("benchmarks")
     command = [sys.executable, "-m", "benchmarks.tokens", "--quick"]
     command += ["--json", str(target / "tokens.json"), "--markdown", str(target / "tokens.md")]
+    command += ["--plot", str(target / "tokens.svg")]
     done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, timeout=110, check=False)
     assert not done.stderr
     told: dict[str, Any] = json.loads((target / "tokens.json").read_text())
@@ -32,6 +34,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         **told,
         "status": done.returncode,
         "out": done.stdout,
+        "picture": (target / "tokens.svg").read_text(encoding="utf-8"),
         "markdown": (target / "tokens.md").read_text(encoding="utf-8"),
     }
 
@@ -67,6 +70,15 @@ def test_tables_are_printed_and_written(report: dict[str, Any]) -> None:
     assert tables in report["markdown"]
     assert report["machine"] in report["markdown"]
     assert "monite-async " in report["machine"]
+
+
+def test_picture_has_a_bar_for_every_figure(report: dict[str, Any]) -> None:
+    """The picture is well-formed, and each panel shows this library beside the others."""
+    drawn = ET.fromstring(report["picture"])
+    bars = [bar for bar in drawn.iter("{http://www.w3.org/2000/svg}rect") if bar.get("fill") != "white"]
+    figures = report["figures"]
+    assert len(bars) == len(figures["hit_cost"][OURS]) + len(figures["stampede 500"]) + len(figures["failing"])
+    assert all(float(bar.get("width", "0")) > 0 for bar in bars)
 
 
 def test_missing_peer_is_known_before_it_is_asked() -> None:
