@@ -25,7 +25,7 @@ from examples.demo.report import Figures, KeyFigures, StageFigures, as_json, jud
 ROOT = Path(__file__).parents[1]
 SMALL = ("--calls", "300", "--users", "5")
 
-TOTAL = StageFigures("all", 1000, 0, 500, 0.1, 0.2, 0.3)
+TOTAL = StageFigures("all", False, 1000, 0, 500, 0.1, 0.2, 0.3)
 GOOD = Figures(
     wanted=900,
     at_once=900,
@@ -164,6 +164,14 @@ def test_each_bad_figure_breaks_its_promise_and_no_other(bad: Figures, broken: s
     assert [broken in promise.text for promise in promises if not promise.kept] == [True]
     assert "1 of 10 promises broken" in table(bad, promises, explanation="")
     assert as_json(bad, promises)["kept"] is False
+
+
+def test_the_table_says_how_many_calls_failed_in_the_outage_and_where_calls_waited() -> None:
+    """Its remarks are computed from the stages, not written down."""
+    stages = (replace(TOTAL, name="quiet", waited=7), replace(TOTAL, name="dark", outage=True, failed=3, waited=9))
+    shown = table(replace(GOOD, stages=stages), [], explanation="")
+    assert "3 calls failed meanwhile" in shown
+    assert "most of them: 9 in 'dark', 7 in 'quiet'" in shown
 
 
 def test_errors_are_shown_above_the_promises() -> None:

@@ -18,6 +18,7 @@ class StageFigures:
 
     Attributes:
         name: The stage.
+        outage: Whether the token endpoint was down in it.
         calls: Calls that began in it.
         failed: How many of them failed.
         waited: How many of them waited for a token.
@@ -27,6 +28,7 @@ class StageFigures:
     """
 
     name: str
+    outage: bool
     calls: int
     failed: int
     waited: int
@@ -35,11 +37,12 @@ class StageFigures:
     slowest: float
 
     @classmethod
-    def of(cls, name: str, *, failed: int, waited: int, seconds: Sequence[float]) -> StageFigures:
+    def of(cls, name: str, *, failed: int, waited: int, seconds: Sequence[float], outage: bool = False) -> StageFigures:
         """Return the figures of a stage from how long each call took."""
         ordered = sorted(seconds)
         return cls(
             name,
+            outage,
             len(ordered),
             failed,
             waited,
@@ -130,28 +133,47 @@ def judge(figures: Figures) -> list[Promise]:
     wasted = sum(key.issued - key.needed for key in figures.keys)
     unserved = sum(key.issued == 0 for key in figures.keys)
     woken = figures.returning
-    late = figures.stumbles <= figures.retried <= figures.stumbles + _SLACK
+    fitting = figures.stumbles <= figures.retried <= figures.stumbles + _SLACK
     return [
         Promise("no call failed", total.failed == 0 < total.calls, f"{total.failed:,} of {total.calls:,}"),
         Promise(
             "all calls of the burst were made", figures.at_once == figures.wanted, f"{figures.at_once:,} calls at once"
         ),
         Promise("no token was asked for without need", wasted == 0, f"{wasted} of {_issued(figures.keys)} wasted"),
-        Promise("every scope got its own token, and nobody else one", unserved == figures.strangers == 0,
-                f"{unserved} keys without, {figures.strangers} keys too many"),
-        Promise("a token revoked behind the client's back was replaced", figures.replayed > 0,
-                f"{figures.replayed} calls answered 401 and sent again"),
-        Promise("the token endpoint was down when tokens came due", figures.refused > 0,
-                f"{figures.refused} requests for a token refused"),
-        Promise("once it was back, all of them were renewed", figures.renewed == figures.lasting > 0,
-                f"{figures.renewed} of {figures.lasting}"),
-        Promise("each user back from sleep cost one token", set(woken) == {1},
-                f"{sum(woken)} tokens for {len(woken)} users"),
-        Promise("reads that the server failed were sent again, nothing else was", late and figures.stumbles > 0,
-                f"{figures.retried} repeats of {figures.stumbles} failures"),
-        Promise("no call took longer than its deadline", total.slowest <= figures.deadline + 1,
-                f"slowest {total.slowest:.2f} s of {figures.deadline:.0f} s"),
-    ]  # fmt: skip
+        Promise(
+            "every scope got its own token, and nobody else one",
+            unserved == figures.strangers == 0,
+            f"{unserved} keys without, {figures.strangers} keys too many",
+        ),
+        Promise(
+            "a token revoked behind the client's back was replaced",
+            figures.replayed > 0,
+            f"{figures.replayed} calls answered 401 and sent again",
+        ),
+        Promise(
+            "the token endpoint was down when tokens came due",
+            figures.refused > 0,
+            f"{figures.refused} requests for a token refused",
+        ),
+        Promise(
+            "once it was back, all of them were renewed",
+            figures.renewed == figures.lasting > 0,
+            f"{figures.renewed} of {figures.lasting}",
+        ),
+        Promise(
+            "each user back from sleep cost one token", set(woken) == {1}, f"{sum(woken)} tokens for {len(woken)} users"
+        ),
+        Promise(
+            "reads that the server failed were sent again, nothing else was",
+            fitting and figures.stumbles > 0,
+            f"{figures.retried} repeats of {figures.stumbles} failures",
+        ),
+        Promise(
+            "no call took longer than its deadline",
+            total.slowest <= figures.deadline + 1,
+            f"slowest {total.slowest:.2f} s of {figures.deadline:.0f} s",
+        ),
+    ]
 
 
 def _issued(keys: Iterable[KeyFigures]) -> int:
@@ -173,7 +195,7 @@ def table(figures: Figures, promises: Sequence[Promise], *, explanation: str) ->
     Args:
         figures: What was counted.
         promises: What ``judge`` said of it.
-        explanation: How the needed tokens are counted, in one line.
+        explanation: How the ideal and the waits are counted.
     """
     lines = ["", *_stage_lines(figures), "", *_fact_lines(figures), f"  {explanation}", ""]
     if figures.errors:
@@ -204,6 +226,9 @@ def _fact_lines(figures: Figures) -> list[str]:
     users = [key for key in figures.keys if key.user]
     partner = [key for key in figures.keys if not key.user]
     counts = [key.issued for key in users] or [0]
+    spread = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
+    waiting = sorted(figures.stages, key=lambda stage: -stage.waited)[:2]
+    waits = "most of them: " + ", ".join(f"{stage.waited:,} in '{stage.name}'" for stage in waiting)
     facts = [
         ("calls made", f"{figures.total.calls:,}", ""),
         ("failed", f"{figures.total.failed:,}", "0 promised"),
@@ -211,12 +236,12 @@ def _fact_lines(figures: Figures) -> list[str]:
         (
             f"tokens issued to {len(users)} users",
             f"{_issued(users):,}",
-            f"ideal {sum(key.needed for key in users):,} (each user {min(counts)} to {max(counts)})",
+            f"ideal {sum(key.needed for key in users):,} ({spread} each)",
         ),
         (
             "calls that waited for a token",
             f"{figures.total.waited:,}",
-            "nearly all of them in the burst and at the end",
+            waits,
         ),
         (
             "slowest call",
@@ -225,6 +250,10 @@ def _fact_lines(figures: Figures) -> list[str]:
         ),
         ("retries made", f"{figures.retried:,}", f"the server failed {figures.stumbles:,} reads on purpose"),
         ("401s answered by a replay", f"{figures.replayed:,}", "with another token"),
-        ("tokens refused in the outage", f"{figures.refused:,}", "no caller noticed"),
+        (
+            "tokens refused in the outage",
+            f"{figures.refused:,}",
+            f"{sum(stage.failed for stage in figures.stages if stage.outage)} calls failed meanwhile",
+        ),
     ]
     return [f"  {name:<32}{value:>12}    {remark}".rstrip() for name, value, remark in facts]

@@ -36,7 +36,9 @@ DEADLINE = 60.0
 
 EXPLANATION = (
     f"ideal: one for the first call of a key, one each time its token of {LIFETIME} s came due (from {DUE} s on), one\n"
-    "  each time it was revoked; reckoned from what the server says it issued, not from what the client says."
+    "  each time it was revoked; reckoned from what the server says it issued, not from what the client says.\n"
+    "  waited: the event loop came to do other things while the call took its token.  slowest, p50, p99: of a call\n"
+    "  with all its waits; the thousands that start at once queue for 1,000 connections and one server process."
 )
 
 PARTNER = "client_credentials"
@@ -215,8 +217,8 @@ class _Demo:
 
     # The stages.
 
-    def _stage(self, name: str, title: str) -> None:
-        self.tally.begin(name)
+    def _stage(self, name: str, title: str, *, outage: bool = False) -> None:
+        self.tally.begin(name, outage=outage)
         self.progress.stage(title)
 
     async def _burst(self, series: Sequence[Sequence[Job]]) -> None:
@@ -255,7 +257,7 @@ class _Demo:
         keys = [_key(user) for user in lasting]
         self._stage("steady traffic", "steady calls until tokens come due")
         await self._until_left(lasting, range(int(LIFETIME - DUE) + 1))
-        self._stage("endpoint down", f"the token endpoint is down for {_OUTAGE:.0f} s")
+        self._stage("endpoint down", f"the token endpoint is down for {_OUTAGE:.0f} s", outage=True)
         down = await self.emulator.token_endpoint_down()
         before = {key: self.ledger.of(key).issued for key in keys}
         await asyncio.sleep(_OUTAGE)
@@ -287,7 +289,9 @@ class _Demo:
             wanted=self.options.calls,
             at_once=len(stages[1].seconds),
             stages=tuple(
-                StageFigures.of(stage.name, failed=stage.failed, waited=stage.waited, seconds=stage.seconds)
+                StageFigures.of(
+                    stage.name, failed=stage.failed, waited=stage.waited, seconds=stage.seconds, outage=stage.outage
+                )
                 for stage in stages
             ),
             total=StageFigures.of(

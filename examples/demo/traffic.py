@@ -26,12 +26,14 @@ class Stage:
 
     Attributes:
         name: Its name in the table.
+        outage: Whether the token endpoint is down in it.
         failed: Calls that raised.
         waited: Calls that had to wait for a token.
         seconds: How long each call took, its wait for a token included.
     """
 
     name: str
+    outage: bool = False
     failed: int = 0
     waited: int = 0
     seconds: list[float] = field(default_factory=list[float])
@@ -54,10 +56,9 @@ class Tally:
         """Calls that failed."""
         return sum(stage.failed for stage in self.stages)
 
-    def begin(self, name: str) -> Stage:
+    def begin(self, name: str, *, outage: bool) -> None:
         """Begin a stage."""
-        self.stages.append(Stage(name))
-        return self.stages[-1]
+        self.stages.append(Stage(name, outage))
 
     async def do(self, scope: Scope, work: Callable[[], Awaitable[T]]) -> T:
         """Make one call, count it, and return what it returns or raise what it raises."""
