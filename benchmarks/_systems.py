@@ -76,7 +76,11 @@ class Spec:
     @property
     def version(self) -> str:
         """The package with its version, or empty."""
-        return f"{self.package} {metadata.version(self.package)}" if self.package and self.is_installed else ""
+        if not self.package or not self.is_installed:
+            return ""
+        # Authlib runs on httpx2 where that is installed: that pool copes better with many waiters.
+        under = (" on httpx2" if importlib.util.find_spec("httpx2") else " on httpx") if self.needs == "authlib" else ""
+        return f"{self.package} {metadata.version(self.package)}{under}"
 
     def make(self, endpoint: Endpoint) -> System:
         """Return a new object of it, with no token yet."""
