@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn, cast
 from uuid import UUID
 
@@ -19,7 +19,7 @@ from monite_async._http.token_post import TokenPost
 from monite_async._http.transport import PooledTransport
 from monite_async._tokens.cache import TokenCache
 from monite_async._tokens.credentials import ClientCredentials
-from monite_async._tokens.events import TokenStats
+from monite_async._tokens.events import TokenEvent, TokenStats
 from monite_async._tokens.issuer import MoniteIssuer, TokenIssuer, Wire
 from monite_async._tokens.keys import TokenKey
 from monite_async._tokens.record import AccessToken
@@ -204,6 +204,17 @@ class Tokens:
         """
         keys = self._keys(entity_user_ids)
         await self._core.issued().warm(keys)
+
+    def listen(self, listener: Callable[[TokenEvent], None]) -> Callable[[], None]:
+        """Call a function for every event of the tokens from now on; see ``TokenEvent``.
+
+        Args:
+            listener: Called in whichever thread the event happens; it must not block. One that raises is logged.
+
+        Returns:
+            What ends it.
+        """
+        return self._core.issued().events.listen(listener)
 
     def stats(self) -> TokenStats:
         """Return the counters so far: hits, tokens in memory, events."""

@@ -11,6 +11,8 @@ from typing import Literal
 __all__ = ["EventKind", "Events", "TokenEvent", "TokenStats"]
 
 _log = logging.getLogger("monite_async.tokens")
+# Whoever configures no logging hears nothing of a library, warnings included (Python's logging HOWTO).
+logging.getLogger("monite_async").addHandler(logging.NullHandler())
 
 EventKind = Literal[
     "flight_started",
