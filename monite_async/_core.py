@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Sequence
-from typing import NoReturn, cast
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any, NoReturn, cast
 from uuid import UUID
 
 import httpx
@@ -118,10 +118,10 @@ class Core:
             raise ConfigurationError("this client was made with token=: as_user() needs client_id and client_secret")
         return TokenKey(config.base_url, config.client_id, "entity_user", user_id)
 
-    async def token(self, key: TokenKey) -> AccessToken:
-        """Return a token that can be used."""
+    def token(self, key: TokenKey) -> Coroutine[Any, Any, AccessToken]:
+        """Return, awaited, a token that can be used."""
         self.engine.require_open()
-        return self.engine.tokens.peek(key) or await self.engine.tokens.get(key)
+        return self.engine.tokens.get(key)
 
     async def revoke(self, key: TokenKey) -> None:
         """Drop a token everywhere and have the API revoke it."""

@@ -6,7 +6,7 @@ connections, tokens and limits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar, overload
 from uuid import UUID
 
@@ -95,15 +95,16 @@ class Scope:
         options = RequestOptions(timeout=timeout, deadline=deadline, retry=retry, headers=dict(headers or {}))
         return self._like(options.over(self._channel.options))
 
-    async def token(self) -> AccessToken:
-        """Return the token that this scope's calls are sent with, fetched if there is none.
+    def token(self) -> Coroutine[Any, Any, AccessToken]:
+        """Return, awaited, the token that this scope's calls are sent with, fetched if there is none.
 
         Raises:
             AuthenticationError: The token endpoint refused.
             TransportError: It could not be reached.
             ClientClosedError: The client was closed.
         """
-        return await self._core.token(self._channel.key)
+        # Not a coroutine of its own: of 10,000 that wait for one token each would hold three instead of one.
+        return self._core.token(self._channel.key)
 
     def httpx_auth(self) -> httpx.Auth:
         """Return an ``httpx.Auth`` that sends this scope's token, for any other ``httpx.AsyncClient``.
