@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+import sys
 import threading
 import weakref
 from collections.abc import AsyncIterator
@@ -39,6 +40,18 @@ def unsent(exc: BaseException) -> bool:
     return getattr(exc, _UNSENT, False) is True
 
 
+def _affordable() -> int:
+    """Return how many connections to open at most: not so many that nothing is left for the files of others."""
+    most = 1000
+    if sys.platform != "win32":
+        import resource
+
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft != resource.RLIM_INFINITY:
+            most = min(most, max(8, soft // 2))
+    return most
+
+
 class PooledTransport(httpx.AsyncBaseTransport):
     """Sends requests over pooled HTTP/1.1 connections.
 
@@ -49,7 +62,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
     def __init__(
         self,
         *,
-        max_connections: int = 1000,
+        max_connections: int | None = None,
         keepalive_expiry: float = 15.0,
         connect_timeout: float = 5.0,
         ssl_context: ssl.SSLContext | None = None,
@@ -58,7 +71,8 @@ class PooledTransport(httpx.AsyncBaseTransport):
         """Make a transport; no I/O happens here and no loop is needed.
 
         Args:
-            max_connections: Most connections open at once per event loop; further requests wait in line.
+            max_connections: Most connections open at once per event loop; further requests wait in line. None means
+                1,000, or half of what this process may open where that is less.
             keepalive_expiry: Seconds after which an idle connection is closed.
             connect_timeout: Seconds for making a connection when the request's ``timeout`` extension says nothing.
             ssl_context: TLS context; None takes one that the whole process shares.
@@ -67,6 +81,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
         Raises:
             ValueError: A limit is not positive.
         """
+        max_connections = _affordable() if max_connections is None else max_connections
         if max_connections < 1 or keepalive_expiry <= 0 or connect_timeout <= 0 or max_head_bytes < 1:
             raise ValueError("PooledTransport: every limit must be positive")
         self._max_connections = max_connections
