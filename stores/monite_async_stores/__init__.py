@@ -20,6 +20,7 @@ from monite_async_stores._protocol import (
     TokenStore,
     Watcher,
 )
+from monite_async_stores._sealing import Keyring
 from monite_async_stores._url import store_from_url
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Committed",
     "Granted",
     "Hit",
+    "Keyring",
     "MemoryTokenStore",
     "Negative",
     "RecordName",
