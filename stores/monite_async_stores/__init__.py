@@ -1,8 +1,8 @@
 """Stores of short-lived tokens: named records with leases and generations.
 
 This package knows no HTTP and no Monite. Use a ``MemoryTokenStore`` (the default of the client) for one process, an
-``EncryptedFileTokenStore`` for the processes of one machine; write your own store against ``TokenStore`` and prove it
-with ``monite_async_stores.testing``.
+``EncryptedFileTokenStore`` for the processes of one machine, a ``RedisTokenStore`` for a fleet; write your own store
+against ``TokenStore`` and prove it with ``monite_async_stores.testing``.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from monite_async_stores._url import store_from_url
 if TYPE_CHECKING:
     from monite_async_stores._file import EncryptedFileTokenStore
     from monite_async_stores._file_directory import TokenDirectoryError
+    from monite_async_stores._redis import RedisTokenStore
 
 __all__ = [
     "Busy",
@@ -42,6 +43,7 @@ __all__ = [
     "MemoryTokenStore",
     "Negative",
     "RecordName",
+    "RedisTokenStore",
     "StoreError",
     "StoreEvent",
     "SystemClock",
@@ -54,6 +56,7 @@ __all__ = [
 # Stores that need other packages, or threads and files: imported when they are asked for (PEP 562).
 _LAZY = {
     "EncryptedFileTokenStore": "monite_async_stores._file",
+    "RedisTokenStore": "monite_async_stores._redis",
     "TokenDirectoryError": "monite_async_stores._file_directory",
 }
 

@@ -18,20 +18,26 @@ def store_from_url(url: str) -> TokenStore:
 
     Args:
         url: ``memory:`` for a ``MemoryTokenStore``; ``file:///path`` for an ``EncryptedFileTokenStore`` in that
-            directory.
+            directory; ``redis://``, ``rediss://`` or ``unix://`` for a ``RedisTokenStore``, as its ``from_url`` reads
+            them, with two options besides: ``?namespace=staging`` and ``?insecure=true``.
 
     Raises:
         ValueError: The scheme is not known, and the message shows the scheme only, since a URL may hold a password;
-            or the directory cannot be used (``TokenDirectoryError``).
+            or the directory cannot be used (``TokenDirectoryError``); or the URL of a Redis cannot be read, or asks
+            for a connection without encryption.
         ImportError: The store needs a package that is not installed.
     """
-    parts = urlsplit(url)
-    scheme = parts.scheme.lower()
+    scheme = url.partition(":")[0].lower()
     if scheme == "memory":
         return MemoryTokenStore()
     if scheme == "file":
-        return _file_store(parts)
-    raise ValueError(f"unknown token store scheme {scheme!r}: use 'memory:' or 'file:///path'")
+        return _file_store(urlsplit(url))
+    if scheme in ("redis", "rediss", "unix"):
+        return _redis_store(url)
+    known = "'memory:', 'file:///path', 'redis://', 'rediss://' or 'unix://'"
+    if not scheme.isalnum() or scheme == url.lower():
+        raise ValueError(f"not the URL of a token store: it begins with {known}")
+    raise ValueError(f"unknown token store scheme {scheme!r}: use {known}")
 
 
 def _file_store(parts: SplitResult) -> TokenStore:
@@ -42,3 +48,17 @@ def _file_store(parts: SplitResult) -> TokenStore:
         raise ValueError("a token store in files needs a URL with three slashes and nothing but a path: file:///path")
     path = unquote(parts.path)
     return EncryptedFileTokenStore(path[1:] if _DRIVE.match(path) else path)
+
+
+def _redis_store(url: str) -> TokenStore:
+    from monite_async_stores._redis import RedisTokenStore
+
+    address, _, query = url.partition("?")
+    options = [option.partition("=") for option in query.split("&") if option]
+    ours = {name: unquote(value) for name, _, value in options if name in ("namespace", "insecure")}
+    rest = "&".join("".join(option) for option in options if option[0] not in ours)
+    return RedisTokenStore.from_url(
+        f"{address}?{rest}" if rest else address,
+        namespace=ours.get("namespace", "monite"),
+        insecure=ours.get("insecure", "").lower() in ("1", "true", "yes"),
+    )
