@@ -14,7 +14,7 @@ from monite_async._http.body import BytesBody
 from monite_async._http.call import USER_AGENT
 from monite_async._http.exchange import Lost, Outgoing, exchange, phase_limits
 from monite_async._http.limits import Limiter, WouldWaitTooLongError
-from monite_async._http.retry import retry_after
+from monite_async._http.retry import rate_limit, retry_after
 from monite_async._tokens.issuer import PostResult
 from monite_async_stores import Clock, SystemClock
 
@@ -65,8 +65,8 @@ class TokenPost:
             elapsed = now() - until + timeout
             raise outcome.error(outcome.text, method="POST", path=path, attempts=1, elapsed=elapsed)
         asked = retry_after(outcome.status, outcome.headers, wall=self.clock.wall())
-        if outcome.status == 429 and asked is not None:
-            self.limiter.close(asked)
+        if outcome.status == 429:
+            self.limiter.refused(asked, rate_limit(outcome.headers))
         return PostResult(outcome.status, outcome.headers, outcome.content, asked)
 
     async def _turn(self, path: str, timeout: float) -> None:
