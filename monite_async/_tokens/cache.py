@@ -21,7 +21,7 @@ from monite_async._errors import ClientClosedError, RequestTimeout
 from monite_async._tokens.events import EventKind, Events, TokenStats
 from monite_async._tokens.failure import Failure, Trouble, failure_of
 from monite_async._tokens.flight import ATTEMPT_SECONDS, Fetch, Flight
-from monite_async._tokens.guard import Bells, StoreGuard
+from monite_async._tokens.guard import Bells, LonelyWatcher, StoreGuard
 from monite_async._tokens.issuer import TokenIssuer
 from monite_async._tokens.keys import TokenKey
 from monite_async._tokens.l1 import RecordTable
@@ -108,7 +108,7 @@ class TokenCache:
         self._numbers = itertools.count()
         self._owns_store = owns_store
         self._closed = False
-        self._unwatch = (store.watch(self), self.local.watch(self))
+        self._unwatch = (store.watch(self), self.local.watch(LonelyWatcher(self)))
         renew_after_fork(self)
 
     def __repr__(self) -> str:
@@ -146,6 +146,7 @@ class TokenCache:
                 await flight.waiter()
             outcome = flight.outcome if isinstance(flight, Flight) else flight
             if isinstance(outcome, Failure):
+                self._check_open()
                 record = self._records.get(key.id)
                 if record is not None and record.gen >= min_gen and record.is_alive() and outcome.transient:
                     return record  # static stability: it is late, but it still opens the door
@@ -218,14 +219,17 @@ class TokenCache:
             if task.get_loop() is not here:
                 with contextlib.suppress(RuntimeError):
                     task.get_loop().call_soon_threadsafe(task.cancel)
-        if mine:
-            _, late = await asyncio.wait(mine, timeout=_CLOSE_SECONDS)
+        try:
+            if mine:
+                await asyncio.wait(mine, timeout=_CLOSE_SECONDS)
+        finally:  # also when the closing itself is cancelled: nothing may stay behind
+            late = [task for task in mine if not task.done()]
             for task in late:
                 task.cancel()
-            if late:
-                await asyncio.wait(late)
-        self._table.clear()
-        self._orphans.clear()
+            self._table.clear()
+            self._orphans.clear()
+        if late:
+            await asyncio.wait(late)
         if self._owns_store:
             await self.store.aclose()
 
@@ -254,7 +258,13 @@ class TokenCache:
             self._orphans.pop(key.id, None)
         else:
             self._orphans[key.id] = kept
+            self._sweep_orphans()
         return kept
+
+    def unkeep(self, key: TokenKey, gen: int) -> None:
+        """Drop a token that was purged while it was being kept."""
+        self._orphans.pop(key.id, None)
+        self._table.drop(key.id, gen)
 
     def trouble(self, key: TokenKey) -> Trouble:
         """Return what went wrong with a key of late."""
@@ -277,9 +287,10 @@ class TokenCache:
         """See ``Watcher.on_event``."""
         if event.kind == "commit" or (event.kind == "seen" and event.gen):
             self._table.outdate_name(event.name, event.gen)
-        elif event.kind in ("invalid", "purge"):
+        # Flights hear of it first: one whose token is being kept this very moment drops it, or it is dropped below.
+        self.bells.ring(event.name, floor=event.gen if event.kind == "purge" else 0)
+        if event.kind in ("invalid", "purge"):
             self._table.drop_name(event.name, event.gen)
-        self.bells.ring(event.name)
 
     def in_use(self) -> Sequence[RecordName]:
         """See ``Watcher.in_use``."""
@@ -374,13 +385,19 @@ class TokenCache:
         return task
 
     async def _own(self, work: Coroutine[Any, Any, T]) -> T:
-        """Await work that goes on when the caller is cancelled."""
-        return await asyncio.shield(self._spawn(work))
+        """Await work that goes on when the caller is cancelled; nobody is told how it ended then."""
+        task = self._spawn(work)
+        task.add_done_callback(lambda _: task.cancelled() or task.exception())
+        await asyncio.wait([task])
+        if task.cancelled():  # by aclose(): the caller was not
+            self._check_open()
+        return task.result()
 
     # Dropping tokens.
 
     def _forget(self, key: TokenKey) -> AccessToken | None:
-        self._troubles.pop(key.id, None)
+        with self._lock:
+            self._troubles.pop(key.id, None)
         self._orphans.pop(key.id, None)
         return self._table.pop(key.id)
 
@@ -449,9 +466,16 @@ class TokenCache:
         """Drop the oldest notes that no longer matter, so that idle keys cost nothing."""
         now = self._monotonic()
         for key_id in [key_id for key_id, _ in zip(self._troubles, range(16), strict=False)]:
-            trouble = self._troubles[key_id]
-            if now >= trouble.retry_at and now - trouble.refused_at >= _BRAKE_SECONDS and key_id not in self._records:
-                del self._troubles[key_id]
+            trouble = self._troubles.pop(key_id)
+            if now < trouble.retry_at or now - trouble.refused_at < _BRAKE_SECONDS or key_id in self._records:
+                self._troubles[key_id] = trouble  # to the end: what has to stay must not keep the rest from being seen
+
+    def _sweep_orphans(self) -> None:
+        """Let go of tokens that only wait for the store to come back, once memory had no room for them."""
+        if len(self._orphans) > 2 * len(self._records):
+            for key_id, record in list(self._orphans.items()):
+                if self._records.get(key_id) is not record:
+                    self._orphans.pop(key_id, None)
 
     def _check_open(self) -> None:
         if self._closed:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from monite_async._errors import RequestTimeout
 from monite_async._tokens.failure import Failure, failure_of, from_kind
-from monite_async._tokens.guard import STORE_SECONDS
+from monite_async._tokens.guard import STORE_SECONDS, Bell
 from monite_async._tokens.keys import TokenKey
 from monite_async._tokens.lifetime import hard_margin
 from monite_async._tokens.record import AccessToken
@@ -98,7 +98,7 @@ class Fetch:
         self._flight = flight
         self._owner = owner
         self._store: TokenStore = cache.store
-        self._bell = asyncio.Event()
+        self._bell = Bell()
         self._attempts = 0
         self._leased = False
         self._reread = False
@@ -138,7 +138,7 @@ class Fetch:
             answer = await self._acquire(name, held)
             if isinstance(answer, Hit):
                 adopted = self._adopt(name, answer, t0)
-                if adopted.is_usable():
+                if not self._is_purged(adopted) and adopted.is_usable():
                     return adopted
                 continue  # it is kept in case nothing better can be had, but a request may not arrive with it
             if isinstance(answer, Negative):
@@ -208,15 +208,27 @@ class Fetch:
         except StoreError:
             self._store = self._cache.local
         self._leased = False
+        kept: AccessToken | None
         if isinstance(answer, Committed):
-            return self._keep(name, issued.header, gen, issued.lifetime, started)
-        self._cache.emit("commit_fenced", self._flight.key, detail=f"gen {gen}")
-        if answer is None:  # purged meanwhile: a token asked for before a revocation is not handed out after it
-            if self._attempts < MAX_ATTEMPTS:
-                return None
-            error = RequestTimeout("no token: each one was revoked before it arrived", method="POST")
-            return self._note(Failure(error, transient=True))
-        return self._adopt(name, answer, (self._cache.clock.monotonic(), self._cache.clock.wall()))
+            kept = self._keep(name, issued.header, gen, issued.lifetime, started)
+        else:
+            self._cache.emit("commit_fenced", self._flight.key, detail=f"gen {gen}")
+            now = self._cache.clock.monotonic(), self._cache.clock.wall()
+            kept = None if answer is None else self._adopt(name, answer, now)
+        if kept is not None and not self._is_purged(kept):
+            return kept
+        # Purged meanwhile: a token asked for before a revocation is not handed out after it.
+        if self._attempts < MAX_ATTEMPTS:
+            return None
+        error = RequestTimeout("no token: each one was revoked before it arrived", method="POST")
+        return self._note(Failure(error, transient=True))
+
+    def _is_purged(self, kept: AccessToken) -> bool:
+        """Tell whether a token was purged between the store's answer and its arrival here; it is dropped then."""
+        if kept.gen > self._bell.floor:
+            return False
+        self._cache.unkeep(self._flight.key, kept.gen)
+        return True
 
     async def _failed(self, name: RecordName, failure: Failure) -> Failure | None:
         """Wait for another attempt (None), or give up: tell the store, and let everyone stay away for a while."""
