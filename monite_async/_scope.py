@@ -12,6 +12,7 @@ from uuid import UUID
 
 from monite_async._config import clean_id
 from monite_async._errors import ConfigurationError
+from monite_async._guidance import no_attribute
 from monite_async._http.call import Channel
 from monite_async._http.encode import raw_path
 from monite_async._http.operation import Caller, Operation
@@ -45,6 +46,13 @@ class Scope:
         twin = object.__new__(type(self))
         Scope.__init__(twin, self._core, self._channel.key.entity_user_id or None, self._channel.entity_id, options)
         return twin
+
+    if not TYPE_CHECKING:  # which would let every name pass; at run time it is asked for what is not there
+
+        def __getattr__(self, name: str) -> object:
+            if hasattr(type(self), name):
+                return object.__getattribute__(self, name)  # it is there, and fails: let its own error be seen
+            raise no_attribute(self, name)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Scope):
