@@ -81,7 +81,7 @@ class Core:
             self.static = StaticTokens(cast("TokenSource", config.secret.value))
         else:
             source = issuer or self._issuer(config, wire)
-            self.cache = TokenCache(store or MemoryTokenStore(), source, owns_store=owned_store)
+            self.cache = TokenCache(store or MemoryTokenStore(), source, owns_store=owned_store, turn=self._post.turn)
         self.engine = Engine(
             base_url=base_url,
             api_version=config.api_version,

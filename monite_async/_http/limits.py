@@ -43,7 +43,7 @@ class Limiter:
     and sleeps on its own loop until that time comes; nobody wakes anybody, so a loop that stops cannot hold up another.
     Real time is virtual time plus an offset. A 429 stops the virtual clock until the server's ``Retry-After`` is over,
     which delays everyone who is waiting by the same amount and keeps their order; the POST of a token moves everyone
-    back by one turn and goes first.
+    back by one turn and goes first, as long as there is one of them per turn.
 
     After a 429 a pace is kept for a while, also by a limiter without a rate: were everyone who was refused sent again
     when the gate opens, most would be refused again, until their retries are used up. It starts a little below the limit
@@ -57,7 +57,7 @@ class Limiter:
     """
 
     __slots__ = (
-        "__weakref__", "_allowance", "_clock", "_gate", "_interval", "_lock", "_offset", "_own", "_pace_until",
+        "__weakref__", "_allowance", "_clock", "_gate", "_interval", "_jumped", "_lock", "_offset", "_own", "_pace_until",
         "_settled", "_sleep", "_tat", "active",
     )  # fmt: skip
 
@@ -79,6 +79,7 @@ class Limiter:
         self._pace_until = self._settled = -math.inf
         self._tat = -math.inf
         self._offset = 0.0
+        self._jumped = -math.inf
         self._gate = -math.inf
         self._lock = threading.Lock()
         self.active = rate is not None
@@ -90,7 +91,7 @@ class Limiter:
 
         Args:
             within: Seconds that the caller can wait; a turn that comes later is given back at once.
-            priority: Go before everyone who is waiting (but not through a closed gate).
+            priority: Go before everyone who is waiting, unless another just did (and not through a closed gate).
 
         Raises:
             WouldWaitTooLongError: The turn comes later than ``within``.
@@ -161,7 +162,10 @@ class Limiter:
             if self._interval == 0.0:
                 self.active = self._clock.monotonic() < self._gate
                 return now, 0.0
-            if priority and self._tat - self._allowance > now:
+            real = self._clock.monotonic()
+            if priority and self._tat - self._allowance > now and real - self._jumped >= self._interval:
+                # One per interval: were a thousand first tokens to jump at once, the server would refuse most of them.
+                self._jumped = real
                 self._offset += self._interval
                 return now - self._interval, self._interval
             self._tat = max(self._tat, now) + self._interval

@@ -14,7 +14,7 @@ import itertools
 import random as _random
 import secrets
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from monite_async._errors import ClientClosedError, RequestTimeout
@@ -49,6 +49,10 @@ _MAX_ROUNDS = 8
 T = TypeVar("T")
 
 
+async def _at_once() -> None:
+    """Let a request go: there is no rate limiter."""
+
+
 def _make_peek(records: dict[str, AccessToken], clock: Clock) -> Callable[[TokenKey], AccessToken | None]:
     """Make the hit path: a closure, because the attribute look-ups of a method are a third of its cost."""
     find, monotonic, wall = records.get, clock.monotonic, clock.wall
@@ -74,6 +78,7 @@ class TokenCache:
         max_records: Tokens kept in memory at most.
         random: Draws from 0 to 1, for jitter.
         owns_store: Whether ``aclose()`` closes the store too.
+        turn: Awaited before each request to the issuer: the client's rate limiter, with token requests first.
     """
 
     def __init__(
@@ -85,6 +90,7 @@ class TokenCache:
         max_records: int = 10_000,
         random: Callable[[], float] = _random.random,
         owns_store: bool = False,
+        turn: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.clock = clock or SystemClock()
         self.store = store
@@ -107,6 +113,7 @@ class TokenCache:
         self._process = secrets.token_hex(8)
         self._numbers = itertools.count()
         self._owns_store = owns_store
+        self.turn = turn or _at_once
         self._closed = False
         self._unwatch = (store.watch(self), self.local.watch(LonelyWatcher(self)))
         renew_after_fork(self)
@@ -164,17 +171,17 @@ class TokenCache:
         current = self._records.get(key.id)
         if current is not None and current.gen > refused.gen and current.is_alive():
             return current
-        trouble = self.trouble(key)
-        if refused.gen > trouble.refused_gen:
-            now = self._monotonic()
+        if current is not None and current.gen == refused.gen:
+            trouble, now = self.trouble(key), self._monotonic()
             if refused.age() < _BRAKE_SECONDS or now - trouble.refused_at < _BRAKE_SECONDS:
                 self.emit("refusal_braked", key, detail=f"gen {refused.gen}")
                 return None
-            trouble.refused_gen, trouble.refused_at = refused.gen, now
+            trouble.refused_at = now
             self.emit("token_refused", key, detail=f"gen {refused.gen}")
             self._table.drop(key.id, refused.gen)
             if key.id not in self._flights_of(asyncio.get_running_loop()) and not self._is_blocked(key):
                 self._start(key, refused.gen, refused=True)
+        # Otherwise it was dropped before: by another refusal, by a revocation here or elsewhere, or to make room.
         return await self.get(key, min_gen=refused.gen + 1)
 
     async def revoke(self, key: TokenKey) -> None:
@@ -422,6 +429,7 @@ class TokenCache:
     async def _tell(self, token: AccessToken) -> Failure | None:
         """Have the API revoke a token; a failure is a value here, free of the frames that hold the token."""
         try:
+            await self.turn()
             await self.issuer.revoke(token.value, timeout=ATTEMPT_SECONDS)
         except Exception as exc:  # noqa: BLE001 - an issuer is pluggable
             return failure_of(exc)

@@ -32,6 +32,7 @@ LEASE_MS = 5000
 GIVE_BACK_SECONDS = 0.25
 _POLL_FIRST = 0.05
 _POLL_MAX = 0.5
+_LONG_WAIT = 0.5
 
 T = TypeVar("T")
 
@@ -84,6 +85,7 @@ class Fetch:
         "_cache",
         "_deadline",
         "_flight",
+        "_has_turn",
         "_leased",
         "_owner",
         "_poll",
@@ -100,6 +102,7 @@ class Fetch:
         self._store: TokenStore = cache.store
         self._bell = Bell()
         self._attempts = 0
+        self._has_turn = False
         self._leased = False
         self._reread = False
         self._rotated = False
@@ -146,7 +149,7 @@ class Fetch:
                 self._cache.trouble(self._flight.key).block(failure, t0[0] + answer.left_ms / 1000)
                 return failure
             if isinstance(answer, Granted):
-                outcome = await self._attempt(name, answer.gen)
+                outcome = await self._granted(name, answer.gen)
                 if outcome is not None:
                     return outcome
             elif not await self._wait_turn(answer):
@@ -168,11 +171,27 @@ class Fetch:
                 name, self._owner, lease_ms=LEASE_MS, bad_gen=bad_gen, min_left_ms=margin_ms
             )
 
+    async def _granted(self, name: RecordName, gen: int) -> AccessToken | Failure | None:
+        """Wait for the turn of a request, which costs the flight none of its time, and fetch."""
+        self._leased = True
+        if not self._has_turn:
+            before = self._cache.clock.monotonic()
+            try:
+                await self._cache.turn()
+            except Exception as exc:  # noqa: BLE001 - the limiter may say that it takes too long
+                return await self._failed(name, failure_of(exc))
+            waited = self._cache.clock.monotonic() - before
+            self._deadline += waited
+            self._has_turn = True
+            if waited > _LONG_WAIT:
+                return None  # the lease may have passed on, or somebody else may have brought the token meanwhile
+        self._has_turn = False
+        return await self._attempt(name, gen)
+
     async def _attempt(self, name: RecordName, gen: int) -> AccessToken | Failure | None:
         """Fetch once as the holder of the lease; None means: ask the store again."""
         clock = self._cache.clock
         started = clock.monotonic(), clock.wall()
-        self._leased = True
         if not self._attempts:
             self._deadline = max(self._deadline, started[0] + ATTEMPT_SECONDS)
             if self._poll > _POLL_FIRST:
