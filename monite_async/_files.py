@@ -259,8 +259,8 @@ def _measure(file: BinaryIO) -> tuple[int, int | None, bytes]:
         start = file.tell()
         end = file.seek(0, os.SEEK_END)
         file.seek(start)
-        head: object = file.read(_HEAD)
+        head = _checked(file.read(_HEAD))
         file.seek(start)
     except (OSError, AttributeError):
         return 0, None, b""
-    return start, max(0, end - start), head if isinstance(head, bytes) else b""
+    return start, max(0, end - start), head

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import ParamSpec, Self
 
 import httpx
+import pydantic.main  # noqa: F401 - else loaded by the first call of a test, and loading reads files
 import pytest
 import uvloop
 from blockbuster import blockbuster_ctx
