@@ -12,6 +12,7 @@ from monite_async._http.transport import PooledTransport
 from monite_async._tokens.cache import TokenCache
 from monite_async.emulator import Emulator, EmulatorSettings, listen
 from monite_async.types.entities import EntityAddressSchemaInput
+from monite_async_stores import MemoryTokenStore
 from tests.proofs.canary import Canaries, shown, told
 
 ADDRESS: EntityAddressSchemaInput = {"country": "DE", "city": "Berlin", "postal_code": "10115", "line1": "Street 1"}
@@ -120,7 +121,7 @@ class Moved:
         cache = cache_of(monite)
         self.ahead = 0.0
         self._clock = cache.clock
-        fresh = TokenCache(cache.store, cache.issuer, clock=self)
+        fresh = TokenCache(MemoryTokenStore(clock=self), cache.issuer, clock=self)
         monite._core.cache = monite._core.engine.tokens = fresh
 
     def monotonic(self) -> float:
