@@ -17,6 +17,7 @@ from monite_async._http.limits import Limiter
 from monite_async._http.retry import RetryBudget
 from monite_async._http.token_post import TokenPost
 from monite_async._http.transport import PooledTransport
+from monite_async._options import check_type
 from monite_async._tokens.cache import TokenCache
 from monite_async._tokens.credentials import ClientCredentials
 from monite_async._tokens.events import TokenEvent, TokenStats
@@ -57,8 +58,10 @@ class Core:
         issuer: TokenIssuer | None,
         wire: Wire | None,
     ) -> None:
-        wire = wire or Wire()
         faults: list[str] = []
+        check_type(faults, "wire", wire, Wire)
+        wire = wire if isinstance(wire, Wire) else Wire()
+        _check_issuer(faults, issuer)
         owned_store = store is None
         if settings.token.value is None:
             store = _store(faults, store)
@@ -141,6 +144,12 @@ class Core:
 def _check_transport(faults: list[str], transport: object) -> None:
     if transport is not None and not isinstance(transport, httpx.AsyncBaseTransport):
         faults.append(f"transport must be an httpx.AsyncBaseTransport, got {type(transport).__name__}")
+
+
+def _check_issuer(faults: list[str], issuer: object) -> None:
+    methods = [getattr(issuer, name, None) for name in ("secret", "issue", "revoke")]
+    if issuer is not None and (isinstance(issuer, type) or not all(callable(method) for method in methods)):
+        faults.append(f"issuer must be a TokenIssuer, got {type(issuer).__name__}")
 
 
 def _store(faults: list[str], store: object) -> TokenStore | None:

@@ -14,6 +14,7 @@ from monite_async._config import clean_id
 from monite_async._errors import ConfigurationError
 from monite_async._guidance import no_attribute
 from monite_async._http.call import Channel
+from monite_async._http.decode import check_result
 from monite_async._http.encode import raw_path
 from monite_async._http.operation import Caller, Operation
 from monite_async._options import RequestOptions, RetryPolicy
@@ -100,7 +101,9 @@ class Scope:
         Raises:
             ConfigurationError: A value makes no sense, or a header is not the caller's to set.
         """
-        options = RequestOptions(timeout=timeout, deadline=deadline, retry=retry, headers=dict(headers or {}))
+        options = RequestOptions(
+            timeout=timeout, deadline=deadline, retry=retry, headers={} if headers is None else headers
+        )
         return self._like(options.over(self._channel.options))
 
     def token(self) -> Coroutine[Any, Any, AccessToken]:
@@ -194,11 +197,12 @@ class Scope:
             ConfigurationError: The call is wrong; nothing was sent.
             MoniteError: The call failed.
         """
-        verb = method.upper()
+        verb = str(method).upper()
         if verb not in _METHODS:
             raise ConfigurationError(f"method must be one of {', '.join(sorted(_METHODS))}")
         if json is not None and multipart is not None:
             raise ConfigurationError("give either json or multipart, not both")
+        check_result(cast_to)
         operation: Operation[Any] = Operation(verb, raw_path(path), cast_to, multipart is not None)
         body = json if multipart is None else multipart
         return await self._channel.call(operation, path=path_params, query=query, body=body, options=options)

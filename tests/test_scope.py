@@ -141,7 +141,14 @@ async def test_options_are_inherited_and_overlaid(monite: AsyncMonite) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"timeout": -1}, {"deadline": 0}, {"retry": 3}, {"headers": {"host": "x"}}, {"headers": {"x": "ü"}}],
+    [
+        {"timeout": -1},
+        {"deadline": 0},
+        {"retry": 3},
+        {"headers": {"host": "x"}},
+        {"headers": {"x": "ü"}},
+        {"headers": [("x", "y")]},
+    ],
     ids=str,
 )
 def test_views_with_wrong_options_are_refused(monite: AsyncMonite, wrong: dict[str, Any]) -> None:

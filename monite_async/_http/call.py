@@ -23,7 +23,7 @@ from monite_async._http.operation import Operation
 from monite_async._http.progress import Limits, Progress
 from monite_async._http.redirect import MAX_REDIRECTS, redirect_target
 from monite_async._http.retry import Outcome, Retry, RetryBudget, decide, rate_limit, retry_after
-from monite_async._options import RequestOptions
+from monite_async._options import RequestOptions, require_options
 from monite_async._tokens.issuer import Wire
 from monite_async._tokens.keys import TokenKey
 from monite_async._tokens.record import AccessToken
@@ -153,6 +153,7 @@ class Channel:
             ResponseValidationError: The answer is not what the contract says.
         """
         self.engine.require_open()
+        require_options(options)
         limits = self._limits if options is None else Limits.of(options.over(self.options))
         progress = Progress(operation, limits)
         try:
