@@ -69,7 +69,8 @@ class Core:
             faults.append("give either token or token_store, not both: a token from elsewhere is not stored")
         _check_transport(faults, transport)
         reserved = (wire.authorization_header, wire.version_header, wire.entity_header)
-        self.config = config = read_config(settings, reserved=reserved, faults=faults)
+        config = read_config(settings, reserved=reserved, faults=faults)
+        self.config: Config = config
         base_url = httpx.URL(config.base_url)
         limiter = Limiter(config.rate_limit)
         self._owned: tuple[httpx.AsyncBaseTransport, ...] = ()
@@ -85,7 +86,7 @@ class Core:
         else:
             source = issuer or self._issuer(config, wire)
             self.cache = TokenCache(store or MemoryTokenStore(), source, owns_store=owned_store, turn=self._post.turn)
-        self.engine = Engine(
+        self.engine: Engine = Engine(
             base_url=base_url,
             api_version=config.api_version,
             wire=wire,
@@ -95,7 +96,7 @@ class Core:
             budget=RetryBudget(),
             max_response_bytes=config.max_response_bytes,
         )
-        self.tokens = Tokens(self)
+        self.tokens: Tokens = Tokens(self)
 
     def __repr__(self) -> str:
         return "<Core>"

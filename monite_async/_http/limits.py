@@ -82,7 +82,7 @@ class Limiter:
         self._jumped = -math.inf
         self._gate = -math.inf
         self._lock = threading.Lock()
-        self.active = rate is not None
+        self.active: bool = rate is not None
         """Whether ``turn`` needs to be awaited at all; read it first, it is the whole cost of a limiter that is off."""
         renew_after_fork(self)
 

@@ -92,18 +92,18 @@ class TokenCache:
         owns_store: bool = False,
         turn: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        self.clock = clock or SystemClock()
+        self.clock: Clock = clock or SystemClock()
         self.store = store
         self.issuer = issuer
         self.random = random
-        self.events = Events()
-        self.guard = StoreGuard(self.events)
-        self.bells = Bells()
-        self.local = MemoryTokenStore(clock=self.clock)
+        self.events: Events = Events()
+        self.guard: StoreGuard = StoreGuard(self.events)
+        self.bells: Bells = Bells()
+        self.local: MemoryTokenStore = MemoryTokenStore(clock=self.clock)
         self._table = RecordTable(max_records)
         self._records = self._table.records
         self._monotonic = self.clock.monotonic
-        self.peek = _make_peek(self._records, self.clock)
+        self.peek: Callable[[TokenKey], AccessToken | None] = _make_peek(self._records, self.clock)
         self._troubles: dict[str, Trouble] = {}
         self._orphans: dict[str, AccessToken] = {}
         self._flights: dict[asyncio.AbstractEventLoop, dict[str, Flight]] = {}
@@ -113,7 +113,7 @@ class TokenCache:
         self._process = secrets.token_hex(8)
         self._numbers = itertools.count()
         self._owns_store = owns_store
-        self.turn = turn or _at_once
+        self.turn: Callable[[], Awaitable[None]] = turn or _at_once
         self._closed = False
         self._unwatch = (store.watch(self), self.local.watch(LonelyWatcher(self)))
         renew_after_fork(self)

@@ -40,7 +40,7 @@ class ClientCredentials:
     __slots__ = ("_calls", "_clock", "_provider", "_read_at", "_secret", "client_id")
 
     def __init__(self, client_id: str, secret: str | SecretProvider, *, clock: Clock | None = None) -> None:
-        self.client_id = client_id
+        self.client_id: str = client_id
         self._clock = clock or SystemClock()
         self._provider = None if isinstance(secret, str) else secret
         self._secret = secret if isinstance(secret, str) else None

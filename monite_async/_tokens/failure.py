@@ -102,10 +102,10 @@ class Trouble:
     __slots__ = ("failure", "failures", "refused_at", "retry_at")
 
     def __init__(self) -> None:
-        self.failures = 0
+        self.failures: int = 0
         self.failure: Failure | None = None
-        self.retry_at = float("-inf")
-        self.refused_at = float("-inf")
+        self.retry_at: float = float("-inf")
+        self.refused_at: float = float("-inf")
 
     def note(
         self, failure: Failure, now: float, started: float, *, has_token: bool, random: Callable[[], float]

@@ -28,7 +28,7 @@ class StoreGuard:
 
     def __init__(self, events: Events) -> None:
         self._events = events
-        self.is_down = False
+        self.is_down: bool = False
 
     async def run(self, operation: Awaitable[T], *, limit: float = STORE_SECONDS) -> T:
         """Await one operation for at most ``limit`` seconds.

@@ -143,8 +143,8 @@ class OrderedFault:
     def __init__(self, number: int, fault: Fault, owner: Faults) -> None:
         self.id = number
         self.fault = fault
-        self.hits = 0
-        self.seen = 0
+        self.hits: int = 0
+        self.seen: int = 0
         self._owner = owner
         self._open = False
         self._lock = threading.Lock()
