@@ -44,7 +44,7 @@ class AsyncMonite(PartnerResources, Scope):
         retry: When calls are sent again.
         headers: Further headers of every call.
         rate_limit: Requests per second of this client, token requests included; None for no limit (Monite's default
-            limit is 30).
+            limit is 30). Either way a pace below the server's limit is kept for a minute after a 429.
         max_response_bytes: Longest decompressed answer that is read, in bytes; default 64 MiB.
         transport: Carries the requests instead of this library's own connections; it is the caller's to close.
         issuer: Issues tokens in another way than ``POST /auth/token``.

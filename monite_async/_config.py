@@ -43,6 +43,10 @@ DEFAULT_API_VERSION: Final = "2024-05-25"
 _DEFAULT_ENVIRONMENT: Final = "sandbox"
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _ID = re.compile(r"[\x21-\x7e]{1,256}")
+_HOST = re.compile(
+    r"(?=.{1,253}\.?$)[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?|[0-9a-f.]*:[0-9a-f:.]*(?:%[\w%.-]+)?", re.IGNORECASE | re.ASCII
+)
+_MAX_URL: Final = 2000
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -52,7 +56,7 @@ class Hidden:
     __slots__ = ("value",)
 
     def __init__(self, value: object) -> None:
-        self.value = value
+        self.value: object = value
 
     def __repr__(self) -> str:
         return "<hidden>"
@@ -129,12 +133,14 @@ class _Reader:
             self.faults.append(
                 "no credentials: give client_id and client_secret (or set MONITE_CLIENT_ID and MONITE_CLIENT_SECRET), or token"
             )
-        elif not isinstance(text, str) or not text.strip():
+        elif not isinstance(text, str):
+            self.faults.append(f"{name} must be a string or a UUID, got {type(text).__name__}")
+        elif not text.strip():
             self.faults.append(f"{name} must not be blank")
         elif not self.given.issuer and not _UUID.fullmatch(text):
             self.faults.append(f"{name} must be a UUID like 01234567-89ab-cdef-0123-456789abcdef")
         else:
-            return text
+            return _canonical(text)
         return ""
 
     def client_secret(self) -> Hidden:
@@ -283,8 +289,12 @@ def _check_url(faults: list[str], name: str, value: object) -> str:
 
 def _url_faults(parts: SplitResult, host: str | None, value: str) -> list[str]:
     found: list[str] = []
+    if len(value) > _MAX_URL:
+        found.append(f"must be at most {_MAX_URL} characters")
     if parts.scheme not in {"http", "https"} or not host:
         found.append("must begin with https:// and name a host")
+    elif not _HOST.fullmatch(host):
+        found.append("names a host that cannot be: letters, digits, hyphens and dots, or an address")
     elif parts.scheme == "http" and not is_loopback(host):
         found.append("must be https: tokens are sent over plain http to this machine only")
     if "@" in parts.netloc:
@@ -319,4 +329,9 @@ def clean_id(name: str, value: object) -> str:
         raise ConfigurationError(f"{name} must not be empty or blank")
     if not _ID.fullmatch(text):
         raise ConfigurationError(f"{name} must be 1 to 256 visible ASCII characters")
-    return text
+    return _canonical(text)
+
+
+def _canonical(text: str) -> str:
+    # RFC 9562, section 4: a UUID means the same in either case, and one user must not get two tokens for it.
+    return text.lower() if _UUID.fullmatch(text) else text

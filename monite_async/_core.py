@@ -17,6 +17,7 @@ from monite_async._http.limits import Limiter
 from monite_async._http.retry import RetryBudget
 from monite_async._http.token_post import TokenPost
 from monite_async._http.transport import PooledTransport
+from monite_async._options import check_type
 from monite_async._tokens.cache import TokenCache
 from monite_async._tokens.credentials import ClientCredentials
 from monite_async._tokens.events import TokenEvent, TokenStats
@@ -57,8 +58,10 @@ class Core:
         issuer: TokenIssuer | None,
         wire: Wire | None,
     ) -> None:
-        wire = wire or Wire()
         faults: list[str] = []
+        check_type(faults, "wire", wire, Wire)
+        wire = wire if isinstance(wire, Wire) else Wire()
+        _check_issuer(faults, issuer)
         owned_store = store is None
         if settings.token.value is None:
             store = _store(faults, store)
@@ -66,7 +69,8 @@ class Core:
             faults.append("give either token or token_store, not both: a token from elsewhere is not stored")
         _check_transport(faults, transport)
         reserved = (wire.authorization_header, wire.version_header, wire.entity_header)
-        self.config = config = read_config(settings, reserved=reserved, faults=faults)
+        config = read_config(settings, reserved=reserved, faults=faults)
+        self.config: Config = config
         base_url = httpx.URL(config.base_url)
         limiter = Limiter(config.rate_limit)
         self._owned: tuple[httpx.AsyncBaseTransport, ...] = ()
@@ -81,8 +85,8 @@ class Core:
             self.static = StaticTokens(cast("TokenSource", config.secret.value))
         else:
             source = issuer or self._issuer(config, wire)
-            self.cache = TokenCache(store or MemoryTokenStore(), source, owns_store=owned_store)
-        self.engine = Engine(
+            self.cache = TokenCache(store or MemoryTokenStore(), source, owns_store=owned_store, turn=self._post.turn)
+        self.engine: Engine = Engine(
             base_url=base_url,
             api_version=config.api_version,
             wire=wire,
@@ -92,7 +96,7 @@ class Core:
             budget=RetryBudget(),
             max_response_bytes=config.max_response_bytes,
         )
-        self.tokens = Tokens(self)
+        self.tokens: Tokens = Tokens(self)
 
     def __repr__(self) -> str:
         return "<Core>"
@@ -141,6 +145,12 @@ class Core:
 def _check_transport(faults: list[str], transport: object) -> None:
     if transport is not None and not isinstance(transport, httpx.AsyncBaseTransport):
         faults.append(f"transport must be an httpx.AsyncBaseTransport, got {type(transport).__name__}")
+
+
+def _check_issuer(faults: list[str], issuer: object) -> None:
+    methods = [getattr(issuer, name, None) for name in ("secret", "issue", "revoke")]
+    if issuer is not None and (isinstance(issuer, type) or not all(callable(method) for method in methods)):
+        faults.append(f"issuer must be a TokenIssuer, got {type(issuer).__name__}")
 
 
 def _store(faults: list[str], store: object) -> TokenStore | None:

@@ -90,12 +90,12 @@ class MoniteError(Exception):
         elapsed: float | None = None,
         retry_after: float | None = None,
     ) -> None:
-        self.message = _printable(message)
+        self.message: str = _printable(message)
         super().__init__(self.message)
         self.method = method
         self.path = path
         self.status = status
-        self.request_id = None if request_id is None else _printable(request_id)
+        self.request_id: str | None = None if request_id is None else _printable(request_id)
         self.attempts = attempts
         self.elapsed = elapsed
         self.retry_after = retry_after
@@ -218,7 +218,7 @@ class ResponseValidationError(MoniteError):
 
     def __init__(self, message: str, *, problems: tuple[str, ...] = (), **facts: Any) -> None:
         super().__init__(message, **facts)
-        self.problems = tuple(_printable(line) for line in problems)
+        self.problems: tuple[str, ...] = tuple(_printable(line) for line in problems)
 
 
 class WebhookError(MoniteError):

@@ -37,6 +37,18 @@ _TYPES: Final = {
     ".zip": "application/zip",
 }
 """Types by name; a table of our own, because the one of ``mimetypes`` is read from files of the machine, on the loop."""
+_MAGIC: Final = {
+    b"%PDF-": ".pdf",
+    b"\x89PNG\r\n\x1a\n": ".png",
+    b"\xff\xd8\xff": ".jpg",
+    b"GIF87a": ".gif",
+    b"GIF89a": ".gif",
+    b"II*\x00": ".tif",
+    b"MM\x00*": ".tif",
+}
+"""Types by first bytes (WHATWG MIME Sniffing, section 6; TIFF 6.0), for content without a telling name: the API refuses
+documents and images that are sent as ``application/octet-stream``."""
+_HEAD: Final = max(map(len, _MAGIC))
 _MEDIA_TYPE = re.compile(r"[!#$&^\w.+-]+/[!#$&^\w.+-]+(?:;[\x20-\x7e]*)?", re.ASCII)
 
 
@@ -47,7 +59,8 @@ class Upload:
     Attributes:
         content: Bytes, a path, an open binary file, or an async iterator of bytes (which can be sent only once).
         filename: Its name; by default that of the path or file object, else ``upload``.
-        content_type: Its media type; by default guessed from the name.
+        content_type: Its media type; by default guessed from the name, else from the first bytes (PDF and images; not
+            those of an async iterator or a pipe, which cannot be looked at before they are sent).
     """
 
     content: bytes | os.PathLike[str] | BinaryIO | AsyncIterable[bytes]
@@ -81,14 +94,18 @@ class FilePart:
 
     __slots__ = ("_lock", "_one_shot", "_source", "_start", "content_type", "filename", "ready", "size")
 
-    def __init__(self, upload: Upload, size: int | None, *, one_shot: bool = False, start: int = 0) -> None:
+    def __init__(
+        self, upload: Upload, size: int | None, *, head: bytes = b"", one_shot: bool = False, start: int = 0
+    ) -> None:
         self._source = upload.content
         self._start = start
         self._one_shot = one_shot
         self._lock = threading.Lock()
         self.ready = True
-        self.filename = upload.filename or _name_of(upload.content)
-        self.content_type = upload.content_type or _TYPES.get(Path(self.filename).suffix.lower(), _BINARY)
+        suffix = next((suffix for magic, suffix in _MAGIC.items() if head.startswith(magic)), "")
+        self.filename = upload.filename or _name_of(upload.content) or f"upload{suffix}"
+        named = _TYPES.get(Path(self.filename).suffix.lower())
+        self.content_type = upload.content_type or named or _TYPES.get(suffix, _BINARY)
         self.size = size
 
     def __repr__(self) -> str:
@@ -180,7 +197,7 @@ def _checked(chunk: object) -> bytes:
 
 def _name_of(source: bytes | os.PathLike[str] | BinaryIO | AsyncIterable[bytes]) -> str:
     name: object = os.fspath(source) if isinstance(source, os.PathLike) else getattr(source, "name", None)
-    return Path(name).name or "upload" if isinstance(name, str) else "upload"
+    return Path(name).name if isinstance(name, str) else ""
 
 
 async def file_part(name: str, value: FileInput) -> FilePart:
@@ -200,17 +217,20 @@ async def file_part(name: str, value: FileInput) -> FilePart:
     if source is not upload.content:
         upload = Upload(source, upload.filename, upload.content_type)
     if isinstance(source, bytes):
-        return FilePart(upload, len(source))
+        return FilePart(upload, len(source), head=source[:_HEAD])
     if isinstance(source, os.PathLike):
-        return FilePart(upload, await anyio.to_thread.run_sync(_size_of, name, source))
+        size, head = await anyio.to_thread.run_sync(_look_at, name, source)
+        return FilePart(upload, size, head=head)
     if isinstance(source, AsyncIterable):
         return FilePart(upload, None, one_shot=True)
     if isinstance(source, io.TextIOBase) or not callable(getattr(source, "read", None)):
         raise ConfigurationError(
             f"{name} must be bytes, a path, a file opened in mode 'rb', or an async iterator of bytes"
         )
-    start, size = await anyio.to_thread.run_sync(_measure, source)
-    return FilePart(upload, size, one_shot=size is None, start=start)
+    if getattr(source, "closed", False) is True:
+        raise ConfigurationError(f"{name} is a file that was closed before it could be sent")
+    start, length, head = await anyio.to_thread.run_sync(_measure, source)
+    return FilePart(upload, length, head=head, one_shot=length is None, start=start)
 
 
 def _plain(value: bytes | bytearray | memoryview | os.PathLike[str] | BinaryIO | AsyncIterable[bytes]) -> (
@@ -219,25 +239,28 @@ def _plain(value: bytes | bytearray | memoryview | os.PathLike[str] | BinaryIO |
     return bytes(value) if isinstance(value, bytearray | memoryview) else value
 
 
-def _size_of(name: str, path: os.PathLike[str]) -> int:
+def _look_at(name: str, path: os.PathLike[str]) -> tuple[int, bytes]:
+    """Return the length and the first bytes of a file."""
     try:
         found = Path(path).stat()
         # Asked before opening: opening a pipe would wait for whoever writes to it.
         if stat.S_ISREG(found.st_mode):
-            with Path(path).open("rb"):
-                return found.st_size
+            with Path(path).open("rb") as file:
+                return found.st_size, file.read(_HEAD)
         problem = "not a regular file"
     except OSError as exc:
         problem = exc.strerror or type(exc).__name__
     raise ConfigurationError(f"{name} cannot be read from its path: {problem}")
 
 
-def _measure(file: BinaryIO) -> tuple[int, int | None]:
-    """Return where a file stands and how much follows, or (0, None) when it cannot be rewound."""
+def _measure(file: BinaryIO) -> tuple[int, int | None, bytes]:
+    """Return where a file stands, how much follows and how that begins; 0, None and nothing if it cannot be rewound."""
     try:
         start = file.tell()
         end = file.seek(0, os.SEEK_END)
         file.seek(start)
+        head = _checked(file.read(_HEAD))
+        file.seek(start)
     except (OSError, AttributeError):
-        return 0, None
-    return start, max(0, end - start)
+        return 0, None, b""
+    return start, max(0, end - start), head

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Final, final
 
 from monite_async._errors import ConfigurationError
 
-__all__ = ["UNSET", "Capture", "RequestOptions", "RetryPolicy", "Unset", "is_set"]
+__all__ = ["UNSET", "Capture", "RequestOptions", "RetryPolicy", "Unset", "is_set", "require_options"]
 
 
 @final
@@ -37,18 +36,28 @@ def is_set(value: object) -> bool:
     return value is not UNSET
 
 
+_FOREVER: Final = 1e9
+
+
 def check_seconds(faults: list[str], name: str, value: object) -> None:
     """Note a fault unless the value is None or a positive, finite number of seconds."""
     if value is None:
         return
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
-        faults.append(f"{name} must be a positive number of seconds, got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < _FOREVER:
+        shown = repr(value) if isinstance(value, float) else str(value)[:20]
+        faults.append(f"{name} must be a positive number of seconds, got {shown}")
 
 
 def check_count(faults: list[str], name: str, value: object) -> None:
     """Note a fault unless the value is a whole number, 0 or more."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        faults.append(f"{name} must be a whole number, 0 or more, got {value!r}")
+        faults.append(f"{name} must be a whole number, 0 or more, got {str(value)[:20]}")
+
+
+def require_options(options: object) -> None:
+    """Raise ``ConfigurationError`` unless these are options, or None."""
+    if options is not None and not isinstance(options, RequestOptions):
+        raise ConfigurationError(f"options must be a RequestOptions, got {type(options).__name__}")
 
 
 def check_type(faults: list[str], name: str, value: object, kind: type) -> None:
@@ -130,6 +139,8 @@ class RequestOptions:
         check_seconds(faults, "timeout", self.timeout)
         check_seconds(faults, "deadline", self.deadline)
         check_type(faults, "retry", self.retry, RetryPolicy)
+        given: dict[str, object] = {"headers": self.headers, "query": self.query}
+        faults += [f"{key} must be a mapping" for key, value in given.items() if not isinstance(value, Mapping)]
         raise_faults("RequestOptions", faults)
 
     def over(self, base: RequestOptions) -> RequestOptions:

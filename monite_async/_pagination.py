@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any, Generic, Protocol, Self, TypeVar
 
-from monite_async._errors import ConfigurationError, ResponseValidationError
+from monite_async._errors import ResponseValidationError
 from monite_async._http.operation import Caller, Operation
-from monite_async._options import RequestOptions, is_set
+from monite_async._options import RequestOptions, check_count, is_set, raise_faults
 
 __all__ = ["AsyncPager", "Page"]
 
@@ -87,10 +87,12 @@ class AsyncPager(Generic[PageT, Item]):
             limit: At most this many items; no page is asked for that is not needed. None means all of them.
 
         Raises:
-            ConfigurationError: The limit is negative.
+            ConfigurationError: The limit is no whole number, or negative.
         """
-        if limit is not None and limit < 0:
-            raise ConfigurationError(f"limit must be 0 or more, got {limit}")
+        faults: list[str] = []
+        if limit is not None:
+            check_count(faults, "limit", limit)
+        raise_faults("collect", faults)
         items: list[Item] = []
         if limit == 0:
             return items

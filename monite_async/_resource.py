@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from monite_async._guidance import no_attribute
 from monite_async._http.operation import Caller, Operation
 from monite_async._options import RequestOptions
 
@@ -20,6 +21,11 @@ class Resource:
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
+
+    if not TYPE_CHECKING:  # which would let every name pass; at run time it is asked for what is not there
+
+        def __getattr__(self, name: str) -> None:
+            raise no_attribute(self, name)
 
     async def _call(
         self,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from monite_async._errors import ConfigurationError
-from monite_async._options import Capture, RequestOptions
+from monite_async._options import Capture, RequestOptions, require_options
 
 __all__ = ["RawResponse", "raw"]
 
@@ -49,6 +49,7 @@ def raw(method: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, Ra
     @functools.wraps(method)
     async def wrapped(*args: P.args, **kwargs: P.kwargs) -> RawResponse[T]:
         capture = Capture()
+        require_options(kwargs.get("options"))
         given = cast("RequestOptions | None", kwargs.get("options"))
         kwargs["options"] = dataclasses.replace(given or RequestOptions(), capture=capture)
         parsed = await method(*args, **kwargs)

@@ -12,7 +12,9 @@ from uuid import UUID
 
 from monite_async._config import clean_id
 from monite_async._errors import ConfigurationError
+from monite_async._guidance import no_attribute
 from monite_async._http.call import Channel
+from monite_async._http.decode import check_result
 from monite_async._http.encode import raw_path
 from monite_async._http.operation import Caller, Operation
 from monite_async._options import RequestOptions, RetryPolicy
@@ -45,6 +47,13 @@ class Scope:
         twin = object.__new__(type(self))
         Scope.__init__(twin, self._core, self._channel.key.entity_user_id or None, self._channel.entity_id, options)
         return twin
+
+    if not TYPE_CHECKING:  # which would let every name pass; at run time it is asked for what is not there
+
+        def __getattr__(self, name: str) -> object:
+            if hasattr(type(self), name):
+                return object.__getattribute__(self, name)  # it is there, and fails: let its own error be seen
+            raise no_attribute(self, name)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Scope):
@@ -92,7 +101,9 @@ class Scope:
         Raises:
             ConfigurationError: A value makes no sense, or a header is not the caller's to set.
         """
-        options = RequestOptions(timeout=timeout, deadline=deadline, retry=retry, headers=dict(headers or {}))
+        options = RequestOptions(
+            timeout=timeout, deadline=deadline, retry=retry, headers={} if headers is None else headers
+        )
         return self._like(options.over(self._channel.options))
 
     def token(self) -> Coroutine[Any, Any, AccessToken]:
@@ -186,11 +197,12 @@ class Scope:
             ConfigurationError: The call is wrong; nothing was sent.
             MoniteError: The call failed.
         """
-        verb = method.upper()
+        verb = str(method).upper()
         if verb not in _METHODS:
             raise ConfigurationError(f"method must be one of {', '.join(sorted(_METHODS))}")
         if json is not None and multipart is not None:
             raise ConfigurationError("give either json or multipart, not both")
+        check_result(cast_to)
         operation: Operation[Any] = Operation(verb, raw_path(path), cast_to, multipart is not None)
         body = json if multipart is None else multipart
         return await self._channel.call(operation, path=path_params, query=query, body=body, options=options)

@@ -66,7 +66,7 @@ class OtherIssuer:
         ({"client_id": "  "}, "client_id must not be blank"),
         ({"client_id": "my-client"}, "client_id must be a UUID"),
         ({"client_id": "{28c10852-7e78-43cf-abfb-efeed1834963}"}, "client_id must be a UUID"),
-        ({"client_id": 7}, "client_id must not be blank"),
+        ({"client_id": 7}, "client_id must be a string or a UUID, got int"),
         ({"client_secret": ""}, "client_secret must not be blank"),
         ({"client_secret": "canary\n"}, "white space"),
         ({"client_secret": "can\x00ary"}, "control characters"),
@@ -91,6 +91,11 @@ class OtherIssuer:
         ({"base_url": "https://[canary/v1"}, "malformed"),
         ({"base_url": "https://api.monite.com/ canary"}, "visible ASCII"),
         ({"base_url": "https://api.monite.com\\canary"}, "visible ASCII"),
+        ({"base_url": 'https://canary"/v1'}, "host that cannot be"),
+        ({"base_url": "https://canary..test/v1"}, "host that cannot be"),
+        ({"base_url": "https://%63anary/v1"}, "host that cannot be"),
+        ({"base_url": f"https://{'canary' * 50}/v1"}, "host that cannot be"),
+        ({"base_url": f"https://a.test/{'canary' * 20_000}"}, "at most 2000 characters"),
         ({"base_url": ""}, "visible ASCII"),
         ({"base_url": 7}, "visible ASCII"),
         ({"api_version": "latest"}, "api_version must be a date"),
@@ -102,6 +107,7 @@ class OtherIssuer:
         ({"timeout": math.nan}, "timeout must be a positive number"),
         ({"timeout": True}, "timeout must be a positive number"),
         ({"timeout": "5"}, "timeout must be a positive number"),
+        ({"timeout": 10**400}, "timeout must be a positive number"),
         ({"deadline": math.inf}, "deadline must be a positive number"),
         ({"retry": 3}, "retry must be a RetryPolicy"),
         ({"headers": {"Authorization": "canary"}}, "Authorization"),
@@ -117,6 +123,9 @@ class OtherIssuer:
         ({"token_store": {}}, "token_store must be a TokenStore"),
         ({"token_store": "redis://:canary@localhost"}, "token_store must be a TokenStore"),
         ({"token_store": MemoryTokenStore}, "token_store must be a TokenStore"),
+        ({"wire": 7}, "wire must be a Wire, got int"),
+        ({"issuer": 7}, "issuer must be a TokenIssuer, got int"),
+        ({"issuer": OtherIssuer}, "issuer must be a TokenIssuer"),
         ({"transport": httpx.AsyncClient}, "transport must be an httpx.AsyncBaseTransport"),
         ({"token": "canary"}, "not both"),
         ({"token": ""}, "token must be 1 to"),
@@ -181,7 +190,7 @@ def test_the_default_environment_is_the_sandbox() -> None:
     "url",
     [
         "https://api.monite.test/v1/", "https://api.monite.test", "http://localhost:8765/v1", "http://127.0.0.1/v1",
-        "http://127.8.9.1:1/v1", "http://[::1]:8765/v1", "HTTPS://api.monite.test/v1",
+        "http://127.8.9.1:1/v1", "http://[::1]:8765/v1", "https://[fe80::1%25eth0]/v1", "https://xn--bcher-kva.test.", "HTTPS://api.monite.test/v1",
     ],
 )  # fmt: skip
 def test_base_urls(url: str) -> None:
@@ -305,6 +314,16 @@ def test_ids_that_cannot_be(value: object) -> None:
     """An id that is empty, blank, or cannot stand in a header is refused by name."""
     with pytest.raises(ConfigurationError, match="entity id"):
         clean_id("entity id", value)
+
+
+def test_a_uuid_is_the_same_in_either_case() -> None:
+    """Ids in capitals are the ids in small letters: one identity has one token. Other ids are left as they are."""
+    shouted = CLIENT_ID.upper()
+    assert clean_id("user id", shouted) == clean_id("user id", uuid.UUID(CLIENT_ID)) == CLIENT_ID
+    assert clean_id("user id", "Opaque-ID") == "Opaque-ID"
+    monite = made(client_id=shouted)
+    assert monite._channel.key == made()._channel.key
+    assert monite.as_user(shouted).user_id == CLIENT_ID
 
 
 def test_hidden_values_stay_hidden() -> None:

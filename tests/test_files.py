@@ -13,9 +13,10 @@ from typing import Any, BinaryIO, cast
 import httpx
 import pytest
 
-from monite_async import ConfigurationError, RetryPolicy, TransportError, Upload
+from monite_async import AsyncMonite, ConfigurationError, RetryPolicy, TransportError, Upload
 from monite_async._files import FilePart, _Reader, file_part
 from monite_async._http.body import multipart_body
+from monite_async.emulator import Emulator
 from tests.scripted import Scripted, client
 
 pytestmark = pytest.mark.usefixtures("no_blocking_calls")
@@ -107,6 +108,67 @@ async def test_every_kind_of_file(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("content", "filename", "content_type"),
+    [
+        (b"%PDF-1.7 bill", "upload.pdf", "application/pdf"),
+        (b"\x89PNG\r\n\x1a\n\x00", "upload.png", "image/png"),
+        (b"\xff\xd8\xff\xe0\x00", "upload.jpg", "image/jpeg"),
+        (b"GIF89a\x00", "upload.gif", "image/gif"),
+        (b"MM\x00*\x00", "upload.tif", "image/tiff"),
+        (b"%PD", "upload", "application/octet-stream"),
+        (b"", "upload", "application/octet-stream"),
+    ],
+    ids=["pdf", "png", "jpeg", "gif", "tiff", "short", "empty"],
+)
+@pytest.mark.parametrize("kind", ["bytes", "memory", "path", "named"])
+async def test_content_without_a_telling_name_is_typed_by_its_first_bytes(
+    tmp_path: Path, kind: str, content: bytes, filename: str, content_type: str
+) -> None:
+    """A document from memory is sent as what it is, from where it stands; the API takes no nameless binary."""
+    path = tmp_path / "scan"
+    path.write_bytes(content)
+    memory = io.BytesIO(b"skip" + content)
+    memory.seek(4)
+    source: object = {"bytes": content, "memory": memory, "path": path, "named": Upload(content, "bill.bin")}[kind]
+    transport = await upload({"file": source})
+    name = {"path": "scan", "named": "bill.bin"}.get(kind, filename)
+    assert parts(transport.calls[0]) == [("file", name, content_type, content)]
+
+
+async def test_a_name_or_a_type_that_was_given_counts_more_than_the_content() -> None:
+    """What the caller says is not overruled."""
+    transport = await upload(
+        {"a": Upload(b"%PDF-", "a.png"), "b": Upload(b"%PDF-", content_type="image/gif"), "c": Upload(b"%PDF-", "c")}
+    )
+    assert [part[1:3] for part in parts(transport.calls[0])] == [
+        ("a.png", "image/png"), ("upload.pdf", "image/gif"), ("c", "application/pdf"),
+    ]  # fmt: skip
+
+
+async def test_a_payable_is_made_of_bytes() -> None:
+    """The bytes of a document are all that an upload needs."""
+    async with Emulator() as emulator, AsyncMonite(**emulator.client_options()) as monite:
+        entity = await monite.entities.create(
+            type="organization",
+            email="ap@acme.test",
+            address={"country": "DE", "city": "Berlin", "postal_code": "10115", "line1": "Street 1"},
+            organization={"legal_name": "Acme"},
+        )
+        payable = await monite.entity(entity.id).payables.upload_from_file(file=b"%PDF-1.4 bill")
+        assert payable.file is not None
+        assert (payable.file.name, payable.file.mimetype) == ("upload.pdf", "application/pdf")
+
+
+async def test_a_str_is_no_file() -> None:
+    """A text where the file belongs could be a path or the content: it is refused instead of being sent as a field."""
+    transport = Scripted(OK)
+    async with client(transport) as monite:
+        with pytest.raises(ConfigurationError, match="could be a path or the content"):
+            await monite.request("POST", "/files", multipart={"file": "bill.pdf"})
+    assert not transport.calls
+
+
 async def test_fields_beside_files() -> None:
     """Plain fields go as text, lists repeat, UNSET is left out, and the length is known when it can be."""
     from monite_async import UNSET
@@ -167,6 +229,8 @@ async def test_an_untouched_stream_can_still_be_sent() -> None:
 
 def unreadable(kind: str, folder: Path) -> object:
     """Return something that cannot be uploaded."""
+    closed = io.BytesIO(b"abc")
+    closed.close()
     return {
         "missing": folder / "missing.pdf",
         "directory": folder,
@@ -174,6 +238,7 @@ def unreadable(kind: str, folder: Path) -> object:
         "text mode": io.StringIO("text"),
         "bad type": Upload(b"x", content_type="evil\r\nx: y"),
         "string": Upload(cast("Any", "a string")),
+        "closed": closed,
         "none": None,
         "mapping": {"nested": 1},
         "surrogate": "\ud800",
@@ -182,7 +247,7 @@ def unreadable(kind: str, folder: Path) -> object:
 
 @pytest.mark.parametrize(
     "kind",
-    ["missing", "directory", "device", "text mode", "bad type", "string", "none", "mapping", "surrogate"],
+    ["missing", "directory", "device", "text mode", "bad type", "string", "closed", "none", "mapping", "surrogate"],
 )
 async def test_what_cannot_be_read_is_refused_before_anything_is_sent(tmp_path: Path, kind: str) -> None:
     """A missing file, a directory, a file in text mode: a typed error that names the field, and no request."""
@@ -298,17 +363,19 @@ async def test_a_failing_disk_is_a_transport_failure(tmp_path: Path) -> None:
 async def test_a_read_that_outlives_its_try_disturbs_nothing(tmp_path: Path) -> None:
     """A thread that is still at a file when its try is cut off does not move it under the next try, and closes it."""
     started, go_on = threading.Event(), threading.Event()
+    parts_made: list[FilePart] = []
 
     class Slow(io.BytesIO):
-        """Its first read takes until the test says so."""
+        """Its first read that is to be sent takes until the test says so."""
 
         def read(self, size: int | None = -1, /) -> bytes:
-            if not started.is_set():
+            if parts_made and not started.is_set():
                 started.set()
                 go_on.wait()
             return super().read(size)
 
     part = await file_part("file", Slow(b"abc"))
+    parts_made.append(part)
     first = asyncio.ensure_future(content_of(part))
     await asyncio.to_thread(started.wait)
     first.cancel()

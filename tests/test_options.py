@@ -27,7 +27,18 @@ def test_retry_policies_are_checked(wrong: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"timeout": 0}, {"timeout": -1}, {"deadline": math.nan}, {"timeout": True}, {"retry": 3}], ids=str
+    "wrong",
+    [
+        {"timeout": 0},
+        {"timeout": -1},
+        {"deadline": math.nan},
+        {"timeout": True},
+        {"retry": 3},
+        {"headers": None},
+        {"headers": [("a", "b")]},
+        {"query": None},
+    ],
+    ids=str,
 )
 def test_request_options_are_checked(wrong: dict[str, Any]) -> None:
     """Options that make no sense are refused by name, before any call is made with them."""

@@ -134,11 +134,12 @@ async def test_collect_asks_for_no_page_too_many(limit: int, items: list[int], r
     assert len(server.asked) == requests
 
 
-async def test_a_negative_limit_is_refused() -> None:
-    """``collect`` of a negative number is a mistake of the caller and sends nothing."""
+@pytest.mark.parametrize("limit", [-1, 1.5, "3", True], ids=repr)
+async def test_a_limit_without_sense_is_refused(limit: Any) -> None:
+    """``collect`` of a negative number, or of no number, is a mistake of the caller and sends nothing."""
     server = _three()
     with pytest.raises(ConfigurationError, match="0 or more"):
-        await server.pager().collect(-1)
+        await server.pager().collect(limit)
     assert server.asked == []
 
 

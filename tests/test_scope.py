@@ -141,7 +141,14 @@ async def test_options_are_inherited_and_overlaid(monite: AsyncMonite) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"timeout": -1}, {"deadline": 0}, {"retry": 3}, {"headers": {"host": "x"}}, {"headers": {"x": "ü"}}],
+    [
+        {"timeout": -1},
+        {"deadline": 0},
+        {"retry": 3},
+        {"headers": {"host": "x"}},
+        {"headers": {"x": "ü"}},
+        {"headers": [("x", "y")]},
+    ],
     ids=str,
 )
 def test_views_with_wrong_options_are_refused(monite: AsyncMonite, wrong: dict[str, Any]) -> None:
@@ -184,3 +191,59 @@ def test_views_of_another_http_library_are_made_on_demand(monite: AsyncMonite) -
     """Each scope gives an ``httpx.Auth`` of its own."""
     for make in KINDS.values():
         assert isinstance(make(monite).httpx_auth(), httpx.Auth)
+
+
+# -- calls that belong to somebody else
+
+ANN = "client.entity(entity_id).as_user(user_id)"
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "places"),
+    [
+        ("user", "entities.list", ["client.entities.list"]),
+        ("user", "roles", ["client.entity(entity_id).roles", f"{ANN}.roles"]),
+        ("entity user", "entities.create", ["client.entities.create"]),
+        (
+            "entity",
+            "entity_users.get_me",
+            [f"{ANN}.entity_users.get_me", "client.as_user(user_id).entity_users.get_me"],
+        ),
+        ("entity", "entities.get", ["client.entities.get"]),
+        ("partner", "payables.list", ["client.entity(entity_id).payables.list", f"{ANN}.payables.list"]),
+        ("partner", "payables.nonsense", []),
+        ("partner", "nonsense", []),
+        ("partner", "entity_id", []),
+        ("partner", "_private", []),
+        ("user", "entities._private", []),
+    ],
+)
+def test_a_call_of_another_scope_is_an_attribute_error_that_says_whose_it_is(
+    monite: AsyncMonite, kind: str, path: str, places: list[str]
+) -> None:
+    """What a scope cannot call is not there, neither for ``hasattr`` nor for ``dir``, and the error names who has it."""
+    *groups, name = path.split(".")
+    owner: object = KINDS[kind](monite)
+    for group in groups:
+        owner = getattr(owner, group)
+    assert not hasattr(owner, name)
+    assert name not in dir(owner)
+    with pytest.raises(AttributeError) as caught:
+        getattr(owner, name)
+    text = f"{type(owner).__name__!r} object has no attribute {name!r}"
+    if places:
+        text += f": this call is not for this scope; it is {' or '.join(places)}"
+    assert str(caught.value) == text
+    assert (caught.value.name, caught.value.obj) == (name, owner)
+
+
+def test_the_failure_of_an_attribute_that_is_there_is_its_own(
+    monite: AsyncMonite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A resource whose module is broken says so, and not that there is no such resource."""
+    monkeypatch.delattr("monite_async.api.entities.EntitiesForPartner")
+    with pytest.raises(ImportError, match="EntitiesForPartner"):
+        _ = monite.entities
+    monkeypatch.setattr(AsyncMonite, "tokens", property(lambda self: self._core.nonsense))
+    with pytest.raises(AttributeError, match="'Core' object has no attribute 'nonsense'"):
+        _ = monite.tokens

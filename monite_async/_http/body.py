@@ -20,6 +20,10 @@ _ESCAPES: Final = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
 """How a browser writes names in ``Content-Disposition`` (WHATWG HTML, multipart/form-data encoding)."""
 
 
+_FILE: Final = "file"
+"""What the field with the file is called in every upload of the API."""
+
+
 class Body(Protocol):
     """A body that can be sent, and maybe sent again."""
 
@@ -155,6 +159,10 @@ async def multipart_body(fields: Mapping[str, object]) -> Body:
             if is_file(item):
                 part = await file_part(name, item)
                 parts.append((_head(boundary, name, part), part))
+            elif name == _FILE and isinstance(item, str):
+                raise ConfigurationError(
+                    "file is a str, which could be a path or the content; pass pathlib.Path(...) or bytes"
+                )
             else:
                 text = field_text(name, item)
                 parts.append((_head(boundary, name, None) + utf8(text, name) + b"\r\n", None))

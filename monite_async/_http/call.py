@@ -6,7 +6,7 @@ import asyncio
 import functools
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar, cast
 
@@ -22,8 +22,8 @@ from monite_async._http.limits import Limiter, WouldWaitTooLongError
 from monite_async._http.operation import Operation
 from monite_async._http.progress import Limits, Progress
 from monite_async._http.redirect import MAX_REDIRECTS, redirect_target
-from monite_async._http.retry import Outcome, Retry, RetryBudget, decide, retry_after
-from monite_async._options import RequestOptions
+from monite_async._http.retry import Outcome, Retry, RetryBudget, decide, rate_limit, retry_after
+from monite_async._options import RequestOptions, require_options
 from monite_async._tokens.issuer import Wire
 from monite_async._tokens.keys import TokenKey
 from monite_async._tokens.record import AccessToken
@@ -46,8 +46,8 @@ class Tokens(Protocol):
         """Return a fresh token without waiting, or None."""
         ...
 
-    async def get(self, key: TokenKey, /) -> AccessToken:
-        """Return a token that can be used."""
+    def get(self, key: TokenKey, /) -> Coroutine[Any, Any, AccessToken]:
+        """Return, awaited, a token that can be used."""
         ...
 
     async def replace(self, key: TokenKey, refused: AccessToken, /) -> AccessToken | None:
@@ -153,6 +153,7 @@ class Channel:
             ResponseValidationError: The answer is not what the contract says.
         """
         self.engine.require_open()
+        require_options(options)
         limits = self._limits if options is None else Limits.of(options.over(self.options))
         progress = Progress(operation, limits)
         try:
@@ -202,6 +203,7 @@ class Channel:
                 token = await self._wait_for_token(progress)
             if engine.limiter.active:
                 await self._wait_for_turn(progress)
+                token = engine.tokens.peek(self.key) or token  # a newer one, when the turn was long in coming
             progress.sends += 1
             outcome = await exchange(
                 engine.transport,
@@ -262,8 +264,9 @@ class Channel:
         if isinstance(outcome, Answer):
             status = outcome.status
             asked = retry_after(status, outcome.headers, wall=engine.clock.wall())
-            if status == 429 and asked is not None:
-                engine.limiter.close(min(asked, policy.max_retry_after))
+            if status == 429:
+                gate = None if asked is None else min(asked, policy.max_retry_after)
+                engine.limiter.refused(gate, rate_limit(outcome.headers))
         verdict = decide(
             policy,
             Outcome(

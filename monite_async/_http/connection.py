@@ -19,7 +19,7 @@ from typing import cast
 import h11
 import httpx
 
-__all__ = ["Connection", "Origin"]
+__all__ = ["Connection", "Head", "Origin"]
 
 Origin = tuple[str, str, int]
 """Scheme, host and port: what a connection can be used for."""
@@ -29,6 +29,19 @@ HIGH_WATER = 64 * 1024
 
 _SLICE = 64 * 1024
 """Largest piece of a request body that is handed to the loop at once."""
+
+
+class Head:
+    """The head of a request; a traceback that shows variables shows h11's own with its headers, the token among them.
+
+    Attributes:
+        event: h11's.
+    """
+
+    __slots__ = ("event",)
+
+    def __init__(self, event: h11.Request) -> None:
+        self.event = event
 
 
 class Connection(asyncio.Protocol):
@@ -169,7 +182,7 @@ class Connection(asyncio.Protocol):
 
     async def send(
         self,
-        head: h11.Request,
+        head: Head,
         body: AsyncIterable[bytes],
         *,
         write_timeout: float | None,
@@ -190,16 +203,11 @@ class Connection(asyncio.Protocol):
         """
         if self._dead:
             raise httpx.RemoteProtocolError("The server closed the connection before the request was sent")
-        data = self._frame(head)
         if isinstance(body, httpx.ByteStream):
-            whole = b"".join(body)
-            if len(whole) <= _SLICE:
-                if whole:
-                    data += self._frame(h11.Data(data=whole))
-                self._write(data + self._frame(h11.EndOfMessage()))
+            if self._write_whole(head, body):
                 return await self._answer(read_timeout)
-            body = _slices(whole)
-        self._write(data)
+            body = _slices(body)
+        self._write(self._frame(head.event))
         return await self._send_body(body, write_timeout) or await self._answer(read_timeout)
 
     def ready(self, into: list[bytes]) -> bool:
@@ -231,6 +239,19 @@ class Connection(asyncio.Protocol):
         self._resume_reading()
         if not await self._wait(timeout):
             raise httpx.ReadTimeout(f"The server sent nothing for {timeout} s")
+
+    def _write_whole(self, head: Head, body: httpx.ByteStream) -> bool:
+        """Write a request in one piece; False when its body is too long for that."""
+        size = sum(map(len, body))
+        if size > _SLICE:
+            return False
+        # No variables for the bytes: a traceback may show those of its frames, and there are secrets among them.
+        self._write(
+            self._frame(head.event)
+            + (self._frame(h11.Data(data=b"".join(body))) if size else b"")
+            + self._frame(h11.EndOfMessage())
+        )
+        return True
 
     async def _answer(self, timeout: float | None) -> h11.Response:
         while True:
@@ -307,6 +328,7 @@ class Connection(asyncio.Protocol):
             return self._h11.send(event)
         except h11.LocalProtocolError:
             pass
+        del event  # a traceback may show the variables of its frames
         # Out here for the same reason as above.
         raise httpx.LocalProtocolError("The request's body does not match the length in its head")
 
@@ -365,6 +387,7 @@ def _settle(waiter: asyncio.Future[bool], news: bool) -> None:
         waiter.set_result(news)
 
 
-async def _slices(whole: bytes) -> AsyncIterator[bytes]:
-    for start in range(0, len(whole), _SLICE):
-        yield whole[start : start + _SLICE]
+async def _slices(body: httpx.ByteStream) -> AsyncIterator[bytes]:
+    for chunk in body:
+        for start in range(0, len(chunk), _SLICE):
+            yield chunk[start : start + _SLICE]

@@ -16,9 +16,18 @@ from typing import Any, Final, cast
 
 import pydantic
 
-from monite_async._errors import APIStatusError, ResponseValidationError, status_error
+from monite_async._errors import APIStatusError, ConfigurationError, ResponseValidationError, status_error
 
-__all__ = ["Answer", "ErrorBody", "Inflater", "UnsupportedEncodingError", "api_error", "parse", "read_error"]
+__all__ = [
+    "Answer",
+    "ErrorBody",
+    "Inflater",
+    "UnsupportedEncodingError",
+    "api_error",
+    "check_result",
+    "parse",
+    "read_error",
+]
 
 _SLICE: Final = 64 * 1024
 _MAX_FIELDS: Final = 100
@@ -187,6 +196,23 @@ def _adapter(kind: Any) -> pydantic.TypeAdapter[Any]:
     return pydantic.TypeAdapter(kind)
 
 
+def check_result(kind: Any) -> None:
+    """Check a type that a caller asks for, before anything is sent.
+
+    Raises:
+        ConfigurationError: Pydantic cannot make anything of it.
+    """
+    if kind is None or kind is bytes or (isinstance(kind, type) and issubclass(kind, _models().Model)):
+        return
+    try:
+        if not isinstance(kind, str):
+            _adapter(kind)
+            return
+    except (pydantic.PydanticUserError, TypeError, NameError):
+        pass
+    raise ConfigurationError("cast_to must be a model, a type that pydantic knows, bytes or None")
+
+
 def parse(result: Any, answer: Answer) -> Any:
     """Return the body of a successful answer as what was asked for.
 
@@ -215,8 +241,9 @@ def parse(result: Any, answer: Answer) -> Any:
     except pydantic.ValidationError as exc:
         problems = _problems(exc)
     # Raised out here: pydantic's exception holds the body, and must not even be the context of ours.
+    not_json = problems == ("body: json_invalid",)
     raise ResponseValidationError(
-        "the answer is not of the type that was asked for",
+        "the answer is not JSON" if not_json else "the answer is not of the type that was asked for",
         problems=problems,
         request_id=answer.request_id,
         status=answer.status,

@@ -16,7 +16,7 @@ from monite_async._options import RetryPolicy
 from monite_async_stores import Clock, SystemClock
 from monite_async_stores._fork import renew_after_fork
 
-__all__ = ["Outcome", "Retry", "RetryBudget", "Stop", "decide", "parse_retry_after", "retry_after"]
+__all__ = ["Outcome", "Retry", "RetryBudget", "Stop", "decide", "parse_retry_after", "rate_limit", "retry_after"]
 
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _NUMBER = re.compile(r"\d+(?:\.\d*)?|\.\d+")
@@ -82,6 +82,21 @@ def retry_after(status: int, headers: Mapping[str, str], *, wall: float) -> floa
             value = min(float(reset), 1e12)
             seconds = max(0.0, value - now) if value > _EPOCH else value
     return seconds
+
+
+def rate_limit(headers: Mapping[str, str]) -> float | None:
+    """Return the limit in requests per second that an answer tells, or None.
+
+    ``X-RateLimit-Limit-Second`` says what it counts by; ``RateLimit-Limit`` is its alias at Monite ("Rate limiting").
+
+    Args:
+        headers: Its headers, looked up without regard to case.
+    """
+    for name in ("x-ratelimit-limit-second", "ratelimit-limit"):
+        text = (headers.get(name) or "").strip()
+        if _NUMBER.fullmatch(text) and float(text) > 0:
+            return min(float(text), _LONGEST)
+    return None
 
 
 # -- the decision ------------------------------------------------------------------------------------------------

@@ -14,13 +14,14 @@ from monite_async._http.body import BytesBody
 from monite_async._http.call import USER_AGENT
 from monite_async._http.exchange import Lost, Outgoing, exchange, phase_limits
 from monite_async._http.limits import Limiter, WouldWaitTooLongError
-from monite_async._http.retry import retry_after
+from monite_async._http.retry import rate_limit, retry_after
 from monite_async._tokens.issuer import PostResult
 from monite_async_stores import Clock, SystemClock
 
 __all__ = ["TokenPost"]
 
 _MAX_ANSWER: Final = 1024 * 1024
+_MAX_WAIT: Final = 60.0
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -56,8 +57,6 @@ class TokenPost:
         del body  # it holds the client secret, and a traceback may show the variables of its frames
         now = asyncio.get_running_loop().time
         until = now() + timeout
-        if self.limiter.active:
-            await self._turn(path, timeout)
         outcome = await exchange(self.transport, outgoing, None, until=until, max_bytes=_MAX_ANSWER)
         if isinstance(outcome, Lost):
             if self.closed:
@@ -65,18 +64,24 @@ class TokenPost:
             elapsed = now() - until + timeout
             raise outcome.error(outcome.text, method="POST", path=path, attempts=1, elapsed=elapsed)
         asked = retry_after(outcome.status, outcome.headers, wall=self.clock.wall())
-        if outcome.status == 429 and asked is not None:
-            self.limiter.close(asked)
+        if outcome.status == 429:
+            self.limiter.refused(asked, rate_limit(outcome.headers))
         return PostResult(outcome.status, outcome.headers, outcome.content, asked)
 
-    async def _turn(self, path: str, timeout: float) -> None:
-        try:
-            await self.limiter.turn(within=timeout, priority=True)
-        except WouldWaitTooLongError as exc:
-            wait = exc.wait
-        else:
-            return
-        raise RequestTimeout("the server asked this client to stay away", method="POST", path=path, retry_after=wait)
+    async def turn(self) -> None:
+        """Wait until the limiter lets a token request go; a flight does so before its time for an attempt begins.
+
+        Raises:
+            RequestTimeout: That would take longer than a minute.
+        """
+        if self.limiter.active:
+            try:
+                await self.limiter.turn(within=_MAX_WAIT, priority=True)
+            except WouldWaitTooLongError as exc:
+                wait = exc.wait
+            else:
+                return
+            raise RequestTimeout("too many requests are waiting for the rate limit", method="POST", retry_after=wait)
 
     def _outgoing(self, path: str, body: BytesBody, headers: Mapping[str, str], timeout: float) -> Outgoing:
         head = [

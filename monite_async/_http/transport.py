@@ -20,7 +20,7 @@ from typing import Final
 import h11
 import httpx
 
-from monite_async._http.connection import Connection, Origin
+from monite_async._http.connection import Connection, Head, Origin
 from monite_async._http.pool import Pool, PoolStats, TransportClosedError
 
 __all__ = ["PoolStats", "PooledTransport", "TransportClosedError", "unsent"]
@@ -245,9 +245,9 @@ def _origin(request: httpx.Request) -> Origin:
     return url.scheme, url.raw_host.decode("ascii"), port
 
 
-def _head(request: httpx.Request) -> h11.Request:
+def _head(request: httpx.Request) -> Head:
     try:
-        return h11.Request(method=request.method, target=request.url.raw_path, headers=request.headers.raw)
+        return Head(h11.Request(method=request.method, target=request.url.raw_path, headers=request.headers.raw))
     except h11.LocalProtocolError:
         pass
     # Raised out here: h11's exception quotes the header, and must not even be the context of ours.

@@ -14,14 +14,14 @@ import itertools
 import random as _random
 import secrets
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from monite_async._errors import ClientClosedError, RequestTimeout
 from monite_async._tokens.events import EventKind, Events, TokenStats
 from monite_async._tokens.failure import Failure, Trouble, failure_of
 from monite_async._tokens.flight import ATTEMPT_SECONDS, Fetch, Flight
-from monite_async._tokens.guard import Bells, StoreGuard
+from monite_async._tokens.guard import Bells, LonelyWatcher, StoreGuard
 from monite_async._tokens.issuer import TokenIssuer
 from monite_async._tokens.keys import TokenKey
 from monite_async._tokens.l1 import RecordTable
@@ -49,6 +49,10 @@ _MAX_ROUNDS = 8
 T = TypeVar("T")
 
 
+async def _at_once() -> None:
+    """Let a request go: there is no rate limiter."""
+
+
 def _make_peek(records: dict[str, AccessToken], clock: Clock) -> Callable[[TokenKey], AccessToken | None]:
     """Make the hit path: a closure, because the attribute look-ups of a method are a third of its cost."""
     find, monotonic, wall = records.get, clock.monotonic, clock.wall
@@ -74,6 +78,7 @@ class TokenCache:
         max_records: Tokens kept in memory at most.
         random: Draws from 0 to 1, for jitter.
         owns_store: Whether ``aclose()`` closes the store too.
+        turn: Awaited before each request to the issuer: the client's rate limiter, with token requests first.
     """
 
     def __init__(
@@ -85,19 +90,20 @@ class TokenCache:
         max_records: int = 10_000,
         random: Callable[[], float] = _random.random,
         owns_store: bool = False,
+        turn: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        self.clock = clock or SystemClock()
+        self.clock: Clock = clock or SystemClock()
         self.store = store
         self.issuer = issuer
         self.random = random
-        self.events = Events()
-        self.guard = StoreGuard(self.events)
-        self.bells = Bells()
-        self.local = MemoryTokenStore(clock=self.clock)
+        self.events: Events = Events()
+        self.guard: StoreGuard = StoreGuard(self.events)
+        self.bells: Bells = Bells()
+        self.local: MemoryTokenStore = MemoryTokenStore(clock=self.clock)
         self._table = RecordTable(max_records)
         self._records = self._table.records
         self._monotonic = self.clock.monotonic
-        self.peek = _make_peek(self._records, self.clock)
+        self.peek: Callable[[TokenKey], AccessToken | None] = _make_peek(self._records, self.clock)
         self._troubles: dict[str, Trouble] = {}
         self._orphans: dict[str, AccessToken] = {}
         self._flights: dict[asyncio.AbstractEventLoop, dict[str, Flight]] = {}
@@ -107,8 +113,9 @@ class TokenCache:
         self._process = secrets.token_hex(8)
         self._numbers = itertools.count()
         self._owns_store = owns_store
+        self.turn: Callable[[], Awaitable[None]] = turn or _at_once
         self._closed = False
-        self._unwatch = (store.watch(self), self.local.watch(self))
+        self._unwatch = (store.watch(self), self.local.watch(LonelyWatcher(self)))
         renew_after_fork(self)
 
     def __repr__(self) -> str:
@@ -146,6 +153,7 @@ class TokenCache:
                 await flight.waiter()
             outcome = flight.outcome if isinstance(flight, Flight) else flight
             if isinstance(outcome, Failure):
+                self._check_open()
                 record = self._records.get(key.id)
                 if record is not None and record.gen >= min_gen and record.is_alive() and outcome.transient:
                     return record  # static stability: it is late, but it still opens the door
@@ -163,17 +171,17 @@ class TokenCache:
         current = self._records.get(key.id)
         if current is not None and current.gen > refused.gen and current.is_alive():
             return current
-        trouble = self.trouble(key)
-        if refused.gen > trouble.refused_gen:
-            now = self._monotonic()
+        if current is not None and current.gen == refused.gen:
+            trouble, now = self.trouble(key), self._monotonic()
             if refused.age() < _BRAKE_SECONDS or now - trouble.refused_at < _BRAKE_SECONDS:
                 self.emit("refusal_braked", key, detail=f"gen {refused.gen}")
                 return None
-            trouble.refused_gen, trouble.refused_at = refused.gen, now
+            trouble.refused_at = now
             self.emit("token_refused", key, detail=f"gen {refused.gen}")
             self._table.drop(key.id, refused.gen)
             if key.id not in self._flights_of(asyncio.get_running_loop()) and not self._is_blocked(key):
                 self._start(key, refused.gen, refused=True)
+        # Otherwise it was dropped before: by another refusal, by a revocation here or elsewhere, or to make room.
         return await self.get(key, min_gen=refused.gen + 1)
 
     async def revoke(self, key: TokenKey) -> None:
@@ -218,14 +226,17 @@ class TokenCache:
             if task.get_loop() is not here:
                 with contextlib.suppress(RuntimeError):
                     task.get_loop().call_soon_threadsafe(task.cancel)
-        if mine:
-            _, late = await asyncio.wait(mine, timeout=_CLOSE_SECONDS)
+        try:
+            if mine:
+                await asyncio.wait(mine, timeout=_CLOSE_SECONDS)
+        finally:  # also when the closing itself is cancelled: nothing may stay behind
+            late = [task for task in mine if not task.done()]
             for task in late:
                 task.cancel()
-            if late:
-                await asyncio.wait(late)
-        self._table.clear()
-        self._orphans.clear()
+            self._table.clear()
+            self._orphans.clear()
+        if late:
+            await asyncio.wait(late)
         if self._owns_store:
             await self.store.aclose()
 
@@ -254,7 +265,13 @@ class TokenCache:
             self._orphans.pop(key.id, None)
         else:
             self._orphans[key.id] = kept
+            self._sweep_orphans()
         return kept
+
+    def unkeep(self, key: TokenKey, gen: int) -> None:
+        """Drop a token that was purged while it was being kept."""
+        self._orphans.pop(key.id, None)
+        self._table.drop(key.id, gen)
 
     def trouble(self, key: TokenKey) -> Trouble:
         """Return what went wrong with a key of late."""
@@ -277,9 +294,10 @@ class TokenCache:
         """See ``Watcher.on_event``."""
         if event.kind == "commit" or (event.kind == "seen" and event.gen):
             self._table.outdate_name(event.name, event.gen)
-        elif event.kind in ("invalid", "purge"):
+        # Flights hear of it first: one whose token is being kept this very moment drops it, or it is dropped below.
+        self.bells.ring(event.name, floor=event.gen if event.kind == "purge" else 0)
+        if event.kind in ("invalid", "purge"):
             self._table.drop_name(event.name, event.gen)
-        self.bells.ring(event.name)
 
     def in_use(self) -> Sequence[RecordName]:
         """See ``Watcher.in_use``."""
@@ -374,13 +392,19 @@ class TokenCache:
         return task
 
     async def _own(self, work: Coroutine[Any, Any, T]) -> T:
-        """Await work that goes on when the caller is cancelled."""
-        return await asyncio.shield(self._spawn(work))
+        """Await work that goes on when the caller is cancelled; nobody is told how it ended then."""
+        task = self._spawn(work)
+        task.add_done_callback(lambda _: task.cancelled() or task.exception())
+        await asyncio.wait([task])
+        if task.cancelled():  # by aclose(): the caller was not
+            self._check_open()
+        return task.result()
 
     # Dropping tokens.
 
     def _forget(self, key: TokenKey) -> AccessToken | None:
-        self._troubles.pop(key.id, None)
+        with self._lock:
+            self._troubles.pop(key.id, None)
         self._orphans.pop(key.id, None)
         return self._table.pop(key.id)
 
@@ -405,6 +429,7 @@ class TokenCache:
     async def _tell(self, token: AccessToken) -> Failure | None:
         """Have the API revoke a token; a failure is a value here, free of the frames that hold the token."""
         try:
+            await self.turn()
             await self.issuer.revoke(token.value, timeout=ATTEMPT_SECONDS)
         except Exception as exc:  # noqa: BLE001 - an issuer is pluggable
             return failure_of(exc)
@@ -449,9 +474,16 @@ class TokenCache:
         """Drop the oldest notes that no longer matter, so that idle keys cost nothing."""
         now = self._monotonic()
         for key_id in [key_id for key_id, _ in zip(self._troubles, range(16), strict=False)]:
-            trouble = self._troubles[key_id]
-            if now >= trouble.retry_at and now - trouble.refused_at >= _BRAKE_SECONDS and key_id not in self._records:
-                del self._troubles[key_id]
+            trouble = self._troubles.pop(key_id)
+            if now < trouble.retry_at or now - trouble.refused_at < _BRAKE_SECONDS or key_id in self._records:
+                self._troubles[key_id] = trouble  # to the end: what has to stay must not keep the rest from being seen
+
+    def _sweep_orphans(self) -> None:
+        """Let go of tokens that only wait for the store to come back, once memory had no room for them."""
+        if len(self._orphans) > 2 * len(self._records):
+            for key_id, record in list(self._orphans.items()):
+                if self._records.get(key_id) is not record:
+                    self._orphans.pop(key_id, None)
 
     def _check_open(self) -> None:
         if self._closed:

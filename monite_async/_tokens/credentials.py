@@ -17,6 +17,15 @@ _KEEP = 60.0
 _LIMIT = 5.0
 
 
+class _Hidden:
+    """The result of a task: the debug mode of asyncio logs those of slow tasks."""
+
+    __slots__ = ("secret",)
+
+    def __init__(self, secret: str) -> None:
+        self.secret = secret
+
+
 class ClientCredentials:
     """A client id and its secret, or where to get the secret (a vault, a file that is rotated).
 
@@ -31,12 +40,12 @@ class ClientCredentials:
     __slots__ = ("_calls", "_clock", "_provider", "_read_at", "_secret", "client_id")
 
     def __init__(self, client_id: str, secret: str | SecretProvider, *, clock: Clock | None = None) -> None:
-        self.client_id = client_id
+        self.client_id: str = client_id
         self._clock = clock or SystemClock()
         self._provider = None if isinstance(secret, str) else secret
         self._secret = secret if isinstance(secret, str) else None
         self._read_at = 0.0
-        self._calls: dict[asyncio.AbstractEventLoop, asyncio.Task[str]] = {}
+        self._calls: dict[asyncio.AbstractEventLoop, asyncio.Task[_Hidden]] = {}
 
     def __repr__(self) -> str:
         return f"<ClientCredentials {self.client_id}>"
@@ -61,19 +70,21 @@ class ClientCredentials:
         loop = asyncio.get_running_loop()
         call = self._calls.get(loop)
         if call is None:
-            for other in [other for other in self._calls if other.is_closed()]:
-                del self._calls[other]
+            for other in list(self._calls):  # a copy, because other threads come and go meanwhile
+                if other.is_closed():
+                    self._calls.pop(other, None)
             call = own_task(self._read(self._provider))
             self._calls[loop] = call
             call.add_done_callback(self._done)
-        return await asyncio.shield(call)
+        await asyncio.wait([call])
+        return call.result().secret
 
-    def _done(self, call: asyncio.Task[str]) -> None:
+    def _done(self, call: asyncio.Task[_Hidden]) -> None:
         self._calls.pop(call.get_loop(), None)
         if not call.cancelled():
             call.exception()  # everyone who asked may be gone: that is no news for the loop's exception handler
 
-    async def _read(self, provider: SecretProvider) -> str:
+    async def _read(self, provider: SecretProvider) -> _Hidden:
         secret: object = None
         problem = "did not return a non-empty string"
         try:
@@ -83,6 +94,6 @@ class ClientCredentials:
             problem = f"raised {type(exc).__name__}"
         if isinstance(secret, str) and secret:
             self._secret, self._read_at = secret, self._clock.monotonic()
-            return secret
+            return _Hidden(secret)
         del secret  # a secret of the wrong type is still one, and a traceback may show the variables of its frames
         raise AuthenticationError(f"the provider of client_secret {problem}")

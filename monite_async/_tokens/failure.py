@@ -96,18 +96,16 @@ class Trouble:
         failures: Failed flights in a row.
         failure: The last one.
         retry_at: Monotonic time before which no flight starts.
-        refused_gen: The newest generation that the API refused and that was replaced.
-        refused_at: Monotonic time of that.
+        refused_at: Monotonic time at which a token was last replaced because the API refused it.
     """
 
-    __slots__ = ("failure", "failures", "refused_at", "refused_gen", "retry_at")
+    __slots__ = ("failure", "failures", "refused_at", "retry_at")
 
     def __init__(self) -> None:
-        self.failures = 0
+        self.failures: int = 0
         self.failure: Failure | None = None
-        self.retry_at = float("-inf")
-        self.refused_gen = 0
-        self.refused_at = float("-inf")
+        self.retry_at: float = float("-inf")
+        self.refused_at: float = float("-inf")
 
     def note(
         self, failure: Failure, now: float, started: float, *, has_token: bool, random: Callable[[], float]

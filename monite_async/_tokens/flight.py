@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from monite_async._errors import RequestTimeout
 from monite_async._tokens.failure import Failure, failure_of, from_kind
-from monite_async._tokens.guard import STORE_SECONDS
+from monite_async._tokens.guard import STORE_SECONDS, Bell
 from monite_async._tokens.keys import TokenKey
 from monite_async._tokens.lifetime import hard_margin
 from monite_async._tokens.record import AccessToken
@@ -32,6 +32,7 @@ LEASE_MS = 5000
 GIVE_BACK_SECONDS = 0.25
 _POLL_FIRST = 0.05
 _POLL_MAX = 0.5
+_LONG_WAIT = 0.5
 
 T = TypeVar("T")
 
@@ -84,6 +85,7 @@ class Fetch:
         "_cache",
         "_deadline",
         "_flight",
+        "_has_turn",
         "_leased",
         "_owner",
         "_poll",
@@ -98,8 +100,9 @@ class Fetch:
         self._flight = flight
         self._owner = owner
         self._store: TokenStore = cache.store
-        self._bell = asyncio.Event()
+        self._bell = Bell()
         self._attempts = 0
+        self._has_turn = False
         self._leased = False
         self._reread = False
         self._rotated = False
@@ -138,7 +141,7 @@ class Fetch:
             answer = await self._acquire(name, held)
             if isinstance(answer, Hit):
                 adopted = self._adopt(name, answer, t0)
-                if adopted.is_usable():
+                if not self._is_purged(adopted) and adopted.is_usable():
                     return adopted
                 continue  # it is kept in case nothing better can be had, but a request may not arrive with it
             if isinstance(answer, Negative):
@@ -146,7 +149,7 @@ class Fetch:
                 self._cache.trouble(self._flight.key).block(failure, t0[0] + answer.left_ms / 1000)
                 return failure
             if isinstance(answer, Granted):
-                outcome = await self._attempt(name, answer.gen)
+                outcome = await self._granted(name, answer.gen)
                 if outcome is not None:
                     return outcome
             elif not await self._wait_turn(answer):
@@ -168,11 +171,27 @@ class Fetch:
                 name, self._owner, lease_ms=LEASE_MS, bad_gen=bad_gen, min_left_ms=margin_ms
             )
 
+    async def _granted(self, name: RecordName, gen: int) -> AccessToken | Failure | None:
+        """Wait for the turn of a request, which costs the flight none of its time, and fetch."""
+        self._leased = True
+        if not self._has_turn:
+            before = self._cache.clock.monotonic()
+            try:
+                await self._cache.turn()
+            except Exception as exc:  # noqa: BLE001 - the limiter may say that it takes too long
+                return await self._failed(name, failure_of(exc))
+            waited = self._cache.clock.monotonic() - before
+            self._deadline += waited
+            self._has_turn = True
+            if waited > _LONG_WAIT:
+                return None  # the lease may have passed on, or somebody else may have brought the token meanwhile
+        self._has_turn = False
+        return await self._attempt(name, gen)
+
     async def _attempt(self, name: RecordName, gen: int) -> AccessToken | Failure | None:
         """Fetch once as the holder of the lease; None means: ask the store again."""
         clock = self._cache.clock
         started = clock.monotonic(), clock.wall()
-        self._leased = True
         if not self._attempts:
             self._deadline = max(self._deadline, started[0] + ATTEMPT_SECONDS)
             if self._poll > _POLL_FIRST:
@@ -208,15 +227,27 @@ class Fetch:
         except StoreError:
             self._store = self._cache.local
         self._leased = False
+        kept: AccessToken | None
         if isinstance(answer, Committed):
-            return self._keep(name, issued.header, gen, issued.lifetime, started)
-        self._cache.emit("commit_fenced", self._flight.key, detail=f"gen {gen}")
-        if answer is None:  # purged meanwhile: a token asked for before a revocation is not handed out after it
-            if self._attempts < MAX_ATTEMPTS:
-                return None
-            error = RequestTimeout("no token: each one was revoked before it arrived", method="POST")
-            return self._note(Failure(error, transient=True))
-        return self._adopt(name, answer, (self._cache.clock.monotonic(), self._cache.clock.wall()))
+            kept = self._keep(name, issued.header, gen, issued.lifetime, started)
+        else:
+            self._cache.emit("commit_fenced", self._flight.key, detail=f"gen {gen}")
+            now = self._cache.clock.monotonic(), self._cache.clock.wall()
+            kept = None if answer is None else self._adopt(name, answer, now)
+        if kept is not None and not self._is_purged(kept):
+            return kept
+        # Purged meanwhile: a token asked for before a revocation is not handed out after it.
+        if self._attempts < MAX_ATTEMPTS:
+            return None
+        error = RequestTimeout("no token: each one was revoked before it arrived", method="POST")
+        return self._note(Failure(error, transient=True))
+
+    def _is_purged(self, kept: AccessToken) -> bool:
+        """Tell whether a token was purged between the store's answer and its arrival here; it is dropped then."""
+        if kept.gen > self._bell.floor:
+            return False
+        self._cache.unkeep(self._flight.key, kept.gen)
+        return True
 
     async def _failed(self, name: RecordName, failure: Failure) -> Failure | None:
         """Wait for another attempt (None), or give up: tell the store, and let everyone stay away for a while."""

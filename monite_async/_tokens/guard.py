@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Generator, Sequence
 from typing import TypeVar
 
 from monite_async._tokens.events import Events
-from monite_async_stores import StoreError
+from monite_async_stores import RecordName, StoreError, StoreEvent, Watcher
 
-__all__ = ["STORE_SECONDS", "Bells", "StoreGuard"]
+__all__ = ["STORE_SECONDS", "Bell", "Bells", "LonelyWatcher", "StoreGuard"]
 
 STORE_SECONDS = 2.0
 
@@ -28,7 +28,7 @@ class StoreGuard:
 
     def __init__(self, events: Events) -> None:
         self._events = events
-        self.is_down = False
+        self.is_down: bool = False
 
     async def run(self, operation: Awaitable[T], *, limit: float = STORE_SECONDS) -> T:
         """Await one operation for at most ``limit`` seconds.
@@ -52,13 +52,43 @@ class StoreGuard:
         return result
 
 
+class LonelyWatcher:
+    """Passes on what the stand-in for a store that is away says.
+
+    Its generations come from this machine's clock and the shared store's from another: a purge here is no floor there.
+    """
+
+    __slots__ = ("_watcher",)
+
+    def __init__(self, watcher: Watcher) -> None:
+        self._watcher = watcher
+
+    def on_event(self, event: StoreEvent) -> None:
+        """See ``Watcher.on_event``."""
+        self._watcher.on_event(StoreEvent("invalid", event.name, event.gen) if event.kind == "purge" else event)
+
+    def in_use(self) -> Sequence[RecordName]:
+        """See ``Watcher.in_use``."""
+        return self._watcher.in_use()
+
+
+class Bell(asyncio.Event):
+    """What one flight listens with.
+
+    Attributes:
+        floor: The generation up to which everything was purged while it listened.
+    """
+
+    floor = 0
+
+
 class Bells:
     """Wakes flights that wait for somebody else's commit, in whichever thread the news arrives."""
 
     __slots__ = ("_listening", "_lock")
 
     def __init__(self) -> None:
-        self._listening: dict[str, list[tuple[asyncio.AbstractEventLoop, asyncio.Event]]] = {}
+        self._listening: dict[str, list[tuple[asyncio.AbstractEventLoop, Bell]]] = {}
         self._lock = threading.Lock()
 
     def renew(self) -> None:
@@ -67,7 +97,7 @@ class Bells:
         self._listening.clear()
 
     @contextlib.contextmanager
-    def listening(self, name: str, bell: asyncio.Event) -> Generator[None, None, None]:
+    def listening(self, name: str, bell: Bell) -> Generator[None, None, None]:
         """Have ``bell`` set, in the running loop, whenever something happens to the record of this name."""
         entry = (asyncio.get_running_loop(), bell)
         with self._lock:
@@ -82,10 +112,11 @@ class Bells:
                 else:
                     self._listening.pop(name, None)
 
-    def ring(self, name: str) -> None:
-        """Wake whoever listens for this name."""
+    def ring(self, name: str, *, floor: int = 0) -> None:
+        """Wake whoever listens for this name, and say up to which generation it was purged, if it was."""
         with self._lock:
             entries = tuple(self._listening.get(name, ()))
         for loop, bell in entries:
+            bell.floor = max(bell.floor, floor)
             with contextlib.suppress(RuntimeError):  # that loop was closed under its flight
                 loop.call_soon_threadsafe(bell.set)

@@ -40,16 +40,16 @@ class AccessToken:
         started_wall: float,
         draw: float,
     ) -> None:
-        self.header = header
-        self.gen = gen
-        self.lifetime = lifetime
-        self.name = name
+        self.header: bytes = header
+        self.gen: int = gen
+        self.lifetime: float = lifetime
+        self.name: RecordName = name
         self._clock = clock
         # The soft point is what every hit compares with; the other points are derived from it when they are needed.
         self._soft_age = lifetime - hard_margin(lifetime) - soft_lead(lifetime, draw)
-        self.soft_mono = started_mono + self._soft_age
-        self.soft_wall = started_wall + self._soft_age
-        self.uses = 0
+        self.soft_mono: float = started_mono + self._soft_age
+        self.soft_wall: float = started_wall + self._soft_age
+        self.uses: int = 0
 
     @property
     def authorization(self) -> str:

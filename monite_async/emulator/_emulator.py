@@ -73,10 +73,10 @@ class Emulator:
         """
         from monite_async.emulator._transport import EmulatorTransport
 
-        self.clock = clock or Clock()
-        self.faults = Faults()
+        self.clock: Clock = clock or Clock()
+        self.faults: Faults = Faults()
         self._world = World(settings or EmulatorSettings(), self.clock, State(), origin)
-        self.log = RequestLog(self._world.settings.log_size)
+        self.log: RequestLog = RequestLog(self._world.settings.log_size)
         self.transport: httpx.AsyncBaseTransport = EmulatorTransport(self)
         self._limiter = RateLimiter()
         self._lock = threading.RLock()

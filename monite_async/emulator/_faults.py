@@ -95,7 +95,8 @@ class Fault:
         status = self.status or 500
         if isinstance(self.body, str):
             return Response(status, {"content-type": "text/html", **self._lower()}, self.body.encode())
-        response = json_response(status, self.body or {"error": {"message": "The emulator was told to fail."}})
+        plain = {"error": {"message": "The emulator was told to fail."}}
+        response = json_response(status, plain if self.body is None else self.body)
         response.headers.update(self._lower())
         return response
 
@@ -142,8 +143,8 @@ class OrderedFault:
     def __init__(self, number: int, fault: Fault, owner: Faults) -> None:
         self.id = number
         self.fault = fault
-        self.hits = 0
-        self.seen = 0
+        self.hits: int = 0
+        self.seen: int = 0
         self._owner = owner
         self._open = False
         self._lock = threading.Lock()

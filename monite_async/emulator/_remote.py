@@ -58,7 +58,7 @@ class Remote:
         parts = urlsplit(base_url)
         self.base_url = base_url
         self.pid = pid
-        self.clock = RemoteClock(self)
+        self.clock: RemoteClock = RemoteClock(self)
         self._client_id = client_id
         self._client_secret = client_secret
         self._http = httpx.AsyncClient(

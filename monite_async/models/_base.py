@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast, overload
 
 import pydantic
 
@@ -29,7 +29,7 @@ class Model(pydantic.BaseModel):
     # quarter of the time that a whole page takes. An unset slot costs nothing.
     __slots__ = ("_drift", "_request_id", "_unreadable")
 
-    model_config = pydantic.ConfigDict(
+    model_config: ClassVar[pydantic.ConfigDict] = pydantic.ConfigDict(
         extra="allow", defer_build=True, populate_by_name=True, protected_namespaces=(), serialize_by_alias=True
     )
 

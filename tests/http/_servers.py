@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import ParamSpec, Self
 
 import httpx
+import pydantic
 import pytest
 import uvloop
 from blockbuster import blockbuster_ctx
@@ -24,6 +25,9 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 
 PATIENCE = 30
 """Seconds after which a test is taken to hang."""
+
+LOADED = pydantic.BaseModel
+"""Pydantic loads itself at the first use of a name, and loading reads files, which a test on the loop must not do."""
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 

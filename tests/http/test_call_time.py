@@ -11,7 +11,6 @@ import pytest
 
 from monite_async import (
     AsyncMonite,
-    RateLimitError,
     RequestOptions,
     RequestTimeout,
     RetryPolicy,
@@ -259,16 +258,20 @@ def test_a_429_of_the_token_endpoint_closes_the_gate() -> None:
     run_virtual(main())
 
 
-def test_a_token_request_does_not_wait_for_ever_at_the_gate() -> None:
-    """A gate that stays closed longer than a token request may take ends it with the time to come back."""
+def test_a_token_request_waits_at_the_gate_and_a_call_no_longer_than_its_deadline() -> None:
+    """A closed gate is no failure of the token endpoint: the token comes when it opens; a call ends at its deadline."""
 
     async def main() -> None:
         transport = Scripted(OK)
         async with limited(transport) as monite:
             monite._core.engine.limiter.close(50)
-            with pytest.raises((RequestTimeout, RateLimitError)) as caught:
-                await monite.token()
-            assert caught.value.retry_after is not None
+            start = now()
+            with pytest.raises(RequestTimeout, match="deadline of 5 s"):
+                await monite.request("GET", "/x", options=RequestOptions(deadline=5))
+            assert now() == start + 5
             assert not transport.posts
+            await monite.token()
+            assert now() == start + 50
+            assert len(transport.posts) == 1
 
     run_virtual(main())

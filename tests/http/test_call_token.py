@@ -247,8 +247,9 @@ async def test_a_token_request_of_a_closed_client() -> None:
 
 @pytest.mark.parametrize("headers", [{"retry-after": "2"}, {}], ids=["asked", "silent"])
 async def test_a_429_of_the_token_endpoint(headers: dict[str, str]) -> None:
-    """A rate-limited token request closes the gate for as long as it was told, if it was."""
+    """A rate-limited token request closes the gate for as long as it was told, if it was, and slows all calls down."""
     way = post(endpoint(httpx.Response(429, headers=headers)))
     result = await way("/auth/token", b"{}", headers={"Host": "evil.test", "x-a": "b"}, timeout=4)
     assert result.status == 429
-    assert way.limiter.active is bool(headers)
+    assert way.limiter.active
+    assert (way.limiter._gate > 0) is bool(headers)

@@ -239,6 +239,103 @@ def test_no_window_sees_more_than_the_rate(plan: list[tuple[str, float, float]])
             assert last - first + 1 <= burst + rate * window + len(tokens) + 1e-6
 
 
+def test_a_429_sets_a_pace_below_its_limit() -> None:
+    """After a 429 turns come evenly, at nine tenths of the limit it tells and not in a burst when the gate opens."""
+
+    async def main() -> None:
+        limits = limiter()
+        start = now()
+        limits.refused(2, 10)
+        assert limits.active
+        assert [round(at - start, 6) for at in await stamps(limits, 3)] == [2, 2.111111, 2.222222]
+
+    run_virtual(main())
+
+
+def test_a_429_without_a_word_sets_the_documented_pace() -> None:
+    """Without a time and a limit there is no gate, and Monite's 30 per second are taken for the limit."""
+
+    async def main() -> None:
+        limits = limiter()
+        start = now()
+        limits.refused(None)
+        assert [round((at - start) * 27, 6) for at in await stamps(limits, 4)] == [0, 1, 2, 3]
+
+    run_virtual(main())
+
+
+def test_the_429s_of_one_burst_count_once_and_further_ones_slow_down() -> None:
+    """Those that were sent before the first 429 came change nothing; one that comes later means that others send too."""
+
+    async def main() -> None:
+        limits = limiter()
+        for _ in range(100):
+            limits.refused(1, 10)
+        await asyncio.sleep(1)
+        limits.refused(None, 10)
+        start = now()
+        first, second = await stamps(limits, 2)
+        assert first == start
+        assert second - first == pytest.approx(1 / (0.9 * 10 * 0.7))
+        for _ in range(20):
+            await asyncio.sleep(5)
+            limits.refused(None, 10)
+        first, second = await stamps(limits, 2)
+        assert second - first == pytest.approx(1)
+
+    run_virtual(main())
+
+
+def test_the_clients_own_rate_is_never_exceeded_by_a_pace() -> None:
+    """A limit that is higher than what the client was given changes its burst only."""
+
+    async def main() -> None:
+        limits = limiter(2, burst=2)
+        limits.refused(None, 1000)
+        first, second = await stamps(limits, 2)
+        assert second - first == pytest.approx(0.5)
+
+    run_virtual(main())
+
+
+def test_a_pace_is_forgotten_after_a_minute_without_a_429_once_nobody_waits() -> None:
+    """Then all may send at once again; before that whoever comes late would overtake those in line."""
+
+    async def main() -> None:
+        limits = limiter()
+        start = now()
+        limits.refused(None, 1)
+        line = asyncio.ensure_future(stamps(limits, 100))
+        await asyncio.sleep(70)
+        (late,) = await stamps(limits, 1)
+        assert late >= max(await line)
+        assert late - start == pytest.approx(100)
+        await asyncio.sleep(1.1)
+        begin = now()
+        assert await stamps(limits, 50) == [begin] * 50
+        assert not limits.active
+
+    run_virtual(main())
+
+
+def test_a_turn_given_back_is_as_long_as_it_was() -> None:
+    """Whoever leaves a line that became slower gives back what it took, so that nobody gets its turn too early."""
+
+    async def main() -> None:
+        limits = limiter(10, burst=1)
+        start = now()
+        tasks = [asyncio.ensure_future(limits.turn()) for _ in range(11)]
+        await asyncio.sleep(0)
+        limits.refused(None, 1)
+        for task in tasks[6:]:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        (late,) = await stamps(limits, 1)
+        assert late - start == pytest.approx(0.6)
+
+    run_virtual(main())
+
+
 def test_threads_share_one_line() -> None:
     """Callers of several loops and threads are held to one rate together."""
     limits = Limiter(1e6, burst=1)

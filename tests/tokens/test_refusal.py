@@ -279,3 +279,51 @@ def test_an_issuer_that_raises_anything_else_is_reported_by_class_only() -> None
         assert "hunter2" not in repr(caught.value) + repr(caught.value.__cause__)
 
     run_virtual(main())
+
+
+def test_a_call_in_flight_survives_the_revocation_of_its_young_token() -> None:
+    """R31: a token that was dropped on purpose is replaced for the calls that still carried it, however young."""
+
+    async def main() -> None:
+        world = World()
+        other = world.another()
+        token = await world.cache.get(user(1))
+        await other.get(user(1))
+        await asyncio.sleep(1)
+        await world.cache.revoke(user(1))
+        for cache in (world.cache, other):
+            replaced = await cache.replace(user(1), token)
+            assert replaced is not None
+            assert replaced.gen > token.gen
+        assert world.posts == 2
+
+    run_virtual(main())
+
+
+def test_waiting_for_the_rate_limit_costs_a_flight_none_of_its_time() -> None:
+    """R10: 200 cold users at 10 requests a second take 20 s and no failure, though a flight has only ten of its own."""
+
+    async def main() -> None:
+        world = World(rate_limit=10)
+        before = world.clock.monotonic()
+        tokens = await asyncio.gather(*(world.cache.get(user(number)) for number in range(200)))
+        assert len({token.value for token in tokens}) == 200
+        assert world.posts == 200
+        assert 19.5 <= world.clock.monotonic() - before <= 21
+        gaps = [b - a for a, b in zip(world.endpoint.posts, world.endpoint.posts[10:], strict=False)]
+        assert min(gaps) >= 0.9  # ten requests never take less than their second
+
+    run_virtual(main())
+
+
+def test_a_turn_that_is_too_far_away_fails_the_flight() -> None:
+    """A rate limit that would keep a token waiting for more than a minute is told to the callers with the time."""
+
+    async def main() -> None:
+        world = World(rate_limit=1)
+        results = await asyncio.gather(*(world.cache.get(user(n)) for n in range(80)), return_exceptions=True)
+        failed = [result for result in results if isinstance(result, BaseException)]
+        assert 0 < len(failed) < 25
+        assert world.posts == 80 - len(failed)
+
+    run_virtual(main())

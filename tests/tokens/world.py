@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import cast
 
 from monite_async._errors import MoniteError
+from monite_async._http.limits import Limiter
 from monite_async._tokens.cache import TokenCache
 from monite_async._tokens.issuer import IssuedToken
 from monite_async._tokens.keys import TokenKey
@@ -79,6 +81,7 @@ class World:
         store: TokenStore | None = None,
         draw: float = 0.5,
         max_records: int = 10_000,
+        rate_limit: float | None = None,
     ) -> None:
         loop = cast("VirtualLoop", asyncio.get_running_loop())
         self.clock = VirtualClock(loop)
@@ -86,11 +89,20 @@ class World:
         self.store = store or MemoryTokenStore(clock=self.clock)
         self.draw = draw
         self._max = max_records
+        limiter = Limiter(rate_limit, burst=1, clock=self.clock)
+        self._turn = functools.partial(limiter.turn, within=60, priority=True)
         self.cache = self.another()
 
     def another(self) -> TokenCache:
         """Return one more cache on the same store and endpoint: another process, as far as the store can tell."""
-        return TokenCache(self.store, self.endpoint, clock=self.clock, random=lambda: self.draw, max_records=self._max)
+        return TokenCache(
+            self.store,
+            self.endpoint,
+            clock=self.clock,
+            random=lambda: self.draw,
+            max_records=self._max,
+            turn=self._turn,
+        )
 
     @property
     def posts(self) -> int:
