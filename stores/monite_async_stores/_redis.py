@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import threading
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NoReturn, TypeVar, cast
+from typing import NoReturn, TypeVar
 
 from redis.exceptions import NoScriptError, TryAgainError
 
@@ -36,6 +36,7 @@ from monite_async_stores._redis_scripts import (
     Sealed,
     integer,
     sealed,
+    text,
     words,
 )
 from monite_async_stores._redis_source import Client, Source, source_of, source_of_url
@@ -46,7 +47,6 @@ from monite_async_stores._sealing import Keyring, Sealer
 __all__ = ["RedisTokenStore"]
 
 _MAX_AT_ONCE = 16
-_MAX_UNREADABLE = 3
 
 T = TypeVar("T")
 
@@ -185,7 +185,7 @@ class RedisTokenStore:
         self, record: RecordName, owner: str, *, lease_ms: int, bad_gen: int, min_left_ms: int
     ) -> Hit | Negative | Granted | Busy:
         """See ``TokenStore.acquire``; a value that does not open counts as refused."""
-        for _ in range(_MAX_UNREADABLE):
+        while True:
             answer = await self._script(ACQUIRE, record, owner, lease_ms, bad_gen, min_left_ms, MEMORY_MS)
             kind, rest = words(answer)
             if kind == "granted":
@@ -193,13 +193,12 @@ class RedisTokenStore:
             if kind == "busy":
                 return Busy(integer(rest[0]))
             if kind == "negative":
-                return Negative(cast("bytes", rest[0]).decode("utf-8", "replace"), integer(rest[1]))
+                return Negative(text(rest[0]), integer(rest[1]))
             stored = sealed(rest)
             hit = self._open(record, stored)
             if hit is not None:
                 return hit
-            bad_gen = max(bad_gen, stored.gen)
-        raise StoreError("one value after another could not be opened: who else writes here, with other keys?")
+            bad_gen = stored.gen
 
     async def commit(
         self, record: RecordName, owner: str, gen: int, value: bytes, *, lifetime_ms: int, left_ms: int

@@ -22,11 +22,15 @@ __all__ = [
     "Sealed",
     "integer",
     "sealed",
+    "text",
     "words",
 ]
 
 MEMORY_MS: Final = 3_600_000
 """How long generations handed out are remembered, in milliseconds: far longer than any flight lives."""
+
+_LENGTHS: Final = {"hit": 4, "negative": 2, "busy": 1, "granted": 1, "committed": 0, "purged": 0}
+"""What scripts answer, and how much follows the first word."""
 
 _NAMESPACE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
@@ -96,15 +100,27 @@ class Sealed:
 
 
 def words(answer: object) -> tuple[str, list[object]]:
-    """Split the answer of a script into its first word and the rest.
+    """Split the answer of a script into its first word and what belongs to it.
 
     Raises:
         StoreError: It is not an answer of these scripts.
     """
     if isinstance(answer, list) and answer:
         first, *rest = cast("list[object]", answer)
-        if isinstance(first, bytes):
-            return first.decode("ascii", "replace"), rest
+        kind = first.decode("ascii", "replace") if isinstance(first, bytes) else ""
+        if _LENGTHS.get(kind) == len(rest):
+            return kind, rest
+    raise _misread()
+
+
+def text(value: object) -> str:
+    """Return a text out of an answer.
+
+    Raises:
+        StoreError: It is none.
+    """
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
     raise _misread()
 
 

@@ -241,8 +241,8 @@ class RedisServer:
         process, self._process = self._process, None
         if process is None:
             return
-        process.send_signal(signal.SIGCONT)
         process.send_signal(number)
+        process.send_signal(signal.SIGCONT)  # a frozen one would never notice
         process.wait(timeout=20)
 
 
