@@ -266,7 +266,7 @@ class Pulse:
 
     A store that is granted leases keeps one file locked for as long as it lives; the kernel frees that lock within
     milliseconds of the process's death, however it dies. The file has a random name that nobody uses again, so
-    removing a dead one is safe.
+    removing a dead one is safe, now or later.
 
     Args:
         path_of: The path of the file of a process id.
@@ -282,7 +282,7 @@ class Pulse:
         self._tells = tells
         self._lock = threading.Lock()
         self._id = secrets.token_bytes(16)
-        self._end: weakref.finalize[[int, Path], Pulse] | None = None
+        self._end: weakref.finalize[[int], Pulse] | None = None
         renew_after_fork(self)
 
     def beat(self) -> bytes:
@@ -295,9 +295,8 @@ class Pulse:
             if self._end is not None and not self._path_of(self._id).exists():
                 self._stop()  # somebody cleaned up: nobody could tell that this process lives
             if self._end is None and self._tells:
-                path = self._path_of(self._id)
-                fd = FILES.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
-                self._end = _end_with(self, fd, path)
+                fd = FILES.open(self._path_of(self._id), os.O_RDWR | os.O_CREAT | os.O_EXCL)
+                self._end = weakref.finalize(self, FILES.close, fd)
                 self._locking.try_lock(fd)
             return self._id
 
@@ -326,6 +325,8 @@ class Pulse:
         if self._end is not None:
             self._end()
             self._end = None
+            with suppress(OSError):
+                self._path_of(self._id).unlink()
             self._id = secrets.token_bytes(16)
 
     def after_fork_in_child(self) -> None:
@@ -335,13 +336,3 @@ class Pulse:
         if self._end is not None:
             self._end.detach()
             self._end = None
-
-
-def _end_with(pulse: Pulse, fd: int, path: Path) -> weakref.finalize[[int, Path], Pulse]:
-    return weakref.finalize(pulse, _end_pulse, fd, path)
-
-
-def _end_pulse(fd: int, path: Path) -> None:
-    FILES.close(fd)
-    with suppress(OSError):
-        path.unlink()
