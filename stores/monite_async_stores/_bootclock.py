@@ -106,9 +106,9 @@ def boot_identity(
     return hashlib.sha256(text).digest()[:16] if text else NO_BOOT
 
 
-def _sysctl(name: bytes) -> bytes:
+def _sysctl(name: bytes, library: object = None) -> bytes:
     """Read a text by ``sysctlbyname`` of the C library; empty where there is no such function or text."""
-    function = getattr(ctypes.CDLL(None), "sysctlbyname", None)
+    function = getattr(library or ctypes.CDLL(None), "sysctlbyname", None)
     buffer = ctypes.create_string_buffer(128)
     size = ctypes.c_size_t(len(buffer))
     if function is None or function(name, buffer, ctypes.byref(size), None, ctypes.c_size_t(0)) != 0:

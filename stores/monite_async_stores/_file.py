@@ -65,7 +65,7 @@ class EncryptedFileTokenStore:
 
     Raises:
         TokenDirectoryError: The directory cannot be used; the message says what to do. It is a ``ValueError``.
-        ValueError: The namespace cannot begin a file name.
+        ValueError: The namespace cannot begin a file name, or the path is empty.
         ImportError: The package ``cryptography`` is not installed.
     """
 

@@ -58,7 +58,7 @@ class TokenDirectory:
 
     Raises:
         TokenDirectoryError: The directory cannot be used.
-        ValueError: The namespace cannot begin a file name.
+        ValueError: The namespace cannot begin a file name, or the path is empty.
     """
 
     __slots__ = ("_namespace", "_windows", "path")
@@ -66,6 +66,8 @@ class TokenDirectory:
     def __init__(self, path: str | os.PathLike[str], namespace: str, *, windows: bool = os.name == "nt") -> None:
         if not _NAMESPACE.fullmatch(namespace):
             raise ValueError(f"namespace must be 1 to 64 letters, digits, '_' or '-', got {namespace!r}")
+        if not os.fspath(path):
+            raise ValueError("the token directory must have a name: an empty one would be the working directory")
         self._namespace = namespace
         self._windows = windows
         self.path = Path(path)

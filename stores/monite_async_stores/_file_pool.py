@@ -173,6 +173,9 @@ class FilePool:
         except RuntimeError:
             with self._work:
                 self._threads -= 1
+                if self._threads or work not in self._jobs:
+                    return  # those that run will come to it
+                self._jobs.remove(work)
             raise StoreError("no thread can be started for the token directory") from None
 
     def retire(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from monite_async_stores import Granted, Hit
-from monite_async_stores._bootclock import NO_BOOT, Moment, SystemBootClock, boot_identity, elapsed_ms
+from monite_async_stores._bootclock import NO_BOOT, Moment, SystemBootClock, _sysctl, boot_identity, elapsed_ms
 from tests.stores.file_bench import MovableClock, ask, records_in, store_value
 
 BOOT = b"one boot of many"
@@ -108,9 +109,28 @@ def test_a_machine_may_not_tell_its_boots(tmp_path: Path) -> None:
     assert boot_identity("win32") == NO_BOOT
 
 
+class CLibrary:
+    """A C library with macOS's ``sysctlbyname``, as ctypes presents it."""
+
+    def __init__(self, answer: bytes | None) -> None:
+        self._answer = answer
+
+    def sysctlbyname(
+        self, name: bytes, buffer: ctypes.Array[ctypes.c_char], size: object, new: None, new_size: ctypes.c_size_t
+    ) -> int:
+        assert (name, new, new_size.value) == (b"kern.bootsessionuuid", None, 0)
+        if self._answer is None:
+            return -1
+        buffer.value = self._answer
+        return 0
+
+
 def test_the_c_library_is_asked_for_a_macos_name() -> None:
     """Without a reader of its own it asks the C library, which elsewhere knows no such function or name."""
     assert len(boot_identity("darwin")) == 16
+    assert _sysctl(b"kern.bootsessionuuid", CLibrary(b"9F2D3C60")) == b"9F2D3C60"
+    assert _sysctl(b"kern.bootsessionuuid", CLibrary(None)) == b""
+    assert _sysctl(b"kern.bootsessionuuid", "a library without that function") == b""
 
 
 def test_a_reboot_with_a_wall_clock_in_the_past(tmp_path: Path) -> None:

@@ -19,10 +19,15 @@ from monite_async_stores import (
     Granted,
     Hit,
     StoreError,
+    StoreEvent,
     TokenDirectoryError,
     store_from_url,
 )
 from monite_async_stores._file_directory import TokenDirectory, write_all
+from monite_async_stores._file_format import State
+from monite_async_stores._file_lock import Flock
+from monite_async_stores._file_records import FileRecords, _age
+from monite_async_stores._sealing import Sealer
 from tests.stores.file_bench import NAME, OTHER, VALUE, MovableClock, ask, records_in, store_value
 
 TOK = f"monite-{NAME.name}.tok"
@@ -187,6 +192,21 @@ def test_namespaces_share_a_directory(tmp_path: Path) -> None:
     other.remove(other.at(NAME.name, ".tok"))
     assert list(directory.names(".tok")) == [NAME.name]
     assert list(other.names(".tok")) == []
+
+
+def test_an_empty_path_is_no_directory(tmp_path: Path) -> None:
+    """An empty setting does not make the working directory the place of tokens."""
+    with pytest.raises(ValueError, match="empty"):
+        EncryptedFileTokenStore("")
+
+
+def test_what_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
+    """Only a missing file is a miss; a file that cannot be opened is the system's error."""
+    directory = TokenDirectory(tmp_path, "monite")
+    (tmp_path / "file").touch()
+    assert directory.read(tmp_path / "missing") is None
+    with pytest.raises(NotADirectoryError):
+        directory.read(tmp_path / "file" / "below")
 
 
 def _break_by_file(path: Path) -> None:
@@ -393,6 +413,31 @@ def test_a_sweep_waits_for_nobody(tmp_path: Path) -> None:
     assert (tmp_path / TOK).exists()
     records.sweep()
     assert not (tmp_path / TOK).exists()
+
+
+def test_a_sweep_spares_what_came_meanwhile(tmp_path: Path) -> None:
+    """A dead value that was replaced by a living one just before the sweep got its lock stays."""
+
+    class Late(FileRecords):
+        def _is_dead(self, path: Path) -> bool:
+            looks.append(path)
+            return len(looks) == 1
+
+    looks: list[Path] = []
+    clock = MovableClock()
+    store_value(records_in(tmp_path, clock=clock))
+    directory, sealer = TokenDirectory(tmp_path, "monite"), Sealer("monite")
+    Late(directory, sealer, Flock(), clock, _tell_nobody).sweep()
+    assert len(looks) == 2
+    assert (tmp_path / TOK).exists()
+
+
+def _tell_nobody(event: StoreEvent, state: State) -> None: ...
+
+
+def test_a_file_that_is_gone_has_no_age(tmp_path: Path) -> None:
+    """What somebody else removed first is not too old."""
+    assert _age(tmp_path / "missing") == 0.0
 
 
 def test_a_store_from_a_url(tmp_path: Path) -> None:

@@ -232,3 +232,31 @@ def test_locks_of_a_lock_file_are_left_behind_for_nobody(tmp_path: Path) -> None
     assert (tmp_path / LOCK).exists()
     (tmp_path / LOCK).write_bytes(b"")
     assert isinstance(ask(records_in(tmp_path), "b", bad_gen=2**50), Granted)
+
+
+def test_a_fork_takes_no_lock_along(tmp_path: Path) -> None:
+    """T12: what carries locks is closed in a forked child, also when it was closed a moment before."""
+    files = module._OpenFiles()
+    fds = [files.open(tmp_path / name, os.O_RDWR | os.O_CREAT) for name in ("a", "b")]
+    os.close(fds[1])
+    files.after_fork_in_child()
+    for fd in fds:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(fd)
+    assert files._fds == set()
+
+
+def test_a_forked_pulse_is_another_one(tmp_path: Path) -> None:
+    """T12: a forked child gives out an id of its own, and leaves its parent's file alone."""
+    pulse, other = _pulse(tmp_path), _pulse(tmp_path)
+    pulse.after_fork_in_child()
+    process = pulse.beat()
+    parents_fd = max(FILES._fds)
+    pulse.after_fork_in_child()
+    assert other.is_alive(process)
+    again = pulse.beat()
+    assert again != process
+    pulse.stop()
+    assert other.is_alive(process)
+    FILES.close(parents_fd)
+    assert not other.is_alive(process)

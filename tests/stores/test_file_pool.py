@@ -179,8 +179,8 @@ def test_a_loop_that_is_gone_needs_no_answer() -> None:
 
 
 async def test_no_thread_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the system gives no more threads, that is a ``StoreError`` too, and the next call tries again."""
-    pool = FilePool()
+    """Where the system gives no threads, that is a ``StoreError`` too, and the call is not made later for nobody."""
+    pool, made, gate = FilePool(), list[str](), Gate()
 
     def start(self: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -188,6 +188,28 @@ async def test_no_thread_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", start)
         with pytest.raises(StoreError, match="no thread"):
-            await pool.run(lambda: None, limit=5)
-    assert await pool.run(lambda: "now", limit=5) == "now"
+            await pool.run(lambda: made.append("in vain"), limit=5)
+    first = asyncio.create_task(pool.run(gate, limit=60))
+    await gate.is_begun()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        second = asyncio.create_task(pool.run(lambda: made.append("by the first thread"), limit=60))
+        await asyncio.sleep(0)
+    gate.open.set()
+    await asyncio.gather(first, second)
+    assert made == ["by the first thread"]
+    pool.retire()
+
+
+async def test_a_fork_begins_anew() -> None:
+    """T12: in a forked child there are no threads yet, and the parent's work is not done a second time."""
+    pool, gate = FilePool(size=1), Gate()
+    tasks = [asyncio.create_task(pool.run(gate, limit=60)) for _ in range(2)]
+    await gate.is_begun()
+    gate.open.set()
+    await asyncio.gather(*tasks)
+    pool.retire()
+    pool.after_fork_in_child()
+    assert (pool._threads, len(pool._jobs)) == (0, 0)
+    assert await pool.run(lambda: "here", limit=60) == "here"
     pool.retire()

@@ -105,6 +105,8 @@ def test_what_cannot_be_read_is_no_news(watch: FileWatch) -> None:
         watch._next_round = 0
         assert watch.turn() is not None
     assert ear.heard == []
+    assert watch._waiting, "nobody knows whether the lease is free"
+    reader.states[NAME.name] = State(committed=1)
     reader.trouble = None
     watch.turn()
     assert [event.kind for event in ear.heard] == ["commit"]
@@ -208,6 +210,23 @@ def test_no_thread_to_watch_with(watch: FileWatch, monkeypatch: pytest.MonkeyPat
             watch.start()
     watch.start()
     assert watch._thread is not None
+
+
+def test_a_forked_child_watches_by_itself(watch: FileWatch) -> None:
+    """T12: if the parent had a thread, the child starts one, which begins when everything else is ready; else none."""
+    watch.after_fork_in_child()
+    assert watch._thread is None
+    reader, ear = Reader(), Ear(NAME)
+    reader.states[NAME.name] = State(committed=5)
+    watch.watch(ear)
+    watch.start()
+    parents = watch._thread
+    watch._waiting[OTHER.name] = time.monotonic() + 60
+    watch.after_fork_in_child()
+    assert watch._thread not in (None, parents)
+    assert OTHER.name not in watch._waiting
+    watch.read_with(reader)
+    ear.wait_for("commit")
 
 
 async def test_another_process_is_heard(tmp_path: Path) -> None:
