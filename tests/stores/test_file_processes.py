@@ -69,7 +69,7 @@ def child(task: str, path: Path, *arguments: object) -> Generator[Child, None, N
 def test_no_read_is_torn(tmp_path: Path) -> None:
     """T21: four processes that read while another writes see every value whole, and never an older one after a newer."""
     store_value(records_in(tmp_path), value_of(0))
-    count = 600
+    count = 400
     with children("read", tmp_path, count, count=4) as readers, child("write", tmp_path, count) as writer:
         assert writer.hear() == {"written": count}
         for reader in readers:

@@ -206,6 +206,7 @@ async def test_locks_that_do_not_work_are_warned_of_once(
 
 async def test_nothing_is_left_open(tmp_path: Path) -> None:
     """A store that was closed, or forgotten, leaves no open file and no thread."""
+    gc.collect()  # the stores of other tests
     before, threads = set(FILES._fds), set(threading.enumerate())
     closed, forgotten = await _open(tmp_path), await _open(tmp_path)
     granted = await _acquire(closed)
@@ -219,7 +220,7 @@ async def test_nothing_is_left_open(tmp_path: Path) -> None:
     for thread in mine:
         await asyncio.to_thread(thread.join, 60)
     gc.collect()
-    assert set(FILES._fds) == before
+    assert set(FILES._fds) <= before
     records = await asyncio.to_thread(records_in, tmp_path)
     assert isinstance(await asyncio.to_thread(ask, records, name=OTHER), Granted)
     await closed.invalidate(NAME, granted.gen)
