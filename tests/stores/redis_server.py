@@ -317,7 +317,7 @@ class SentinelSet:
     name = "tokens"
 
     def __init__(self) -> None:
-        self.master = RedisServer()
+        self.master = RedisServer("--repl-diskless-sync-delay", "0")
         self.replica = RedisServer()
         self.sentinel = RedisServer()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from monite_async_stores import (
     Busy,
@@ -20,7 +20,7 @@ from monite_async_stores import (
     TokenStore,
 )
 
-__all__ = ["PATIENT", "Ear", "a_name", "ask", "eventually", "grant", "key_of", "opened", "put"]
+__all__ = ["PATIENT", "Ear", "Keep", "a_name", "ask", "eventually", "grant", "key_of", "opened", "put", "run"]
 
 PATIENT = 5.0
 """A time limit for tests that are about something else, on a machine that may be busy."""
@@ -88,6 +88,24 @@ async def opened(
         yield store
     finally:
         await store.aclose()
+
+
+Keep = Callable[[RedisTokenStore], RedisTokenStore]
+
+
+def run(main: Callable[[Keep], Awaitable[None]]) -> None:
+    """Run a test in a loop of its own; it is given what takes note of a store that has to be closed in the end."""
+
+    async def whole() -> None:
+        async with contextlib.AsyncExitStack() as stack:
+
+            def keep(store: RedisTokenStore) -> RedisTokenStore:
+                stack.push_async_callback(store.aclose)
+                return store
+
+            await main(keep)
+
+    asyncio.run(whole())
 
 
 class Ear:
