@@ -50,6 +50,13 @@ _NOT_OURS = frozenset({
 })  # fmt: skip
 _NOT_OURS_EITHER = ("maint", "orig_", "oss_")
 
+# Connections do not say what library they are of: that saves two commands each, and the right to send them.
+_ANONYMOUS: _Settings = (
+    {"driver_info": None}
+    if "driver_info" in inspect.signature(cast("Callable[..., object]", AbstractConnection)).parameters
+    else {"lib_name": None, "lib_version": None}
+)
+
 _TLS_REQUIRED = (
     "redis would be spoken to without encryption: use rediss:// (or ssl=True), a server on this machine, or pass "
     "insecure=True if everyone on the network between may see and change what is sent"
@@ -166,10 +173,9 @@ def _sentinel(pool: _SentinelPool, *, insecure: bool) -> Source:
 
 def _sentinel_pool(pool: _Pool, limit: float) -> ConnectionPool:
     """Return a pool to one sentinel, of which a third of the limit is waited for: another may know the master."""
-    settings = _own(pool.connection_kwargs, limit / 3) | {"socket_timeout": limit / 3}
-    for name in ("decode_responses", "protocol"):
-        if name in pool.connection_kwargs:
-            settings[name] = pool.connection_kwargs[name]
+    theirs = pool.connection_kwargs
+    settings = _own(theirs, limit / 3) | {"socket_timeout": limit / 3}
+    settings |= {name: theirs[name] for name in ("decode_responses", "protocol") if name in theirs}
     return _new_pool(connection_class=pool.connection_class, **settings)
 
 
@@ -235,11 +241,6 @@ def _own(settings: _Settings, limit: float) -> _Settings:
         for name, value in settings.items()
         if name not in _NOT_OURS and not name.startswith(_NOT_OURS_EITHER)
     }
-    # Saves two commands per connection, and the right to send them; newer versions have another name for it.
-    if "driver_info" in inspect.signature(cast("Callable[..., object]", AbstractConnection)).parameters:
-        ours["driver_info"] = None
-    else:
-        ours |= {"lib_name": None, "lib_version": None}
     settled: _Settings = {
         "decode_responses": False,
         "health_check_interval": 0,
@@ -250,7 +251,7 @@ def _own(settings: _Settings, limit: float) -> _Settings:
         "socket_connect_timeout": limit,
         "socket_timeout": None,
     }
-    return ours | settled
+    return ours | _ANONYMOUS | settled
 
 
 def _is_loopback(host: object) -> bool:

@@ -221,14 +221,14 @@ class Subscriber:
         ping_at, pong_at = time() + _PING_SECONDS, float("inf")
         while self._is_mine():
             await self._reread_if_due()
-            if time() >= pong_at and self._quiet:
-                raise StoreError("redis fell silent")
-            if time() >= pong_at:
-                pong_at = float("inf")
             if time() >= ping_at:
                 self._quiet = True
                 await _send(wire, "PING")
-                ping_at, pong_at = time() + _PING_SECONDS, time() + _PONG_SECONDS
+                ping_at, pong_at = float("inf"), time() + _PONG_SECONDS
+            if time() >= pong_at:
+                if self._quiet:
+                    raise StoreError("redis fell silent")
+                ping_at, pong_at = time() + _PING_SECONDS, float("inf")
             delay = min(self._reread_at, ping_at, pong_at) - time()
             done, _ = await asyncio.wait([pump], timeout=max(0.0, delay))
             if done:

@@ -34,10 +34,10 @@ def store_from_url(url: str) -> TokenStore:
         return _file_store(urlsplit(url))
     if scheme in ("redis", "rediss", "unix"):
         return _redis_store(url)
-    known = "'memory:', 'file:///path', 'redis://', 'rediss://' or 'unix://'"
-    if not scheme.isalnum() or scheme == url.lower():
-        raise ValueError(f"not the URL of a token store: it begins with {known}")
-    raise ValueError(f"unknown token store scheme {scheme!r}: use {known}")
+    shown = scheme if ":" in url and scheme.isalnum() else ""
+    raise ValueError(
+        f"unknown token store scheme {shown!r}: use 'memory:', 'file:///path', 'redis://', 'rediss://' or 'unix://'"
+    )
 
 
 def _file_store(parts: SplitResult) -> TokenStore:

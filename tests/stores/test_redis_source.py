@@ -195,5 +195,6 @@ def test_importing_the_package_imports_no_redis() -> None:
         "assert 'RedisTokenStore' in stores.__all__\n"
         "stores.RedisTokenStore\n"
         "assert 'redis' in sys.modules\n"
+        "assert not hasattr(stores, 'MemcachedTokenStore')\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -7,6 +7,8 @@ import gc
 import logging
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import cast
 
 import pytest
 
@@ -177,29 +179,112 @@ def test_names_are_kept_while_they_cannot_be_read(
     asyncio.run(main())
 
 
-@pytest.mark.usefixtures("hasty")
 def test_a_silent_subscription_is_replaced(
     redis_server: RedisServer, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A subscription whose pings are not answered is given up for a new one; one that answers is kept."""
-    monkeypatch.setattr(_redis_watch, "_PING_SECONDS", 0.02)
-    monkeypatch.setattr(_redis_watch, "_PONG_SECONDS", 0.3)
+    monkeypatch.setattr(_redis_watch, "_PING_SECONDS", 0.01)
+    monkeypatch.setattr(_redis_watch, "_PONG_SECONDS", 0.2)
 
     async def main() -> None:
         with Proxy(redis_server.port) as proxy:
             async with opened(f"redis://127.0.0.1:{proxy.port}/0", namespace=namespace, timeout=0.2) as store:
-                ear = Ear(a_name())
-                store.watch(ear)
+                store.watch(Ear())
                 await ask(store, a_name())
-                await eventually(lambda: ear.count("seen") > 8, "a while of pings")
-                before = proxy.accepted
-                assert before <= 3, "two connections for operations, one for messages"
+                await eventually(lambda: listeners(redis_server, namespace) == 1, "a subscription")
+                before, pings = proxy.accepted, pings_of(redis_server)
+                await eventually(lambda: pings_of(redis_server) > pings + 3, "a while of pings")
+                assert proxy.accepted == before == 2, "one connection for operations, one for messages"
                 proxy.freeze()
                 await eventually(lambda: proxy.accepted > before, "another subscription")
                 proxy.thaw()
                 await eventually(lambda: listeners(redis_server, namespace) == 1, "a subscription that works")
 
     asyncio.run(main())
+
+
+def pings_of(server: RedisServer) -> int:
+    """Return how many pings a server has answered."""
+    for line in server.admin.text("INFO", "commandstats").splitlines():
+        if line.startswith("cmdstat_ping:calls="):
+            return int(line.partition("calls=")[2].partition(",")[0])
+    return 0
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_look_is_bounded(redis_server: RedisServer, namespace: str) -> None:
+    """However many records are in use, two thousand at most are looked at in one go."""
+
+    async def main() -> None:
+        async with opened(redis_server.url, namespace=namespace) as store:
+            ear = Ear(*(RecordName(f"{number:032x}") for number in range(2100)))
+            store.watch(ear)
+            await ask(store, a_name())
+            await eventually(lambda: ear.count("seen") >= 2000, "a look")
+            assert len({event.name for event in ear.heard if event.kind == "seen"}) == 2000
+
+    asyncio.run(main())
+
+
+class Announced:
+    """A lock that is about to be waited for, and says so."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.wanted = threading.Event()
+
+    def __enter__(self) -> None:
+        self.wanted.set()
+        self.lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.lock.release()
+
+
+def test_two_threads_that_begin_at_once_listen_once(redis_server: RedisServer, namespace: str) -> None:
+    """A thread that was about to listen while another one began leaves it to that one."""
+    store = RedisTokenStore.from_url(redis_server.url, namespace=namespace, timeout=PATIENT)
+    store.watch(Ear())
+    lock = Announced()
+    store._subscriber._lock = cast("threading.Lock", lock)
+
+    async def begin() -> asyncio.Task[None]:
+        return asyncio.create_task(asyncio.sleep(3600))
+
+    async def use() -> None:
+        await ask(store, a_name())
+        assert store._subscriber._task is first
+        await store.aclose()
+
+    async def finish() -> None:
+        first.cancel()
+        await asyncio.wait([first])
+
+    other = asyncio.new_event_loop()
+    thread = threading.Thread(target=other.run_forever)
+    thread.start()
+    first = asyncio.run_coroutine_threadsafe(begin(), other).result()
+    with ThreadPoolExecutor(1) as pool:
+        with lock.lock:
+            done = pool.submit(asyncio.run, use())
+            lock.wanted.wait()
+            store._subscriber._task = first
+        done.result()
+    asyncio.run_coroutine_threadsafe(finish(), other).result()
+    other.call_soon_threadsafe(other.stop)
+    thread.join()
+    other.close()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_loops_that_are_gone_are_forgotten(redis_server: RedisServer, namespace: str) -> None:
+    """Without a watcher and without ``aclose``, what belonged to a closed loop is let go at the next use."""
+    store = RedisTokenStore.from_url(redis_server.url, namespace=namespace, timeout=PATIENT)
+    for _ in range(3):
+        assert isinstance(asyncio.run(ask(store, a_name())), Granted)
+        assert len(store._heres) == 1
+    store._heres.clear()
+    gc.collect()
 
 
 def test_two_loops_share_one_subscription(redis_server: RedisServer, namespace: str) -> None:
