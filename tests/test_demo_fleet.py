@@ -215,7 +215,7 @@ async def test_without_a_redis_the_directory_alone_is_shown(
 
     monkeypatch.setattr(fleet, "_perform", perform)
     monkeypatch.setattr(fleet, "find_redis", lambda: None if missing == "redis-server" else "redis-server")
-    monkeypatch.setattr(fleet, "find_spec", lambda name: None if name == missing else object())
+    monkeypatch.setattr(fleet, "find_spec", {"redis": object(), "cryptography": object(), missing: None}.get)
     played = await fleet.perform_fleets(Told())
     assert [figures.store for figures in played] == ["one encrypted directory"]
     assert len(titles) == 1
@@ -224,7 +224,7 @@ async def test_without_a_redis_the_directory_alone_is_shown(
 
 async def test_without_cryptography_the_demo_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tokens are never shared in the clear just to have something to show."""
-    monkeypatch.setattr(fleet, "find_spec", lambda name: None if name == "cryptography" else object())
+    monkeypatch.setattr(fleet, "find_spec", {"redis": object()}.get)
     with pytest.raises(RuntimeError, match=r"pip install 'monite-async\[all\]'"):
         await fleet.perform_fleets(Progress(sys.stderr))
 
