@@ -13,7 +13,7 @@ from redis.exceptions import AskError, MovedError, ResponseError, TryAgainError
 
 from monite_async_stores import Committed, Granted, Hit, RecordName, RedisTokenStore, StoreError, _breaker
 from monite_async_stores._redis_cluster import _Redirection, _redirection
-from tests.stores.redis_server import Cluster, SentinelSet
+from tests.stores.redis_server import Cluster, SentinelSet, until
 from tests.stores.redis_tools import PATIENT, Ear, Keep, a_name, ask, eventually, grant, key_of, put, run
 
 
@@ -254,8 +254,7 @@ def test_a_failover_behind_a_sentinel_is_survived(monkeypatch: pytest.MonkeyPatc
         assert await store.commit(name, "a", newer, b"new", lifetime_ms=9000, left_ms=9000) == Committed()
 
     def wait_for_copy(servers: SentinelSet, name: RecordName) -> None:
-        servers.master.admin("WAIT", 1, 10_000)
-        assert servers.replica.admin("EXISTS", key_of(name, "t")) == 1
+        until(lambda: servers.replica.admin("EXISTS", key_of(name, "t")) == 1, "the replica")
 
     with SentinelSet() as servers:
         run(main)
