@@ -14,6 +14,8 @@ from tests.stores.redis_proxy import Proxy
 from tests.stores.redis_server import RedisServer, free_port
 from tests.stores.redis_tools import PATIENT, Ear, a_name, ask, grant, opened, put
 
+pytestmark = pytest.mark.usefixtures("no_blocking_calls")
+
 BRIEF = 0.05
 SECRET = "pa/ss:w@rd"
 
