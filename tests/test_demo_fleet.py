@@ -25,11 +25,12 @@ from examples.demo.progress import Progress
 ROOT = Path(__file__).parents[1]
 SMALL = ("--part", "fleet", "--fleet-calls", "30")
 
-OUTAGE = Outage(asked=4, wasted=3, needed=1, noticed=4, after=1)
+OUTAGE = Outage(asked=4, most=4, noticed=4, after=1)
 STAGES = (FleetStage("start", 1000, 0, 10, 10, 10), FleetStage("end", 500, 0, 1, 2, 2))
 GOOD = FleetFigures(
     store="one Redis",
     workers=4,
+    keys=11,
     stages=STAGES,
     wasted=0,
     unserved=0,
@@ -143,7 +144,7 @@ def test_good_figures_keep_every_promise() -> None:
         (replace(GOOD, revoked=4), "replaced once for all"),
         (replace(GOOD, outage=replace(OUTAGE, asked=0)), "fetched for itself"),
         (replace(GOOD, outage=replace(OUTAGE, asked=5)), "fetched for itself"),
-        (replace(GOOD, outage=replace(OUTAGE, wasted=4)), "fetched for itself"),
+        (replace(GOOD, outage=replace(OUTAGE, most=5)), "fetched for itself"),
         (replace(GOOD, outage=replace(OUTAGE, noticed=3)), "noticed that it was gone"),
         (replace(GOOD, outage=replace(OUTAGE, after=2)), "one process fetched for all again"),
     ],
@@ -156,11 +157,11 @@ def test_each_bad_figure_breaks_its_promise_and_no_other(bad: FleetFigures, brok
     assert fleet_as_json(bad, promises)["kept"] is False
 
 
-def test_the_table_shows_posts_per_key_beside_the_ideal_and_beside_processes_on_their_own() -> None:
-    """Its last columns are the tokens for one key: issued, needed, and needed without a store between processes."""
+def test_the_table_shows_posts_per_key_beside_the_ideal() -> None:
+    """Its last columns are the tokens for one key: issued, and needed."""
     shown = fleet_table(replace(GOOD, stages=(FleetStage("start", 1000, 0, 10, 13, 10),)), [])
     row = next(line for line in shown.splitlines() if line.startswith("  start"))
-    assert row.split()[1:] == ["1,000", "0", "10", "13", "10", "1.30", "1.00", "4.00"]
+    assert row.split()[1:] == ["1,000", "0", "10", "13", "10", "1.30", "1.00"]
 
 
 def test_errors_are_shown_above_the_promises() -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import get_args
 from urllib.parse import unquote, urlsplit
 
 import pytest
 
 from monite_async import AsyncMonite, ConfigurationError
+from monite_async._tokens.events import EventKind
 from monite_async.emulator import Emulator
 from monite_async_stores import EncryptedFileTokenStore, RedisTokenStore, store_from_url
 from tests.stores.redis_server import RedisServer
@@ -151,3 +154,16 @@ def test_a_url_that_will_not_do_is_told_at_the_start(bad: str, monkeypatch: pyte
     with pytest.raises(ConfigurationError, match="MONITE_TOKEN_STORE") as caught:
         AsyncMonite(**Emulator().client_options())
     assert bad.startswith("file:///dev") or CANARY not in str(caught.value)
+
+
+@pytest.mark.checkout
+def test_the_page_on_stores_names_rights_and_events_as_the_code_does() -> None:
+    """What people copy from ``docs/stores.md`` is what the store documents and what the client reports."""
+    page = (Path(__file__).parents[1] / "docs" / "stores.md").read_text(encoding="utf-8")
+    rights = page[page.index("ACL SETUSER") :].partition("```")[0].split()
+    assert rights
+    assert " ".join(rights) in " ".join((RedisTokenStore.__doc__ or "").split())
+    monitored = page[page.index("| watch |") : page.index("In Redis: memory")]
+    kinds = set(re.findall(r"`([a-z]+(?:_[a-z]+)*)`", monitored)) - {"detail", "hits"}
+    assert kinds <= set(get_args(EventKind))
+    assert len(kinds) >= 6

@@ -11,7 +11,7 @@ __all__ = ["EXPLANATION", "FleetFigures", "FleetStage", "Outage", "fleet_as_json
 
 EXPLANATION = (
     "ideal: one for the first call of a key, one each time its token came due, was revoked, or died with the worker that\n"
-    "  had asked for it. alone: what the same workers need with no store between them. Both from the server's count."
+    "  had asked for it; reckoned from what the server says it issued. On their own the workers would need as many each."
 )
 
 
@@ -42,15 +42,14 @@ class Outage:
 
     Attributes:
         asked: Tokens issued for a key that all workers first used while it was away.
-        wasted: Tokens issued without need, for any key, from its end until every worker had noticed its return.
-        needed: Tokens needed in that time.
+        most: The most tokens issued for any one key from its end on. It comes back empty, so a worker may fetch what
+            another one has.
         noticed: Workers that reported the store gone and, later, back.
         after: Tokens issued for a key that all workers first used when it was back.
     """
 
     asked: int
-    wasted: int
-    needed: int
+    most: int
     noticed: int
     after: int
 
@@ -62,6 +61,7 @@ class FleetFigures:
     Attributes:
         store: What the workers share, in words.
         workers: How many there are.
+        keys: Keys that got a token at all.
         stages: The stages in their order.
         wasted: Tokens issued without need while the store was there.
         unserved: Keys for which no token was ever issued.
@@ -79,6 +79,7 @@ class FleetFigures:
 
     store: str
     workers: int
+    keys: int
     stages: tuple[FleetStage, ...]
     wasted: int
     unserved: int
@@ -101,7 +102,7 @@ class FleetFigures:
             "all",
             sum(stage.calls for stage in stages),
             sum(stage.failed for stage in stages),
-            max((stage.keys for stage in stages), default=0),
+            self.keys,
             sum(stage.posts for stage in stages),
             sum(stage.ideal for stage in stages),
         )
@@ -143,12 +144,11 @@ def judge_fleet(figures: FleetFigures) -> list[Promise]:
 
 
 def _judge_outage(workers: int, outage: Outage) -> list[Promise]:
-    most = (workers - 1) * outage.needed
     return [
         Promise(
             "without the store each process fetched for itself, and no more",
-            1 <= outage.asked <= workers and outage.wasted <= most,
-            f"{outage.asked} tokens for {workers} workers; {outage.wasted} more than needed in all, at most {most}",
+            1 <= outage.asked <= workers and outage.most <= workers,
+            f"{outage.asked} tokens for {workers} workers that asked for the same; {outage.most} at most for any key",
         ),
         Promise(
             "every worker noticed that it was gone and that it was back",
@@ -172,10 +172,10 @@ def fleet_as_json(figures: FleetFigures, promises: Sequence[Promise]) -> dict[st
 
 def fleet_table(figures: FleetFigures, promises: Sequence[Promise]) -> str:
     """Return what anyone can read."""
-    columns = ("calls", "failed", "keys", "POSTs", "ideal", "POSTs/key", "ideal/key", "alone/key")
+    columns = ("calls", "failed", "keys", "POSTs", "ideal", "POSTs/key", "ideal/key")
     head = f"  {figures.store}".ljust(30) + "".join(f"{column:>10}" for column in columns)
     rule = "  " + "-" * (len(head) - 2)
-    rows = [_row(stage, figures.workers) for stage in (*figures.stages, figures.total)]
+    rows = [_row(stage) for stage in (*figures.stages, figures.total)]
     lines = ["", head, rule, *rows[:-1], rule, rows[-1], "", f"  {EXPLANATION}", ""]
     if figures.errors:
         lines += ["  What went wrong:", *(f"    {error}" for error in figures.errors), ""]
@@ -185,10 +185,9 @@ def fleet_table(figures: FleetFigures, promises: Sequence[Promise]) -> str:
     return "\n".join([*lines, "", f"  {verdict}, in {figures.seconds:.0f} s.", ""])
 
 
-def _row(stage: FleetStage, workers: int) -> str:
+def _row(stage: FleetStage) -> str:
     numbers = "".join(f"{number:>10,}" for number in (stage.calls, stage.failed, stage.keys, stage.posts, stage.ideal))
     per_key = "".join(
-        f"{number / stage.keys:>10.2f}" if stage.keys else f"{'-':>10}"
-        for number in (stage.posts, stage.ideal, workers * stage.ideal)
+        f"{number / stage.keys:>10.2f}" if stage.keys else f"{'-':>10}" for number in (stage.posts, stage.ideal)
     )
     return f"  {stage.name:<28}{numbers}{per_key}"
