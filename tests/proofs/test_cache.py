@@ -217,6 +217,22 @@ def test_a_flight_that_breaks_because_of_the_closing_says_so() -> None:
     run_virtual(main())
 
 
+def test_a_refused_token_that_is_over_is_replaced_however_young() -> None:
+    """R30: the brake is for tokens that should work; one whose short life is over is replaced, by the usual request."""
+
+    async def main() -> None:
+        world = World(Endpoint(lifetime=4.0))
+        token = await world.cache.get(PARTNER)
+        assert await world.cache.replace(PARTNER, token) is None
+        await asyncio.sleep(3.5)
+        fresh = await asyncio.gather(*(world.cache.replace(PARTNER, token) for _ in range(50)))
+        assert {each.gen > token.gen for each in fresh if each is not None} == {True}
+        assert None not in fresh
+        assert world.posts == 2
+
+    run_virtual(main())
+
+
 # -- what piles up
 
 
