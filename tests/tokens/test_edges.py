@@ -58,7 +58,7 @@ def test_a_stored_token_with_hardly_any_life_is_not_adopted_while_a_better_can_b
 
 
 def test_a_token_revoked_before_it_arrives_again_and_again_ends_in_an_error() -> None:
-    """A flight whose every token is fenced off by purges gives up after three requests."""
+    """A flight whose every token is fenced off by purges gives up after ten requests."""
 
     async def main() -> None:
         world = World()
@@ -70,7 +70,7 @@ def test_a_token_revoked_before_it_arrives_again_and_again_ends_in_an_error() ->
         world.endpoint.on_issue = purge
         with pytest.raises(RequestTimeout, match="revoked before it arrived"):
             await world.cache.get(PARTNER)
-        assert world.posts == 3
+        assert world.posts == 10
 
     run_virtual(main())
 
