@@ -299,6 +299,8 @@ class TokenCache:
         self.bells.ring(event.name, floor=event.gen if event.kind == "purge" else 0)
         if event.kind in ("invalid", "purge"):
             self._table.drop_name(event.name, event.gen)
+        elif event.kind == "seen" and not event.gen:
+            self._table.drop_gone(event.name, self._orphans)
 
     def in_use(self) -> Sequence[RecordName]:
         """See ``Watcher.in_use``."""
