@@ -36,7 +36,7 @@ types: $(STAMP) ## mypy --strict and pyright strict
 
 unit: $(STAMP) ## all tests, with branch coverage
 	@rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest -q -n 2
 	$(BIN)/coverage combine --quiet
 	$(BIN)/python scripts/coverage_bars.py
 

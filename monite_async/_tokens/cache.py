@@ -171,7 +171,7 @@ class TokenCache:
         current = self._records.get(key.id)
         if current is not None and current.gen > refused.gen and current.is_alive():
             return current
-        if current is not None and current.gen == refused.gen:
+        if current is not None and current.gen == refused.gen and refused.is_usable():
             trouble, now = self.trouble(key), self._monotonic()
             if refused.age() < _BRAKE_SECONDS or now - trouble.refused_at < _BRAKE_SECONDS:
                 self.emit("refusal_braked", key, detail=f"gen {refused.gen}")
@@ -181,7 +181,8 @@ class TokenCache:
             self._table.drop(key.id, refused.gen)
             if key.id not in self._flights_of(asyncio.get_running_loop()) and not self._is_blocked(key):
                 self._start(key, refused.gen, refused=True)
-        # Otherwise it was dropped before: by another refusal, by a revocation here or elsewhere, or to make room.
+        # Otherwise its time was over anyway, or it was dropped before: by another refusal, by a revocation here or
+        # elsewhere, or to make room.
         return await self.get(key, min_gen=refused.gen + 1)
 
     async def revoke(self, key: TokenKey) -> None:
@@ -298,6 +299,8 @@ class TokenCache:
         self.bells.ring(event.name, floor=event.gen if event.kind == "purge" else 0)
         if event.kind in ("invalid", "purge"):
             self._table.drop_name(event.name, event.gen)
+        elif event.kind == "seen" and not event.gen:
+            self._table.drop_gone(event.name, self._orphans)
 
     def in_use(self) -> Sequence[RecordName]:
         """See ``Watcher.in_use``."""

@@ -28,6 +28,7 @@ __all__ = ["ATTEMPT_SECONDS", "LEASE_MS", "Fetch", "Flight"]
 ATTEMPT_SECONDS = 4.0
 FLIGHT_SECONDS = 10.0
 MAX_ATTEMPTS = 3
+MAX_FENCED = 10
 LEASE_MS = 5000
 GIVE_BACK_SECONDS = 0.25
 _POLL_FIRST = 0.05
@@ -237,7 +238,7 @@ class Fetch:
         if kept is not None and not self._is_purged(kept):
             return kept
         # Purged meanwhile: a token asked for before a revocation is not handed out after it.
-        if self._attempts < MAX_ATTEMPTS:
+        if self._attempts < MAX_FENCED:
             return None
         error = RequestTimeout("no token: each one was revoked before it arrived", method="POST")
         return self._note(Failure(error, transient=True))

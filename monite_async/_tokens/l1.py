@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Container
 
 from monite_async._tokens.record import AccessToken
 from monite_async_stores import RecordName
@@ -69,6 +70,12 @@ class RecordTable:
         key_id = self._keys.get(name)
         if key_id is not None:
             self.drop(key_id, gen)
+
+    def drop_gone(self, name: str, unshared: Container[str]) -> None:
+        """Drop the record that a store no longer has, unless the store has yet to get it."""
+        key_id = self._keys.get(name)
+        if key_id is not None and key_id not in unshared:
+            self.pop(key_id)
 
     def outdate_name(self, name: str, gen: int) -> None:
         """Mark the record as due for a look at the store, because that holds a newer generation."""

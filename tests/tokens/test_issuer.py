@@ -341,3 +341,19 @@ def test_a_fixed_token_that_is_none(token: str) -> None:
     """A static token that could not be sent is refused at once."""
     with pytest.raises(ConfigurationError, match="visible ASCII"):
         StaticTokens(token)
+
+
+async def test_a_token_request_waits_a_minute_for_its_turn_and_not_longer() -> None:
+    """R10: the wait for the rate limit is bounded, and too long a one says how long it would have been."""
+    limiter = Limiter(None)
+    post = TokenPost(httpx.URL(BASE), httpx.MockTransport(respx.Router().async_handler), limiter)
+    await post.turn()
+    limiter.close(0.01)
+    await post.turn()
+    slow = TokenPost(post.base_url, post.transport, Limiter(0.01, burst=1))
+    await slow.turn()
+    await slow.turn()  # this one goes before whoever waits
+    with pytest.raises(RequestTimeout, match="waiting for the rate limit") as caught:
+        await slow.turn()
+    assert caught.value.retry_after is not None
+    assert caught.value.retry_after > 60
