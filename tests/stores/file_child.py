@@ -252,6 +252,13 @@ def litter(path: Path) -> None:
 
 if __name__ == "__main__":
     task, directory, *arguments = sys.argv[1:]
-    {"write": write, "read": read, "survive": survive, "share": share, "fork": fork, "hold": hold, "litter": litter}[
-        task
-    ](Path(directory), *arguments)
+    tasks: dict[str, Callable[..., None]] = {
+        "write": write,
+        "read": read,
+        "survive": survive,
+        "share": share,
+        "fork": fork,
+        "hold": hold,
+        "litter": litter,
+    }
+    tasks[task](Path(directory), *arguments)
