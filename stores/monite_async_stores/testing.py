@@ -23,6 +23,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
 
+from monite_async_stores._bench import Bench
 from monite_async_stores._protocol import (
     Busy,
     Committed,
@@ -38,32 +39,6 @@ __all__ = ["RULES", "Bench", "Rule", "check", "check_all"]
 
 _LEASE_MS = 5000
 _VALUE = b"Bearer eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9"
-
-
-class Bench:
-    """What the suite needs of a store under test; subclass it and make one per rule, on empty storage."""
-
-    def __init__(self) -> None:
-        self._opened: list[TokenStore] = []
-
-    async def open(self) -> TokenStore:
-        """Return a handle on the storage under test; two handles stand for two processes."""
-        raise TypeError(f"{type(self).__name__} must override open()")
-
-    async def pass_time(self, seconds: float) -> None:
-        """Let this much time pass for the store; override it where time is virtual."""
-        await asyncio.sleep(seconds)
-
-    async def close(self) -> None:
-        """Close what ``open`` opened."""
-        for store in self._opened:
-            await store.aclose()
-
-    async def store(self) -> TokenStore:
-        """Return a new handle that ``close`` will close."""
-        store = await self.open()
-        self._opened.append(store)
-        return store
 
 
 Rule = Callable[[Bench], Awaitable[None]]
