@@ -23,7 +23,7 @@ from examples.demo.progress import Progress
 from examples.demo.report import Figures, KeyFigures, StageFigures, as_json, judge, table
 
 ROOT = Path(__file__).parents[1]
-SMALL = ("--calls", "300", "--users", "5")
+SMALL = ("--part", "client", "--calls", "300", "--users", "5")
 
 TOTAL = StageFigures("all", False, 1000, 0, 500, 0.1, 0.2, 0.3)
 GOOD = Figures(
@@ -191,7 +191,7 @@ def test_the_exit_status_and_the_json_follow_the_promises(
         return figures
 
     monkeypatch.setattr("examples.demo.__main__._run", run)
-    assert main(("--json",)) == (1 if bad else 0)
+    assert main(("--json", "--part", "client")) == (1 if bad else 0)
     printed = cast("dict[str, object]", json.loads(capsys.readouterr().out))
     assert printed["kept"] is not bad
     assert cast("dict[str, object]", printed["figures"])["replayed"] == 60

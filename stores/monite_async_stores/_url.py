@@ -2,24 +2,63 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+import re
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from monite_async_stores._memory import MemoryTokenStore
 from monite_async_stores._protocol import TokenStore
 
 __all__ = ["store_from_url"]
 
+_DRIVE = re.compile(r"/[A-Za-z]:/")
+
 
 def store_from_url(url: str) -> TokenStore:
     """Make the store that a URL names.
 
     Args:
-        url: ``memory:`` for a ``MemoryTokenStore``.
+        url: ``memory:`` for a ``MemoryTokenStore``; ``file:///path`` for an ``EncryptedFileTokenStore`` in that
+            directory; ``redis://``, ``rediss://`` or ``unix://`` for a ``RedisTokenStore``, as its ``from_url`` reads
+            them, with two options besides: ``?namespace=staging`` and ``?insecure=true``.
 
     Raises:
-        ValueError: The scheme is not known; the message shows the scheme only, since a URL may hold a password.
+        ValueError: The scheme is not known, and the message shows the scheme only, since a URL may hold a password;
+            or the directory cannot be used (``TokenDirectoryError``); or the URL of a Redis cannot be read, or asks
+            for a connection without encryption.
+        ImportError: The store needs a package that is not installed.
     """
-    scheme = urlsplit(url).scheme.lower()
+    scheme = url.partition(":")[0].lower()
     if scheme == "memory":
         return MemoryTokenStore()
-    raise ValueError(f"unknown token store scheme {scheme!r}: use 'memory:'")
+    if scheme == "file":
+        return _file_store(urlsplit(url))
+    if scheme in ("redis", "rediss", "unix"):
+        return _redis_store(url)
+    shown = scheme if ":" in url and scheme.isalnum() else ""
+    raise ValueError(
+        f"unknown token store scheme {shown!r}: use 'memory:', 'file:///path', 'redis://', 'rediss://' or 'unix://'"
+    )
+
+
+def _file_store(parts: SplitResult) -> TokenStore:
+    """Make the store of a URL as in RFC 8089; on Windows ``file:///C:/path``."""
+    from monite_async_stores._file import EncryptedFileTokenStore
+
+    if parts.netloc not in ("", "localhost") or not parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError("a token store in files needs a URL with three slashes and nothing but a path: file:///path")
+    path = unquote(parts.path)
+    return EncryptedFileTokenStore(path[1:] if _DRIVE.match(path) else path)
+
+
+def _redis_store(url: str) -> TokenStore:
+    from monite_async_stores._redis import RedisTokenStore
+
+    address, _, query = url.partition("?")
+    options = [option.partition("=") for option in query.split("&") if option]
+    ours = {name: unquote(value) for name, _, value in options if name in ("namespace", "insecure")}
+    rest = "&".join("".join(option) for option in options if option[0] not in ours)
+    return RedisTokenStore.from_url(
+        f"{address}?{rest}" if rest else address,
+        namespace=ours.get("namespace", "monite"),
+        insecure=ours.get("insecure", "").lower() in ("1", "true", "yes"),
+    )

@@ -1,0 +1,150 @@
+"""The scripts that run inside Redis, the keys that they work on, and what their answers mean."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Final, cast
+
+from monite_async_stores._protocol import RecordName, StoreError
+
+__all__ = [
+    "ACQUIRE",
+    "COMMIT",
+    "FAIL",
+    "INVALIDATE",
+    "MEMORY_MS",
+    "PURGE",
+    "Names",
+    "Script",
+    "Sealed",
+    "integer",
+    "sealed",
+    "text",
+    "words",
+]
+
+MEMORY_MS: Final = 3_600_000
+"""How long generations handed out are remembered, in milliseconds: far longer than any flight lives."""
+
+_LENGTHS: Final = {"hit": 4, "negative": 2, "busy": 1, "granted": 1, "committed": 0, "purged": 0}
+"""What scripts answer, and how much follows the first word."""
+
+_NAMESPACE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A Lua script and the digest that Redis knows it by."""
+
+    text: str = field(repr=False)
+    digest: str
+
+    @classmethod
+    def load(cls, name: str) -> Script:
+        """Read a script that lies beside this module; all of them begin with ``common.lua``."""
+        folder = files("monite_async_stores")
+        text = "\n".join((folder / f"{part}.lua").read_text("utf-8") for part in ("common", name))
+        # Redis names scripts by SHA-1 (EVALSHA); nothing depends on its strength.
+        return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+ACQUIRE: Final = Script.load("acquire")
+COMMIT: Final = Script.load("commit")
+FAIL: Final = Script.load("fail")
+INVALIDATE: Final = Script.load("invalidate")
+PURGE: Final = Script.load("purge")
+
+
+class Names:
+    """The names of keys and channels in one namespace.
+
+    Args:
+        namespace: 1 to 64 of ``A-Z a-z 0-9 _ . : -``.
+
+    Raises:
+        ValueError: The namespace has other characters, or too many.
+    """
+
+    __slots__ = ("channel", "namespace")
+
+    def __init__(self, namespace: str) -> None:
+        if not _NAMESPACE.fullmatch(namespace):
+            raise ValueError("a namespace has 1 to 64 characters of A-Z a-z 0-9 _ . : -")
+        self.namespace = namespace
+        self.channel = f"{namespace}:events"
+
+    def keys(self, record: RecordName) -> tuple[str, str, str, str]:
+        """Return the keys of a record, its lease, its failure and its memory; the braces keep them in one slot."""
+        stem = f"{{{self.namespace}:{record.name}}}"
+        return f"{stem}:t", f"{stem}:l", f"{stem}:n", f"{stem}:f"
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A record as it lies in Redis.
+
+    Attributes:
+        gen: Its generation.
+        lifetime_ms: Its whole life, in milliseconds.
+        left_ms: What is left of it, in milliseconds.
+        blob: Its sealed value.
+    """
+
+    gen: int
+    lifetime_ms: int
+    left_ms: int
+    blob: bytes = field(repr=False)
+
+
+def words(answer: object) -> tuple[str, list[object]]:
+    """Split the answer of a script into its first word and what belongs to it.
+
+    Raises:
+        StoreError: It is not an answer of these scripts.
+    """
+    if isinstance(answer, list) and answer:
+        first, *rest = cast("list[object]", answer)
+        kind = first.decode("ascii", "replace") if isinstance(first, bytes) else ""
+        if _LENGTHS.get(kind) == len(rest):
+            return kind, rest
+    raise _misread()
+
+
+def text(value: object) -> str:
+    """Return a text out of an answer.
+
+    Raises:
+        StoreError: It is none.
+    """
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    raise _misread()
+
+
+def integer(value: object) -> int:
+    """Return a number out of an answer.
+
+    Raises:
+        StoreError: It is none.
+    """
+    if isinstance(value, int):
+        return value
+    raise _misread()
+
+
+def sealed(rest: list[object]) -> Sealed:
+    """Return the record out of an answer.
+
+    Raises:
+        StoreError: There is none.
+    """
+    if len(rest) == 4 and isinstance(rest[3], bytes):
+        return Sealed(integer(rest[0]), integer(rest[1]), integer(rest[2]), rest[3])
+    raise _misread()
+
+
+def _misread() -> StoreError:
+    return StoreError("redis gave an answer that no script of this version gives")

@@ -1,0 +1,263 @@
+"""Where connections come from: a URL, or a ready-made client whose settings are taken over.
+
+A client itself is not used. It is bound to the event loop it first connected in and to its process, and brings
+retries of its own, which take seconds to report a server that is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import inspect
+import ipaddress
+from collections.abc import Callable
+from typing import Protocol, TypeAlias, cast
+
+from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.connection import (
+    AbstractConnection,
+    Connection,
+    ConnectionPool,
+    SSLConnection,
+    UnixDomainSocketConnection,
+    parse_url,
+)
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
+from redis.backoff import NoBackoff
+
+from monite_async_stores._redis_cluster import Address, ClusterLines
+from monite_async_stores._redis_wire import Dialer, Lines, Wire
+
+__all__ = ["Client", "Source", "source_of", "source_of_url"]
+
+Client: TypeAlias = Redis | RedisCluster
+Source: TypeAlias = Callable[[float], Lines | ClusterLines]
+"""Makes the lines of the running loop; takes the limit for connecting, in seconds."""
+
+_Settings = dict[str, object]
+
+# What belongs to the client that it was found in, or to its pool.
+_NOT_OURS = frozenset({
+    "connection_class",
+    "connection_pool",
+    "event_dispatcher",
+    "himport_registry",
+    "lib_name",
+    "lib_version",
+    "max_connections",
+    "response_callbacks",
+})  # fmt: skip
+_NOT_OURS_EITHER = ("maint", "orig_", "oss_")
+
+# Connections do not say what library they are of: that saves two commands each, and the right to send them.
+_ANONYMOUS: _Settings = (
+    {"driver_info": None}
+    if "driver_info" in inspect.signature(cast("Callable[..., object]", AbstractConnection)).parameters
+    else {"lib_name": None, "lib_version": None}
+)
+
+_TLS_REQUIRED = (
+    "redis would be spoken to without encryption: use rediss:// (or ssl=True), a server on this machine, or pass "
+    "insecure=True if everyone on the network between may see and change what is sent"
+)
+
+
+class _Pool(Protocol):
+    """What is read of a pool of redis-py."""
+
+    connection_class: type[AbstractConnection]
+    connection_kwargs: _Settings
+
+
+class _SentinelPool(_Pool, Protocol):
+    """What is read of a pool that asks sentinels for the master."""
+
+    is_master: bool
+    service_name: str
+    sentinel_manager: Sentinel
+
+    def make_connection(self) -> Wire: ...
+
+
+class _Tls(Protocol):
+    """What is used of a ``RedisSSLContext``."""
+
+    def get(self) -> object: ...
+
+
+class _TlsWire(Protocol):
+    """What is used of an ``SSLConnection``."""
+
+    ssl_context: _Tls
+
+
+# It takes more than its annotations say.
+_new_pool = cast("Callable[..., ConnectionPool]", ConnectionPool)
+
+
+def source_of_url(url: str, *, insecure: bool) -> Source:
+    """Return where connections to a URL come from.
+
+    Raises:
+        ValueError: The URL cannot be read, or connections would not be encrypted; the message shows nothing of it.
+    """
+    settings: _Settings = {}
+    if url.lower().startswith(("redis://", "rediss://", "unix://")):
+        with contextlib.suppress(ValueError, TypeError):  # whose text may quote a part of a password
+            settings = {"connection_class": Connection, **parse_url(url)}
+    if not settings:
+        raise ValueError(
+            "not the URL of a redis: use redis://, rediss:// or unix://, with the password percent-encoded"
+        )
+    made_by = cast("type[AbstractConnection]", settings["connection_class"])
+    if issubclass(made_by, SSLConnection):
+        # Older versions of redis-py do not check it unless told to.
+        settings = {"ssl_check_hostname": settings.get("ssl_cert_reqs") != "none", **settings}
+    return _direct(made_by, settings, insecure=insecure)
+
+
+def source_of(client: Client, *, insecure: bool) -> Source:
+    """Return where connections come from that are made like those of a client.
+
+    Raises:
+        TypeError: It is no client of ``redis.asyncio``.
+        ValueError: Connections would not be encrypted, or lead to a replica.
+    """
+    if isinstance(client, RedisCluster):
+        return _cluster(client, insecure=insecure)
+    if not isinstance(cast("object", client), Redis):
+        raise TypeError(f"a client of redis.asyncio is needed, not {type(client).__module__}.{type(client).__name__}")
+    pool = cast("_Pool", client.connection_pool)
+    if isinstance(client.connection_pool, SentinelConnectionPool):
+        return _sentinel(cast("_SentinelPool", pool), insecure=insecure)
+    return _direct(pool.connection_class, pool.connection_kwargs, insecure=insecure)
+
+
+def _direct(made_by: type[AbstractConnection], settings: _Settings, *, insecure: bool) -> Source:
+    is_local = issubclass(made_by, UnixDomainSocketConnection) or _is_loopback(settings.get("host", "localhost"))
+    if not (insecure or is_local or issubclass(made_by, SSLConnection)):
+        raise ValueError(_TLS_REQUIRED)
+    make = _maker(made_by, settings)
+
+    def lines(limit: float) -> Lines:
+        ours = _own(settings, limit)
+        return Lines(Dialer(lambda: make(ours)))
+
+    return lines
+
+
+def _sentinel(pool: _SentinelPool, *, insecure: bool) -> Source:
+    made_by, settings = pool.connection_class, pool.connection_kwargs
+    tls = _tls(SSLConnection, settings) if issubclass(made_by, SSLConnection) else None
+    remake = cast("Callable[..., _SentinelPool]", type(pool))
+    if not pool.is_master:
+        raise ValueError("the client leads to a replica: use Sentinel.master_for()")
+    if not (insecure or issubclass(made_by, SSLConnection)):
+        raise ValueError(_TLS_REQUIRED)
+
+    def lines(limit: float) -> Lines:
+        manager = copy.copy(pool.sentinel_manager)
+        pools = [_sentinel_pool(cast("_Pool", sentinel.connection_pool), limit) for sentinel in manager.sentinels]
+        manager.sentinels = [Redis(connection_pool=own) for own in pools]
+        again = remake(pool.service_name, manager, connection_class=made_by, **_own(settings, limit))
+
+        async def close() -> None:
+            for own in pools:
+                await own.disconnect()
+
+        return Lines(Dialer(lambda: _with_tls(again.make_connection(), tls), close))
+
+    return lines
+
+
+def _sentinel_pool(pool: _Pool, limit: float) -> ConnectionPool:
+    """Return a pool to one sentinel, of which a third of the limit is waited for: another may know the master."""
+    theirs = pool.connection_kwargs
+    settings = _own(theirs, limit / 3) | {"socket_timeout": limit / 3}
+    settings |= {name: theirs[name] for name in ("decode_responses", "protocol") if name in theirs}
+    return _new_pool(connection_class=pool.connection_class, **settings)
+
+
+def _cluster(client: RedisCluster, *, insecure: bool) -> Source:
+    settings = cast("_Settings", client.connection_kwargs)
+    made_by = cast("type[AbstractConnection]", settings["connection_class"])
+    make = _maker(made_by, settings)
+    encrypted = issubclass(made_by, SSLConnection)
+    nodes = list(client.nodes_manager.startup_nodes.values())
+    addresses: list[Address] = [(str(node.host), int(node.port)) for node in nodes]
+    remap = client.nodes_manager.address_remap
+
+    def check(address: Address) -> None:
+        if not (insecure or encrypted or _is_loopback(address[0])):
+            raise ValueError(_TLS_REQUIRED)
+
+    for address in addresses:
+        check(address)
+
+    def lines(limit: float) -> ClusterLines:
+        ours = _own(settings, limit)
+        for name in ("parser_class", "redis_connect_func"):  # the cluster client's own: the latter asks for replicas
+            ours.pop(name, None)
+
+        def dial(address: Address) -> Dialer:
+            host, port = remap(address) if remap is not None else address
+            check((host, port))  # a server may redirect to anywhere
+            return Dialer(lambda: make({**ours, "host": host, "port": port}))
+
+        return ClusterLines(dial, addresses)
+
+    return lines
+
+
+def _maker(made_by: type[AbstractConnection], settings: _Settings) -> Callable[[_Settings], Wire]:
+    """Return what makes connections of one class, by TLS with one context for all of them."""
+    make = cast("Callable[..., Wire]", made_by)
+    tls = _tls(made_by, settings) if issubclass(made_by, SSLConnection) else None
+    return lambda ours: _with_tls(make(**ours), tls)
+
+
+def _tls(made_by: type[AbstractConnection], settings: _Settings) -> _Tls:
+    """Return redis-py's TLS context for these settings, made here and now.
+
+    Left alone, redis-py makes one per connection, in the event loop, and reads every certificate of the system for it:
+    about 80 ms in which nothing else runs.
+    """
+    sample = cast("Callable[..., _TlsWire]", made_by)(**_own(settings, 1.0))
+    sample.ssl_context.get()
+    return sample.ssl_context
+
+
+def _with_tls(wire: Wire, tls: _Tls | None) -> Wire:
+    if tls is not None:
+        cast("_TlsWire", wire).ssl_context = tls
+    return wire
+
+
+def _own(settings: _Settings, limit: float) -> _Settings:
+    """Return settings for connections of our own: no retries, no decoding, RESP2, and the limit for connecting."""
+    ours = {
+        name: value
+        for name, value in settings.items()
+        if name not in _NOT_OURS and not name.startswith(_NOT_OURS_EITHER)
+    }
+    settled: _Settings = {
+        "decode_responses": False,
+        "health_check_interval": 0,
+        "protocol": 2,
+        "retry": Retry(NoBackoff(), 0),
+        "retry_on_error": [],
+        "retry_on_timeout": False,
+        "socket_connect_timeout": limit,
+        "socket_timeout": None,
+    }
+    return ours | _ANONYMOUS | settled
+
+
+def _is_loopback(host: object) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(str(host)).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,234 @@
+"""Connections of one event loop, used so that no answer can ever reach the wrong caller.
+
+Only the connection class of redis-py is used (sockets, TLS, AUTH, the protocol), not its pools and clients: a
+connection goes back into the pool here only after exactly the answers to what was sent have been read. Whoever is
+cancelled, timed out or cut off on the way leaves a connection that is thrown away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import Protocol
+
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ReadOnlyError, ResponseError
+
+__all__ = ["Command", "Dialer", "Lines", "Wire", "within"]
+
+_STALL = 0.2
+
+Command = tuple[str | bytes | int, ...]
+
+
+class Wire(Protocol):
+    """What is used of a ``redis.asyncio.Connection``."""
+
+    async def connect(self) -> None:
+        """Connect, authenticate and select the database, unless connected."""
+        ...
+
+    async def disconnect(self, nowait: bool = False) -> None:
+        """Close the socket; with ``nowait`` without waiting for it."""
+        ...
+
+    def pack_commands(self, commands: Sequence[Command]) -> list[bytes]:
+        """Return the bytes to send."""
+        ...
+
+    async def send_packed_command(self, command: list[bytes], check_health: bool = True) -> None:
+        """Send bytes."""
+        ...
+
+    async def read_response(self) -> object:
+        """Read one answer; an error answer is raised as ``ResponseError``."""
+        ...
+
+
+class Dialer:
+    """Where the connections of one loop come from.
+
+    Args:
+        make: Makes a connection, not yet connected.
+        close: Lets go of what it takes to find the server, if anything.
+    """
+
+    __slots__ = ("_close", "make")
+
+    def __init__(self, make: Callable[[], Wire], close: Callable[[], Awaitable[None]] | None = None) -> None:
+        self.make = make
+        self._close = close
+
+    async def aclose(self) -> None:
+        """Let go of what is kept open besides the connections."""
+        if self._close is not None:
+            await self._close()
+
+
+@contextlib.asynccontextmanager
+async def within(seconds: float) -> AsyncGenerator[None, None]:
+    """Limit what is awaited inside to so many seconds, and a little more if this process itself was what stood still.
+
+    Raises:
+        TimeoutError: The time was up.
+    """
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(seconds) as limit:
+        due = loop.time() + seconds * 0.99
+
+        def check() -> None:
+            # The answer may lie in the socket already: nobody has looked since the loop was blocked.
+            if loop.time() - due > _STALL * seconds:
+                limit.reschedule(loop.time() + seconds)
+
+        watch = loop.call_at(due, check)
+        try:
+            yield
+        finally:
+            watch.cancel()
+
+
+class Lines:
+    """A pool of connections to one server.
+
+    One connection is made at a time: until it is there, those that come back are shared by all who wait. So a burst
+    of operations runs over few connections, instead of paying for a TLS handshake each.
+
+    Args:
+        dialer: Makes the connections.
+    """
+
+    __slots__ = ("_closed", "_dialer", "_dialling", "_idle", "_waiting")
+
+    def __init__(self, dialer: Dialer) -> None:
+        self._dialer = dialer
+        self._idle: list[Wire] = []
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._dialling = False
+        self._closed = False
+
+    async def run(self, key: str, command: Command, *, limit: float) -> object:
+        """Send a command and return its answer.
+
+        Args:
+            key: A key that it works on; says nothing here, but which server is meant in a cluster.
+            command: What to send.
+            limit: The time it may take, in seconds.
+
+        Raises:
+            TimeoutError: It took too long.
+            redis.exceptions.RedisError: It could not be sent, or was answered with an error.
+        """
+        del key
+        async with within(limit):
+            return first(await self.exchange([command]))
+
+    async def run_all(self, commands: Sequence[tuple[str, Command]], *, limit: float) -> list[object]:
+        """Send commands in one go, each with a key of it, and return the answers; errors among them are values."""
+        async with within(limit):
+            return await self.exchange([command for _, command in commands])
+
+    def fresh(self) -> Wire:
+        """Return a connection of one's own, not yet connected and not of the pool."""
+        return self._dialer.make()
+
+    async def exchange(self, commands: Sequence[Command]) -> list[object]:
+        """Send commands on one connection and return their answers; error answers are values."""
+        wire, is_used = await self._take()
+        try:
+            return await self._exchange(wire, commands)
+        except (RedisConnectionError, OSError):
+            if not is_used:
+                raise
+        # It died while it lay idle, and the others most likely did too. Scripts may run twice: each says who asks and
+        # for which generation.
+        await self.drop()
+        wire, _ = await self._take()
+        return await self._exchange(wire, commands)
+
+    async def drop(self) -> None:
+        """Throw away the idle connections."""
+        while self._idle:
+            await _discard(self._idle.pop())
+
+    async def aclose(self) -> None:
+        """Close all connections, those in use when they are given back; idempotent."""
+        self._closed = True
+        while self._idle:
+            with contextlib.suppress(Exception):
+                await self._idle.pop().disconnect()
+        with contextlib.suppress(Exception):
+            await self._dialer.aclose()
+
+    async def _take(self) -> tuple[Wire, bool]:
+        """Return a connected connection, and whether it has been used before."""
+        while not self._idle:
+            if not self._dialling:
+                return await self._dial(), False
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiter)
+            try:
+                await waiter
+            except BaseException:
+                self._wake()  # whoever comes next, in case it was this one's turn
+                raise
+        return self._idle.pop(), True
+
+    async def _dial(self) -> Wire:
+        self._dialling = True
+        wire = self._dialer.make()
+        connected = False
+        try:
+            await wire.connect()
+            connected = True
+        finally:
+            self._dialling = False
+            self._wake()
+            if not connected:
+                await _discard(wire)
+        return wire
+
+    async def _exchange(self, wire: Wire, commands: Sequence[Command]) -> list[object]:
+        sound = False
+        try:
+            await wire.send_packed_command(wire.pack_commands(commands), check_health=False)
+            answers = [await _read(wire) for _ in commands]
+            sound = not isinstance(answers[0], ReadOnlyError)  # else it leads to a server that is no longer the master
+        finally:
+            if sound and not self._closed:
+                self._idle.append(wire)
+                self._wake()
+            else:
+                await _discard(wire)
+        if sound:
+            return answers
+        raise RedisConnectionError("the server became a replica")
+
+    def _wake(self) -> None:
+        """Let the next one that waits look again."""
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+
+def first(answers: list[object]) -> object:
+    """Return the first answer, or raise it if it is an error."""
+    if isinstance(answers[0], ResponseError):
+        raise answers[0]
+    return answers[0]
+
+
+async def _read(wire: Wire) -> object:
+    try:
+        return await wire.read_response()
+    except ResponseError as error:  # a whole answer was read: the connection is in step
+        return error
+
+
+async def _discard(wire: Wire) -> None:
+    with contextlib.suppress(Exception):
+        await wire.disconnect(nowait=True)
