@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from monite_async._tokens.events import Events
 from monite_async_stores import RecordName, StoreError, StoreEvent, Watcher
+from monite_async_stores._loop_time import within
 
 __all__ = ["STORE_SECONDS", "Bell", "Bells", "LonelyWatcher", "StoreGuard"]
 
@@ -37,7 +38,7 @@ class StoreGuard:
             StoreError: It failed in whatever way, or took too long.
         """
         try:
-            async with asyncio.timeout(limit):
+            async with within(limit):
                 result = await operation
         except Exception as exc:  # noqa: BLE001 - a store is pluggable, and its errors must not reach a caller
             if not self.is_down:

@@ -12,6 +12,7 @@ from redis.exceptions import NoScriptError, TryAgainError
 
 from monite_async_stores._breaker import Breaker
 from monite_async_stores._fork import renew_after_fork
+from monite_async_stores._loop_time import within
 from monite_async_stores._protocol import (
     Busy,
     Committed,
@@ -41,7 +42,7 @@ from monite_async_stores._redis_scripts import (
 )
 from monite_async_stores._redis_source import Client, Source, source_of, source_of_url
 from monite_async_stores._redis_watch import Board, Subscriber
-from monite_async_stores._redis_wire import Command, Lines, within
+from monite_async_stores._redis_wire import Command, Lines
 from monite_async_stores._sealing import Keyring, Sealer
 
 __all__ = ["RedisTokenStore"]
@@ -86,7 +87,8 @@ class RedisTokenStore:
             are sealed with.
         keyring: Keys to seal values with; without one, keys are derived from the client secret.
         insecure: Allow a connection that leaves this machine without TLS.
-        timeout: The time limit of one operation, connecting included, in seconds.
+        timeout: The time limit of one operation, connecting included, in seconds; time in which the event loop was
+            too busy to look for the answer does not count.
 
     Raises:
         ImportError: ``redis`` or ``cryptography`` is not installed.

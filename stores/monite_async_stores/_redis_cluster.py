@@ -16,7 +16,8 @@ from typing import Literal
 from redis.crc import key_slot
 from redis.exceptions import AskError, MovedError, RedisError, ResponseError, TryAgainError
 
-from monite_async_stores._redis_wire import Command, Dialer, Lines, Wire, first, within
+from monite_async_stores._loop_time import within
+from monite_async_stores._redis_wire import Command, Dialer, Lines, Wire, first
 
 __all__ = ["Address", "ClusterLines"]
 

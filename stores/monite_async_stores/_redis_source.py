@@ -10,7 +10,7 @@ import contextlib
 import copy
 import inspect
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeAlias, cast
 
 from redis.asyncio import Redis, RedisCluster
@@ -23,9 +23,11 @@ from redis.asyncio.connection import (
     parse_url,
 )
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
+from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from monite_async_stores._loop_time import within
 from monite_async_stores._redis_cluster import Address, ClusterLines
 from monite_async_stores._redis_wire import Dialer, Lines, Wire
 
@@ -33,7 +35,7 @@ __all__ = ["Client", "Source", "source_of", "source_of_url"]
 
 Client: TypeAlias = Redis | RedisCluster
 Source: TypeAlias = Callable[[float], Lines | ClusterLines]
-"""Makes the lines of the running loop; takes the limit for connecting, in seconds."""
+"""Makes the lines of the running loop; takes the limit of one operation, in seconds."""
 
 _Settings = dict[str, object]
 
@@ -75,9 +77,23 @@ class _SentinelPool(_Pool, Protocol):
 
     is_master: bool
     service_name: str
-    sentinel_manager: Sentinel
+    sentinel_manager: _Sentinels
 
     def make_connection(self) -> Wire: ...
+
+
+class _Sentinel(Protocol):
+    """What is used of a client of one sentinel."""
+
+    async def sentinel_masters(self) -> object:
+        """Return the masters that it knows."""
+        ...
+
+
+class _Sentinels(Protocol):
+    """What is used of a ``redis.asyncio.Sentinel``."""
+
+    sentinels: Sequence[_Sentinel]
 
 
 class _Tls(Protocol):
@@ -141,7 +157,7 @@ def _direct(made_by: type[AbstractConnection], settings: _Settings, *, insecure:
     make = _maker(made_by, settings)
 
     def lines(limit: float) -> Lines:
-        ours = _own(settings, limit)
+        ours = _own(settings)
         return Lines(Dialer(lambda: make(ours)))
 
     return lines
@@ -158,9 +174,11 @@ def _sentinel(pool: _SentinelPool, *, insecure: bool) -> Source:
 
     def lines(limit: float) -> Lines:
         manager = copy.copy(pool.sentinel_manager)
-        pools = [_sentinel_pool(cast("_Pool", sentinel.connection_pool), limit) for sentinel in manager.sentinels]
-        manager.sentinels = [Redis(connection_pool=own) for own in pools]
-        again = remake(pool.service_name, manager, connection_class=made_by, **_own(settings, limit))
+        pools = [
+            _sentinel_pool(cast("_Pool", cast("Redis", sentinel).connection_pool)) for sentinel in manager.sentinels
+        ]
+        manager.sentinels = [_Asked(own, limit / 3) for own in pools]
+        again = remake(pool.service_name, manager, connection_class=made_by, **_own(settings))
 
         async def close() -> None:
             for own in pools:
@@ -171,11 +189,25 @@ def _sentinel(pool: _SentinelPool, *, insecure: bool) -> Source:
     return lines
 
 
-def _sentinel_pool(pool: _Pool, limit: float) -> ConnectionPool:
-    """Return a pool to one sentinel, of which a third of the limit is waited for: another may know the master."""
+class _Asked:
+    """A sentinel, for a third of the limit of an operation: when it does not answer, another may know the master."""
+
+    def __init__(self, pool: ConnectionPool, limit: float) -> None:
+        self._client = cast("_Sentinel", Redis(connection_pool=pool))
+        self._limit = limit
+
+    async def sentinel_masters(self) -> object:
+        """Return the masters it knows, as redis-py's ``Sentinel`` asks for them."""
+        try:
+            async with within(self._limit):
+                return await self._client.sentinel_masters()
+        except TimeoutError:
+            raise RedisTimeoutError("the sentinel did not answer") from None
+
+
+def _sentinel_pool(pool: _Pool) -> ConnectionPool:
     theirs = pool.connection_kwargs
-    settings = _own(theirs, limit / 3) | {"socket_timeout": limit / 3}
-    settings |= {name: theirs[name] for name in ("decode_responses", "protocol") if name in theirs}
+    settings = _own(theirs) | {name: theirs[name] for name in ("decode_responses", "protocol") if name in theirs}
     return _new_pool(connection_class=pool.connection_class, **settings)
 
 
@@ -196,7 +228,7 @@ def _cluster(client: RedisCluster, *, insecure: bool) -> Source:
         check(address)
 
     def lines(limit: float) -> ClusterLines:
-        ours = _own(settings, limit)
+        ours = _own(settings)
         for name in ("parser_class", "redis_connect_func"):  # the cluster client's own: the latter asks for replicas
             ours.pop(name, None)
 
@@ -223,7 +255,7 @@ def _tls(made_by: type[AbstractConnection], settings: _Settings) -> _Tls:
     Left alone, redis-py makes one per connection, in the event loop, and reads every certificate of the system for it:
     about 80 ms in which nothing else runs.
     """
-    sample = cast("Callable[..., _TlsWire]", made_by)(**_own(settings, 1.0))
+    sample = cast("Callable[..., _TlsWire]", made_by)(**_own(settings))
     sample.ssl_context.get()
     return sample.ssl_context
 
@@ -234,8 +266,8 @@ def _with_tls(wire: Wire, tls: _Tls | None) -> Wire:
     return wire
 
 
-def _own(settings: _Settings, limit: float) -> _Settings:
-    """Return settings for connections of our own: no retries, no decoding, RESP2, and the limit for connecting."""
+def _own(settings: _Settings) -> _Settings:
+    """Return settings for connections of our own: no decoding, RESP2, no retries, and no time limits but our own."""
     ours = {
         name: value
         for name, value in settings.items()
@@ -248,7 +280,7 @@ def _own(settings: _Settings, limit: float) -> _Settings:
         "retry": Retry(NoBackoff(), 0),
         "retry_on_error": [],
         "retry_on_timeout": False,
-        "socket_connect_timeout": limit,
+        "socket_connect_timeout": None,
         "socket_timeout": None,
     }
     return ours | _ANONYMOUS | settled

@@ -15,9 +15,10 @@ import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Final, Literal, cast
 
+from monite_async_stores._loop_time import within
 from monite_async_stores._protocol import RecordName, StoreError, StoreEvent, Watcher
 from monite_async_stores._redis_cluster import ClusterLines
-from monite_async_stores._redis_wire import Lines, Wire, within
+from monite_async_stores._redis_wire import Lines, Wire
 
 __all__ = ["Board", "Subscriber", "event_of"]
 

@@ -10,15 +10,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ReadOnlyError, ResponseError
 
-__all__ = ["Command", "Dialer", "Lines", "Wire", "within"]
+from monite_async_stores._loop_time import within
 
-_STALL = 0.2
+__all__ = ["Command", "Dialer", "Lines", "Wire", "first"]
 
 Command = tuple[str | bytes | int, ...]
 
@@ -65,29 +65,6 @@ class Dialer:
         """Let go of what is kept open besides the connections."""
         if self._close is not None:
             await self._close()
-
-
-@contextlib.asynccontextmanager
-async def within(seconds: float) -> AsyncGenerator[None, None]:
-    """Limit what is awaited inside to so many seconds, and a little more if this process itself was what stood still.
-
-    Raises:
-        TimeoutError: The time was up.
-    """
-    loop = asyncio.get_running_loop()
-    async with asyncio.timeout(seconds) as limit:
-        due = loop.time() + seconds * 0.99
-
-        def check() -> None:
-            # The answer may lie in the socket already: nobody has looked since the loop was blocked.
-            if loop.time() - due > _STALL * seconds:
-                limit.reschedule(loop.time() + seconds)
-
-        watch = loop.call_at(due, check)
-        try:
-            yield
-        finally:
-            watch.cancel()
 
 
 class Lines:
