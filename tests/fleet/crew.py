@@ -69,7 +69,6 @@ class Member:
         *,
         patches: dict[str, object] | None = None,
         halt: str = "",
-        timeout: float = 0.25,
     ) -> Future[Answer]:
         """Have it make a client of the endpoint, on a Redis (a URL) or on files (a path)."""
         for news in ("halted", "watching"):
@@ -82,7 +81,6 @@ class Member:
             secret=SECRET,
             patches=patches or {},
             halt=halt,
-            timeout=timeout,
         )
 
     def crowd(self, size: int, users: Sequence[int] = (0,)) -> Future[Answer]:

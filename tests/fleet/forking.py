@@ -27,7 +27,7 @@ class Forker:
     """A client, before and after the fork."""
 
     def __init__(self, url: str, base_url: str, client_id: str, secret: str) -> None:
-        self._store = RedisTokenStore.from_url(url, timeout=5.0)
+        self._store = RedisTokenStore.from_url(url)
         self._client = AsyncMonite(
             client_id=client_id, client_secret=secret, base_url=base_url, token_store=self._store
         )

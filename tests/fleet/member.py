@@ -100,7 +100,7 @@ class Member:
             self._patched.append((module, attribute, getattr(module, attribute)))
             setattr(module, attribute, value)
         where = order["store"]
-        store: Any = RedisTokenStore.from_url(where, timeout=order["timeout"]) if "://" in where else None
+        store: Any = RedisTokenStore.from_url(where) if "://" in where else None
         self._store = store = store or EncryptedFileTokenStore(where)
         if order["halt"] == "commit":
             store = Halting(store)

@@ -50,8 +50,8 @@ def test_a_killed_leader_is_replaced(
     """T14: wherever SIGKILL hits the leader, its followers are served when its lease is over, with two POSTs at most."""
     halt = {"before the POST": "turn", "before the commit": "commit"}.get(moment, "")
     with crew.fleet(4) as (leader, *followers):
-        leader.open(place(leader), endpoint, halt=halt, patches=lease(seconds), timeout=5.0).result(60)
-        all_of([one.open(place(one), endpoint, patches=lease(seconds), timeout=5.0) for one in followers])
+        leader.open(place(leader), endpoint, halt=halt, patches=lease(seconds)).result(60)
+        all_of([one.open(place(one), endpoint, patches=lease(seconds)) for one in followers])
         endpoint.delay = 0.0 if halt else 60.0
         lost = leader.crowd(100)
         if halt:
@@ -74,7 +74,7 @@ def test_a_killed_leader_is_replaced(
 def test_a_leader_that_ends_gives_its_lease_back(crew: Crew, place: Place, endpoint: TokenEndpoint) -> None:
     """T14: a leader that ends in good order (SIGTERM) while it fetches keeps nobody waiting for its lease of a minute."""
     with crew.fleet(3) as (leader, *followers):
-        all_of([one.open(place(one), endpoint, patches=lease(60), timeout=5.0) for one in (leader, *followers)])
+        all_of([one.open(place(one), endpoint, patches=lease(60)) for one in (leader, *followers)])
         endpoint.delay = 60.0
         lost = leader.crowd(100)
         endpoint.wait_for_posts(1)
@@ -92,7 +92,7 @@ def test_a_killed_leader_delays_nobody_who_has_a_token(crew: Crew, place: Place,
     """T14: when a leader dies while it refreshes a token that is still good, everyone is served with that, at once."""
     with crew.fleet(3) as (leader, *followers):
         members = (leader, *followers)
-        all_of([one.open(place(one), endpoint, timeout=5.0) for one in members])
+        all_of([one.open(place(one), endpoint) for one in members])
         before = one_token(all_of([one.crowd(10) for one in members]))
         endpoint.delay = 60.0
         for one in members:
@@ -119,7 +119,7 @@ def test_a_leader_that_slept_does_not_bring_its_old_token(
     with crew.fleet(3) as (leader, *followers):
         for one in (leader, *followers):
             url = member_url(redis_server, one.number)
-            one.open(url, endpoint, patches=lease(1), timeout=5.0).result(60)
+            one.open(url, endpoint, patches=lease(1)).result(60)
         name = leader.ask("name", user=0, secret=SECRET)["name"]
         endpoint.delay = 1.0
         late = leader.crowd(100)

@@ -27,7 +27,7 @@ def test_a_revocation_reaches_every_process(
     patches: dict[str, object] = {} if publish else {"monite_async_stores._redis_watch._REREAD_SECONDS": 0.5}
     with crew.fleet(4) as members:
         urls = [member_url(redis_server, member.number, publish=publish) for member in members]
-        all_of([one.open(url, endpoint, patches=patches, timeout=5.0) for one, url in zip(members, urls, strict=True)])
+        all_of([one.open(url, endpoint, patches=patches) for one, url in zip(members, urls, strict=True)])
         old = one_token(all_of([member.crowd(100) for member in members]))
         dropped = [member.do("await_drop") for member in members[1:]]
         for member in members[1:]:
@@ -43,7 +43,7 @@ def test_a_revocation_reaches_every_process(
 def test_a_revocation_reaches_who_was_cut_off(crew: Crew, redis_server: RedisServer, endpoint: TokenEndpoint) -> None:
     """T18: a subscription that is cut around the message costs no more than the look that follows a reconnection."""
     with crew.fleet(2) as (first, second):
-        all_of([member.open(redis_server.url, endpoint, timeout=5.0) for member in (first, second)])
+        all_of([member.open(redis_server.url, endpoint) for member in (first, second)])
         old = one_token(all_of([member.crowd(10) for member in (first, second)]))
         dropped = second.do("await_drop")
         second.wait_for("watching")
