@@ -172,7 +172,7 @@ class Lines:
         try:
             await wire.send_packed_command(wire.pack_commands(commands), check_health=False)
             answers = [await _read(wire) for _ in commands]
-            sound = not isinstance(answers[0], ReadOnlyError)  # else it leads to a server that is no longer the master
+            sound = not _is_of_replica(answers[0])  # else it leads to a server that is no longer the master
         finally:
             if sound and not self._closed:
                 self._idle.append(wire)
@@ -197,6 +197,11 @@ def first(answers: list[object]) -> object:
     if isinstance(answers[0], ResponseError):
         raise answers[0]
     return answers[0]
+
+
+def _is_of_replica(answer: object) -> bool:
+    """Tell whether a server refused to write for being no master; Redis 6 quotes that in the error of the script."""
+    return isinstance(answer, ReadOnlyError) or (isinstance(answer, ResponseError) and "-READONLY " in str(answer))
 
 
 async def _read(wire: Wire) -> object:

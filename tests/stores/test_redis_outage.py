@@ -183,7 +183,10 @@ def test_a_server_that_takes_no_writes_is_down(
             await grant(store, a_name())
             own_server.admin(*break_it)
             for _ in range(3):
-                await fails(store, a_name())
+                if "min-replicas-to-write" in break_it and own_server.version < 7:
+                    await put(store, a_name())  # Redis asks that of scripts from version 7 on
+                else:
+                    await fails(store, a_name())
             own_server.admin(*mend_it)
             await is_back(store, a_name())
             name = a_name()
