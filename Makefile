@@ -12,15 +12,15 @@ SHELL := /bin/sh
 help: ## show this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
-$(STAMP): pyproject.toml scripts/venv.sh
+$(STAMP): pyproject.toml scripts/venv.sh scripts/redis_server.sh
 	@scripts/venv.sh $(VENV) --editable '.[all]' --group test --group lint --group bench
 	@touch $@
 
-$(VENV)-demo/.installed: pyproject.toml scripts/venv.sh
-	@scripts/venv.sh $(VENV)-demo --editable '.[emulator]'
+$(VENV)-demo/.installed: pyproject.toml scripts/venv.sh scripts/redis_server.sh
+	@scripts/venv.sh $(VENV)-demo --editable '.[all]'
 	@touch $@
 
-demo: $(VENV)-demo/.installed ## the main job on the emulator, with a table at the end (under a minute)
+demo: $(VENV)-demo/.installed ## the main job on the emulator, then a fleet that shares tokens; tables (under a minute)
 	@$(VENV)-demo/bin/python -m examples.demo
 
 test: lint types unit wheel-test ## lint, types, all tests with coverage, and the suite against the built wheel
@@ -51,6 +51,7 @@ test-all: ## `make test` on every supported Python that is installed
 
 bench: $(STAMP) ## the figures of the README, beside the peers
 	$(BIN)/python -m benchmarks.tokens
+	$(BIN)/python -m benchmarks.sharing
 
 generate: $(STAMP) ## write api/, models/, types/ and the emulator's tables anew from the contract
 	$(BIN)/python -m codegen

