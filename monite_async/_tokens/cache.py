@@ -26,6 +26,7 @@ from monite_async._tokens.issuer import TokenIssuer
 from monite_async._tokens.keys import TokenKey
 from monite_async._tokens.l1 import RecordTable
 from monite_async._tokens.lifetime import MIN_INTERVAL
+from monite_async._tokens.orphans import Orphans
 from monite_async._tokens.record import AccessToken
 from monite_async._tokens.tasks import own_task
 from monite_async_stores import (
@@ -105,7 +106,7 @@ class TokenCache:
         self._monotonic = self.clock.monotonic
         self.peek: Callable[[TokenKey], AccessToken | None] = _make_peek(self._records, self.clock)
         self._troubles: dict[str, Trouble] = {}
-        self._orphans: dict[str, AccessToken] = {}
+        self._orphans = Orphans(store, self.guard, self._records)
         self._flights: dict[asyncio.AbstractEventLoop, dict[str, Flight]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._abandoned: list[object] = []
@@ -263,15 +264,14 @@ class TokenCache:
             return record
         kept = self._table.put(key.id, record)
         if shared:
-            self._orphans.pop(key.id, None)
+            self._orphans.discard(key.id)
         else:
-            self._orphans[key.id] = kept
-            self._sweep_orphans()
+            self._orphans.add(key.id, kept)
         return kept
 
     def unkeep(self, key: TokenKey, gen: int) -> None:
         """Drop a token that was purged while it was being kept."""
-        self._orphans.pop(key.id, None)
+        self._orphans.discard(key.id)
         self._table.drop(key.id, gen)
 
     def trouble(self, key: TokenKey) -> Trouble:
@@ -301,6 +301,10 @@ class TokenCache:
             self._table.drop_name(event.name, event.gen)
         elif event.kind == "seen" and not event.gen:
             self._table.drop_gone(event.name, self._orphans)
+        elif event.kind == "recovered":
+            with contextlib.suppress(RuntimeError):  # told in a thread without a loop: the next flight does it
+                asyncio.get_running_loop()
+                self._give_back()
 
     def in_use(self) -> Sequence[RecordName]:
         """See ``Watcher.in_use``."""
@@ -358,8 +362,8 @@ class TokenCache:
             self.emit("flight_failed", key, seconds=seconds, detail=detail)
         else:
             self.emit("flight_succeeded", key, seconds=seconds)
-        if self._orphans and not self.guard.is_down:
-            self._spawn(self._adopt_out())
+        if not self.guard.is_down:
+            self._give_back()
 
     def _land(self, flight: Flight) -> None:
         flights = self._flights.get(flight.loop, {})
@@ -408,7 +412,7 @@ class TokenCache:
     def _forget(self, key: TokenKey) -> AccessToken | None:
         with self._lock:
             self._troubles.pop(key.id, None)
-        self._orphans.pop(key.id, None)
+        self._orphans.discard(key.id)
         return self._table.pop(key.id)
 
     async def _purge(self, key: TokenKey) -> None:
@@ -455,20 +459,10 @@ class TokenCache:
         await self.store.fail(name, owner, "transient:auth:0", ttl_ms=0)
         return None
 
-    async def _adopt_out(self) -> None:
-        """Give the store the tokens that were fetched while it was away, under the generations they have."""
-        for key_id, record in list(self._orphans.items()):
-            self._orphans.pop(key_id, None)
-            left_ms = int(record.left() * 1000)
-            if left_ms > 0 and self._records.get(key_id) is record:
-                commit = self.store.commit(
-                    record.name, "", record.gen, record.header, lifetime_ms=int(record.lifetime * 1000), left_ms=left_ms
-                )
-                try:
-                    await self.guard.run(commit)
-                except StoreError:
-                    self._orphans[key_id] = record
-                    return
+    def _give_back(self) -> None:
+        """Give the store what was fetched while it was away."""
+        if self._orphans and not self._closed:
+            self._spawn(self._orphans.give_back())
 
     def _running_tasks(self) -> list[asyncio.Task[Any]]:
         return [task for task in list(self._tasks) if not task.done() and not task.get_loop().is_closed()]
@@ -480,13 +474,6 @@ class TokenCache:
             trouble = self._troubles.pop(key_id)
             if now < trouble.retry_at or now - trouble.refused_at < _BRAKE_SECONDS or key_id in self._records:
                 self._troubles[key_id] = trouble  # to the end: what has to stay must not keep the rest from being seen
-
-    def _sweep_orphans(self) -> None:
-        """Let go of tokens that only wait for the store to come back, once memory had no room for them."""
-        if len(self._orphans) > 2 * len(self._records):
-            for key_id, record in list(self._orphans.items()):
-                if self._records.get(key_id) is not record:
-                    self._orphans.pop(key_id, None)
 
     def _check_open(self) -> None:
         if self._closed:

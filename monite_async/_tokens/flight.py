@@ -34,6 +34,7 @@ GIVE_BACK_SECONDS = 0.25
 _POLL_FIRST = 0.05
 _POLL_MAX = 0.5
 _LONG_WAIT = 0.5
+_ALONE_SECONDS = 2.0
 
 T = TypeVar("T")
 
@@ -168,9 +169,10 @@ class Fetch:
             )
         except StoreError:
             self._store = self._cache.local
-            return await self._store.acquire(
-                name, self._owner, lease_ms=LEASE_MS, bad_gen=bad_gen, min_left_ms=margin_ms
-            )
+        if held is not None and held.is_usable():
+            # Nobody waits: that spreads the requests of a fleet, of which each process goes on alone now.
+            await asyncio.sleep(min(_ALONE_SECONDS * self._cache.random(), held.left() - margin_ms / 1000))
+        return await self._store.acquire(name, self._owner, lease_ms=LEASE_MS, bad_gen=bad_gen, min_left_ms=margin_ms)
 
     async def _granted(self, name: RecordName, gen: int) -> AccessToken | Failure | None:
         """Wait for the turn of a request, which costs the flight none of its time, and fetch."""

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from typing import TypeVar, cast
 
 import pytest
 
 from monite_async._errors import AuthenticationError
-from monite_async_stores import Busy, Committed, Granted, Hit, MemoryTokenStore, Negative, RecordName, StoreError
+from monite_async._tokens.lifetime import hard_margin
+from monite_async_stores import (
+    Busy,
+    Committed,
+    Granted,
+    Hit,
+    MemoryTokenStore,
+    Negative,
+    RecordName,
+    StoreError,
+    StoreEvent,
+)
 from tests.tokens.world import PARTNER, Endpoint, World, user
 from tests.virtual import VirtualClock, VirtualLoop, run_virtual
 
@@ -161,6 +173,68 @@ def test_a_store_that_breaks_again_keeps_the_lonely_token_for_later() -> None:
         await asyncio.sleep(0.1)
         assert (await world.another().get(PARTNER)).gen == token.gen
         await world.cache.aclose()
+
+    run_virtual(main())
+
+
+def test_news_that_the_store_is_back_shares_lonely_tokens_at_once() -> None:
+    """R23: no flight is needed for it; news from a thread without a loop is left to the next flight."""
+
+    async def main() -> None:
+        store = moody()
+        world = World(store=store)
+        store.before = _raise
+        token = await world.cache.get(PARTNER)
+        store.before = None
+        back = StoreEvent("recovered", "", 0)
+        thread = threading.Thread(target=world.cache.on_event, args=(back,))
+        thread.start()
+        thread.join()
+        assert world.cache.stats().events.get("store_recovered", 0) == 0
+        world.cache.on_event(back)
+        world.cache.on_event(back)
+        await asyncio.sleep(0.1)
+        assert world.cache.stats().events["store_recovered"] == 1
+        assert (await world.another().get(PARTNER)).gen == token.gen
+        assert world.posts == 1
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(("draw", "waits"), [(0.0, 0.0), (0.5, 1.0), (1.0, 2.0)])
+def test_a_fleet_without_its_store_refreshes_spread_over_two_seconds(draw: float, waits: float) -> None:
+    """R23: a flight for a token that is still served first waits U(0, 2) s; its callers wait for nothing."""
+
+    async def main() -> None:
+        store = moody()
+        world = World(store=store, draw=draw)
+        first = await world.cache.get(PARTNER)
+        store.before = _raise
+        await asyncio.sleep(first.left() - hard_margin(first.lifetime) - 10)
+        loop = asyncio.get_running_loop()
+        begin = loop.time()
+        assert await world.cache.get(PARTNER) is first
+        assert loop.time() == begin
+        await asyncio.sleep(3)
+        assert world.endpoint.posts[1:] == [pytest.approx(begin + waits)]
+        assert (await world.cache.get(PARTNER)).gen > first.gen
+
+    run_virtual(main())
+
+
+def test_a_wait_without_the_store_ends_before_anyone_has_to() -> None:
+    """R23: close to its hard point a token is refreshed before it, however long the draw would wait."""
+
+    async def main() -> None:
+        store = moody()
+        world = World(store=store, draw=1.0)
+        first = await world.cache.get(PARTNER)
+        store.before = _raise
+        await asyncio.sleep(first.left() - hard_margin(first.lifetime) - 0.5)
+        begin = asyncio.get_running_loop().time()
+        assert await world.cache.get(PARTNER) is first
+        await asyncio.sleep(3)
+        assert world.endpoint.posts[1:] == [pytest.approx(begin + 0.5)]
 
     run_virtual(main())
 

@@ -313,7 +313,7 @@ def test_a_record_that_the_store_no_longer_has_is_dropped() -> None:
         await world.cache.get(user(1))
         name, other = PARTNER.record_name(SECRET).name, user(1).record_name(SECRET).name
         world.cache.on_event(StoreEvent("seen", "unknown", 0))
-        world.cache._orphans[user(1).id] = world.cache._records[user(1).id]
+        world.cache._orphans.add(user(1).id, world.cache._records[user(1).id])
         for gone in (name, other):
             world.cache.on_event(StoreEvent("seen", gone, 0))
         assert world.cache.peek(PARTNER) is None
