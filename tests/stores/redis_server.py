@@ -349,10 +349,11 @@ class SentinelSet:
         """Return all three, the sentinel first."""
         yield from (self.sentinel, self.replica, self.master)
 
-    def client(self) -> Redis:
-        """Return a client of the master, whichever that is."""
+    def client(self, *ports: int) -> Redis:
+        """Return a client of the master, whichever that is; ``ports`` are of sentinels to ask before the one here."""
         # redis-py leaves these without annotations.
-        sentinel = cast("Callable[..., _Sentinel]", Sentinel)([("127.0.0.1", self.sentinel.port)])
+        addresses = [("127.0.0.1", port) for port in (*ports, self.sentinel.port)]
+        sentinel = cast("Callable[..., _Sentinel]", Sentinel)(addresses)
         return sentinel.master_for(self.name)
 
     def master_port(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -271,6 +272,19 @@ def test_a_master_that_became_a_replica_is_left() -> None:
         name = a_name()
         await put(store, name)
         assert servers.replica.admin("EXISTS", key_of(name, "t")) == 1
+
+    with SentinelSet() as servers:
+        run(main)
+
+
+def test_a_silent_sentinel_is_passed_over() -> None:
+    """A sentinel that accepts connections and says nothing costs a third of the limit; the next one is asked."""
+
+    async def main(keep: Keep) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            port: int = silent.getsockname()[1]
+            store = keep(RedisTokenStore(servers.client(port), insecure=True, timeout=0.6))
+            assert isinstance(await ask(store, a_name()), Granted)
 
     with SentinelSet() as servers:
         run(main)
