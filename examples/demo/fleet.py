@@ -65,12 +65,14 @@ class _People:
 
     Attributes:
         users: By all workers, all the time.
+        calm: By all workers, now and then, and never in the steady calls.
         late: First while a worker is killed, and never in the steady calls.
         dark: First while the store is away.
         dawn: First when it is back.
     """
 
     users: tuple[str, ...]
+    calm: str
     late: str
     dark: str
     dawn: str
@@ -166,6 +168,7 @@ class _Fleet:
             f"{len(self.crew.alive)} workers make {calls} calls each, at once, for {len(self.keys)} keys"
         )
         await self.crew.tell("burst", calls=calls)
+        await self.crew.tell("ask", user=self.people.calm)
         await self.done("all start at once")
 
     async def lose_one(self) -> tuple[int, int, int, int]:
@@ -193,7 +196,8 @@ class _Fleet:
         await successor.tell("burst", calls=len(self.keys))
         adopted = successor.seen("adopted")
         await asyncio.gather(*asking)
-        await successor.tell("ask", user=late)
+        for user in (late, self.people.calm):
+            await successor.tell("ask", user=user)
         await self.crew.tell("steady")
         await self.done("one killed, one hired")
         waited = sum(member.seen("lease_waited") > seen for member, seen in zip(others, before, strict=True))
@@ -216,7 +220,7 @@ class _Fleet:
     async def revoke(self) -> tuple[int, int]:
         """One process revokes a token that all of them have; returns the tokens issued instead, and the 401s."""
         self.progress.stage("one worker revokes a token that all of them have")
-        user = self.people.late
+        user = self.people.calm
         await self.until(lambda: self._age(_key(user)) > OLD_ENOUGH)
         await self.count.look()
         before, refused = self.count.issued(_key(user)), await self._refused()
@@ -261,9 +265,9 @@ async def _people(emulator: Remote, count: int) -> _People:
             organization={"legal_name": "Acme GmbH"},
         )
         hire = monite.entity(entity.id).entity_users.create
-        users = await asyncio.gather(*(hire(login=f"user-{n}", first_name=f"User {n}") for n in range(count + 3)))
-        *all_the_time, late, dark, dawn = (user.id for user in users)
-        return _People(tuple(all_the_time), late, dark, dawn)
+        users = await asyncio.gather(*(hire(login=f"user-{n}", first_name=f"User {n}") for n in range(count + 4)))
+        *all_the_time, calm, late, dark, dawn = (user.id for user in users)
+        return _People(tuple(all_the_time), calm, late, dark, dawn)
 
 
 async def _perform(
@@ -291,14 +295,14 @@ async def _perform(
             try:
                 await fleet.start(options.calls)
                 orphaned, succeeded, waited, adopted = await fleet.lose_one()
-                await fleet.come_due()
                 revoked, refused = await fleet.revoke()
+                await fleet.come_due()
                 wasted = count.posts - count.needed
                 outage = None if redis is None else await fleet.go_dark(redis)
             finally:
                 looking.cancel()
                 await asyncio.wait([looking])
-            expected = {*fleet.keys, _key(people.late)}
+            expected = {*fleet.keys, _key(people.calm), _key(people.late)}
             if outage is not None:
                 expected |= {_key(people.dark), _key(people.dawn)}
             return FleetFigures(

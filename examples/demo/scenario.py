@@ -22,13 +22,13 @@ from monite_async.types.roles import BizObjectsSchemaInput
 
 __all__ = ["DUE", "EXPLANATION", "LIFETIME", "EmulatorGoneError", "Options", "perform", "require_alive", "watch_over"]
 
-LIFETIME = 20
+LIFETIME = 16
 """Seconds that a token of the demo lives, instead of 30 minutes for a partner's and a day for a user's."""
 
-DUE = 11.0
+DUE = 8.8
 """The youngest age in seconds at which a token of that life is renewed in the background."""
 
-HARD = 15.0
+HARD = 12.0
 """The age in seconds from which such a token is not handed out any more; then a new one has to be waited for."""
 
 DEADLINE = 60.0
@@ -42,7 +42,7 @@ EXPLANATION = (
 )
 
 PARTNER = "client_credentials"
-_OLD_ENOUGH = range(10, 15)
+_OLD_ENOUGH = range(8, 11)
 """Seconds left to a token that is to be revoked: it is not due yet, and it is older than 5 s (a token that is refused
 when it is younger is not replaced, because then something else is wrong)."""
 
