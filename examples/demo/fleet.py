@@ -39,7 +39,9 @@ PARTNER = "client_credentials"
 _LOOK_EVERY = 0.2
 _GLANCE = 0.02
 _PATIENCE = 30.0
-_NO_REDIS = "no redis-server here (apt install redis-server, brew install redis): the encrypted directory alone is shown"
+_NO_REDIS = (
+    "no redis-server here (apt install redis-server, brew install redis): the encrypted directory alone is shown"
+)
 _NO_CLIENT = "the package redis is missing (pip install 'monite-async[redis]'): the encrypted directory alone is shown"
 _NO_SEALING = "processes share tokens sealed, which needs the package cryptography: pip install 'monite-async[all]'"
 
