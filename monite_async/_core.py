@@ -165,7 +165,7 @@ def _store(faults: list[str], store: object) -> TokenStore | None:
         return MemoryTokenStore()
     try:
         return store_from_url(url)
-    except ValueError as exc:
+    except (ValueError, ImportError) as exc:  # no such store, a directory that will not do, a package that is missing
         faults.append(f"MONITE_TOKEN_STORE: {exc}")
         return None
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import re
+import subprocess
+import sys
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -154,6 +158,57 @@ def test_a_url_that_will_not_do_is_told_at_the_start(bad: str, monkeypatch: pyte
     with pytest.raises(ConfigurationError, match="MONITE_TOKEN_STORE") as caught:
         AsyncMonite(**Emulator().client_options())
     assert bad.startswith("file:///dev") or CANARY not in str(caught.value)
+
+
+BARE = """
+import sys
+sys.modules[sys.argv[1]] = None  # as good as not installed
+from monite_async import AsyncMonite, ConfigurationError
+try:
+    AsyncMonite(client_id="no UUID", client_secret="x")
+except ConfigurationError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("missing", "url", "fix"),
+    [
+        ("redis", "redis://localhost/0", "RedisTokenStore needs the package redis, 5.0.1 or newer: pip install 'mon"),
+        ("cryptography", "redis://localhost/0", "needs the package 'cryptography': pip install 'monite-async[redis,f"),
+        ("cryptography", "file:///tmp/tokens", "needs the package 'cryptography': pip install 'monite-async[redis,f"),
+    ],
+)
+def test_a_package_that_is_missing_is_told_with_all_else_that_is_wrong(missing: str, url: str, fix: str) -> None:
+    """A store whose package is not installed is one line of the one ``ConfigurationError``, with what to type."""
+    done = subprocess.run(
+        [sys.executable, "-c", BARE, missing],
+        env={**os.environ, "MONITE_TOKEN_STORE": url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert "MONITE_TOKEN_STORE: " in done.stdout
+    assert fix in done.stdout
+    assert "client_id must be a UUID" in done.stdout
+
+
+def test_a_directory_that_others_can_write_is_told_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What ``EncryptedFileTokenStore`` has against a directory is said by the constructor of the client."""
+    tmp_path.chmod(0o777)
+    monkeypatch.setenv("MONITE_TOKEN_STORE", tmp_path.as_uri())
+    with pytest.raises(ConfigurationError, match=r"MONITE_TOKEN_STORE: .*chmod"):
+        AsyncMonite(**Emulator().client_options())
+
+
+def test_nothing_is_printed_where_logging_is_not_set_up() -> None:
+    """Both packages leave their warnings to whoever sets logging up."""
+    for name in ("monite_async", "monite_async_stores"):
+        handlers = logging.getLogger(name).handlers
+        assert any(isinstance(handler, logging.NullHandler) for handler in handlers)
 
 
 @pytest.mark.checkout

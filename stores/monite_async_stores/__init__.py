@@ -7,6 +7,7 @@ against ``TokenStore`` and prove it with ``monite_async_stores.testing``.
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -60,11 +61,18 @@ _LAZY = {
     "TokenDirectoryError": "monite_async_stores._file_directory",
 }
 
+logging.getLogger(__name__).addHandler(logging.NullHandler())
+
 
 def __getattr__(name: str) -> object:
     module = _LAZY.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(module), name)
+    try:
+        value: object = getattr(import_module(module), name)
+    except ImportError as exc:
+        if name != "RedisTokenStore":
+            raise
+        raise ImportError(f"{name} needs the package redis, 5.0.1 or newer: pip install 'monite-async[redis]'") from exc
     globals()[name] = value
     return value

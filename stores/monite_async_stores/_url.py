@@ -25,7 +25,7 @@ def store_from_url(url: str) -> TokenStore:
         ValueError: The scheme is not known, and the message shows the scheme only, since a URL may hold a password;
             or the directory cannot be used (``TokenDirectoryError``); or the URL of a Redis cannot be read, or asks
             for a connection without encryption.
-        ImportError: The store needs a package that is not installed.
+        ImportError: The store needs a package that is not installed; the message says how to install it.
     """
     scheme = url.partition(":")[0].lower()
     if scheme == "memory":
@@ -51,7 +51,7 @@ def _file_store(parts: SplitResult) -> TokenStore:
 
 
 def _redis_store(url: str) -> TokenStore:
-    from monite_async_stores._redis import RedisTokenStore
+    from monite_async_stores import RedisTokenStore  # says what to install if redis is missing
 
     address, _, query = url.partition("?")
     options = [option.partition("=") for option in query.split("&") if option]
