@@ -23,6 +23,7 @@ __all__ = ["CASES", "FETCH", "Fleet", "Sizes"]
 
 FETCH = 0.3
 _LONG_FETCH = 2.0
+_SLOW = 4.0
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -36,6 +37,7 @@ class Sizes:
         keys: Keys, with ten coroutines of each process for each.
         limit: Seconds until a case is given up.
         rounds: Rounds in which hits are measured.
+        crowds: Rounds in which all ask for one key.
     """
 
     processes: int = 8
@@ -43,6 +45,7 @@ class Sizes:
     keys: int = 100
     limit: float = 45.0
     rounds: int = 25
+    crowds: int = 5
 
 
 class _Process:
@@ -169,13 +172,26 @@ def _commands(server: RedisServer) -> int:
 
 
 def one_key(fleet: Fleet, server: RedisServer) -> Figures:
-    """Let all coroutines of all processes ask for one token at once."""
+    """Let all coroutines of all processes ask for one token at once.
+
+    Several times, each with new clients and no token: the worst wait is the least of the rounds, because whatever else
+    the machine does adds to it; all that is counted is the most of the rounds.
+    """
     sizes = fleet.sizes
-    with fleet.opened(server.port, sizes.processes) as processes:
-        server.admin("CONFIG", "RESETSTAT")
-        figures = fleet.crowd(processes, sizes.callers)
-        figures["commands"] = _commands(server) / sizes.processes
-    return figures
+    found: Figures = {}
+    for _ in range(sizes.crowds):
+        server.admin("FLUSHALL")
+        with fleet.opened(server.port, sizes.processes) as processes:
+            server.admin("CONFIG", "RESETSTAT")
+            figures = fleet.crowd(processes, sizes.callers)
+            figures["commands"] = _commands(server) / sizes.processes
+        worst = min(figures["worst"], found.get("worst", figures["worst"]))
+        served = min(figures["served"], found.get("served", figures["served"]))
+        found = {name: max(value, found.get(name, value)) for name, value in figures.items()}
+        found |= {"worst": worst, "served": served}
+        if figures["worst"] > _SLOW:
+            break  # the others would be no better by much
+    return found
 
 
 def many_keys(fleet: Fleet, server: RedisServer) -> Figures:
@@ -201,7 +217,10 @@ def killed(fleet: Fleet, server: RedisServer) -> Figures:
         time.sleep(0.5)  # in which they begin to wait; there is no way to ask a peer whether it does
         begin = time.monotonic()
         fleet.kill(leader)
+        before = fleet.endpoint.counts().posts
+        fleet.endpoint.set(delay=FETCH)
         figures = fleet.gather(followers)
+        figures["posts"] += before
         figures["after"] = figures["ended"] - begin
     return figures
 

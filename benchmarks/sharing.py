@@ -25,7 +25,7 @@ _RULE = (
     "A missed count fails the run; a missed time only with `--strict`, because other work on the machine adds to it."
 )
 _QUICK = (OURS, FILES, "Redis, no lock")
-_QUICK_SIZES = Sizes(processes=4, callers=200, keys=20, limit=20.0, rounds=5)
+_QUICK_SIZES = Sizes(processes=4, callers=200, keys=20, limit=20.0, rounds=5, crowds=1)
 
 
 def main(arguments: list[str] | None = None) -> int:
