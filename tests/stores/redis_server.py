@@ -157,11 +157,6 @@ class RedisServer:
             self._admin = Admin(self.port)
         return self._admin
 
-    @property
-    def version(self) -> int:
-        """The Redis whose ways it has, as a major version; Valkey says 7."""
-        return int(self.admin.text("INFO", "server").partition("redis_version:")[2].partition(".")[0])
-
     def start(self) -> Self:
         """Start it and wait until it answers."""
         for _ in range(5):
