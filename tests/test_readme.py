@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -9,28 +10,44 @@ from pathlib import Path
 
 import pytest
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCKS = PYTHON.findall(README)
+
+
+def run(code: str) -> None:
+    """Run a block as it would run from a file, with warnings as errors and nothing of Monite in the environment."""
+    surroundings = {name: value for name, value in os.environ.items() if not name.startswith("MONITE_")}
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False, env=surroundings)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
 def test_every_python_block_runs_as_it_stands(number: int) -> None:
     """Copied into a file, each block runs to its end without a warning."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", BLOCKS[number]], capture_output=True, text=True, timeout=100, check=False
-    )
-    assert (done.returncode, done.stderr) == (0, "")
+    run(BLOCKS[number])
+
+
+@pytest.mark.checkout
+def test_every_python_block_of_the_page_on_stores_runs_as_it_stands() -> None:
+    """What people copy from ``docs/stores.md`` runs without a Redis being there, and connects to none."""
+    blocks = PYTHON.findall((ROOT / "docs" / "stores.md").read_text(encoding="utf-8"))
+    assert len(blocks) >= 2
+    for block in blocks:
+        run(block)
 
 
 def test_there_are_blocks() -> None:
     """The pattern above finds the README's code."""
-    assert len(BLOCKS) >= 3
+    assert len(BLOCKS) >= 4
 
 
 @pytest.mark.checkout
 def test_every_make_target_named_exists() -> None:
     """A command that the README tells people to type is a target of the Makefile."""
-    makefile = (Path(__file__).parent.parent / "Makefile").read_text(encoding="utf-8")
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     named = set(re.findall(r"`?make ([a-z][a-z-]*)", README)) - {"one"}
     missing = [target for target in sorted(named) if not re.search(rf"^{target}:", makefile, re.MULTILINE)]
     assert missing == []
