@@ -22,6 +22,7 @@ __all__ = [
     "Hit",
     "Negative",
     "RecordName",
+    "StoreBusyError",
     "StoreError",
     "StoreEvent",
     "TokenStore",
@@ -32,8 +33,13 @@ __all__ = [
 class StoreError(Exception):
     """The store could not carry out an operation; the caller goes on without it.
 
-    Its text must never hold a value, a key or an address with a password in it.
+    Its text is shown to whoever runs the client, so it says what to look at; it must never hold a value, a key or an
+    address with a password in it.
     """
+
+
+class StoreBusyError(StoreError):
+    """The store is there, but has more to do than it can at the moment; the caller may ask again a little later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +117,9 @@ class StoreEvent:
 
     Attributes:
         kind: ``commit``, ``fail`` (also a lease given back), ``invalid``, ``purge``; ``seen`` is a store's periodic
-            re-reading of a record in use, with ``gen`` 0 for one that is gone; ``recovered`` says that a store that
-            could not be reached answers again, with an empty name.
+            re-reading of a record in use, with ``gen`` 0 for one that the store knows nothing of: it was emptied, and
+            whoever has the value may commit it again. One that was dropped is told as ``invalid``. ``recovered`` says
+            that a store that could not be reached answers again, with an empty name.
         name: The record's name.
         gen: The generation that it is about: what was committed, invalidated or seen; for ``purge`` the floor.
     """
