@@ -26,7 +26,7 @@ from monite_async._tokens.issuer import TokenIssuer
 from monite_async._tokens.keys import TokenKey
 from monite_async._tokens.l1 import RecordTable
 from monite_async._tokens.lifetime import MIN_INTERVAL
-from monite_async._tokens.orphans import Orphans
+from monite_async._tokens.owed import Owed
 from monite_async._tokens.record import AccessToken
 from monite_async._tokens.tasks import own_task
 from monite_async_stores import (
@@ -106,7 +106,7 @@ class TokenCache:
         self._monotonic = self.clock.monotonic
         self.peek: Callable[[TokenKey], AccessToken | None] = _make_peek(self._records, self.clock)
         self._troubles: dict[str, Trouble] = {}
-        self._orphans = Orphans(store, self.guard, self._records)
+        self.owed: Owed = Owed(store, self.guard, self._records, self._table.drop)
         self._flights: dict[asyncio.AbstractEventLoop, dict[str, Flight]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._abandoned: list[object] = []
@@ -236,7 +236,7 @@ class TokenCache:
             for task in late:
                 task.cancel()
             self._table.clear()
-            self._orphans.clear()
+            self.owed.clear()
         if late:
             await asyncio.wait(late)
         if self._owns_store:
@@ -264,14 +264,14 @@ class TokenCache:
             return record
         kept = self._table.put(key.id, record)
         if shared:
-            self._orphans.discard(key.id)
+            self.owed.discard(key.id)
         else:
-            self._orphans.add(key.id, kept)
+            self.owed.add(key.id, kept)
         return kept
 
     def unkeep(self, key: TokenKey, gen: int) -> None:
         """Drop a token that was purged while it was being kept."""
-        self._orphans.discard(key.id)
+        self.owed.discard(key.id)
         self._table.drop(key.id, gen)
 
     def trouble(self, key: TokenKey) -> Trouble:
@@ -293,18 +293,30 @@ class TokenCache:
 
     def on_event(self, event: StoreEvent) -> None:
         """See ``Watcher.on_event``."""
-        if event.kind == "commit" or (event.kind == "seen" and event.gen):
+        if event.kind == "commit":
             self._table.outdate_name(event.name, event.gen)
         # Flights hear of it first: one whose token is being kept this very moment drops it, or it is dropped below.
         self.bells.ring(event.name, floor=event.gen if event.kind == "purge" else 0)
         if event.kind in ("invalid", "purge"):
             self._table.drop_name(event.name, event.gen)
-        elif event.kind == "seen" and not event.gen:
-            self._table.drop_gone(event.name, self._orphans)
+        elif event.kind == "seen":
+            self._saw(event.name, event.gen)
         elif event.kind == "recovered":
-            with contextlib.suppress(RuntimeError):  # told in a thread without a loop: the next flight does it
-                asyncio.get_running_loop()
-                self._give_back()
+            self._pay_soon()
+
+    def _saw(self, name: str, gen: int) -> None:
+        """Take note of what the store has by a name, all messages about it may have been lost."""
+        # Whether what is there now replaced a token that was due or one that was revoked, nobody can tell any more.
+        self._table.drop_name(name, gen - 1)
+        newer = self._table.newer_than(name, gen)
+        if newer is not None:  # the store was emptied, or fell back: it gets the token again
+            self.owed.add(*newer)
+            self._pay_soon()
+
+    def _pay_soon(self) -> None:
+        with contextlib.suppress(RuntimeError):  # told in a thread without a loop: the next flight does it
+            asyncio.get_running_loop()
+            self._pay()
 
     def in_use(self) -> Sequence[RecordName]:
         """See ``Watcher.in_use``."""
@@ -315,6 +327,7 @@ class TokenCache:
         self._lock = threading.Lock()
         self._table.renew_lock()
         self.bells.renew()
+        self.owed.after_fork_in_child()
         self._process = secrets.token_hex(8)
         # Kept, not freed: closing the parent's coroutines would reach into the sockets and selectors it still uses.
         self._abandoned.append((self._flights, self._tasks))
@@ -363,7 +376,7 @@ class TokenCache:
         else:
             self.emit("flight_succeeded", key, seconds=seconds)
         if not self.guard.is_down:
-            self._give_back()
+            self._pay()
 
     def _land(self, flight: Flight) -> None:
         flights = self._flights.get(flight.loop, {})
@@ -412,14 +425,13 @@ class TokenCache:
     def _forget(self, key: TokenKey) -> AccessToken | None:
         with self._lock:
             self._troubles.pop(key.id, None)
-        self._orphans.discard(key.id)
+        self.owed.discard(key.id)
         return self._table.pop(key.id)
 
     async def _purge(self, key: TokenKey) -> None:
         name = key.record_name(await self.issuer.secret())
         await self.local.purge(name)
-        with contextlib.suppress(StoreError):
-            await self.guard.run(self.store.purge(name))
+        await self.owed.purge(key.id, name)
 
     async def _revoke(self, key: TokenKey, token: AccessToken | None) -> None:
         name = key.record_name(await self.issuer.secret())
@@ -459,10 +471,10 @@ class TokenCache:
         await self.store.fail(name, owner, "transient:auth:0", ttl_ms=0)
         return None
 
-    def _give_back(self) -> None:
-        """Give the store what was fetched while it was away."""
-        if self._orphans and not self._closed:
-            self._spawn(self._orphans.give_back())
+    def _pay(self) -> None:
+        """Tell the store what it missed while it was away."""
+        if self.owed and not self._closed:
+            self._spawn(self.owed.pay())
 
     def _running_tasks(self) -> list[asyncio.Task[Any]]:
         return [task for task in list(self._tasks) if not task.done() and not task.get_loop().is_closed()]

@@ -19,6 +19,7 @@ EventKind = Literal[
     "flight_joined",
     "flight_succeeded",
     "flight_failed",
+    "token_fetched",
     "adopted",
     "lease_waited",
     "lease_taken_over",
@@ -41,7 +42,7 @@ class TokenEvent:
         kind: What happened.
         key: A fingerprint of the key, the same in every process with the same credentials; empty for a whole store.
         seconds: How long it took, where that makes sense.
-        detail: A status, an error class or a generation; never a secret.
+        detail: A status, an error class, a generation, or what a store complains of; never a secret.
     """
 
     kind: EventKind

@@ -17,7 +17,17 @@ from monite_async._tokens.guard import STORE_SECONDS, Bell
 from monite_async._tokens.keys import TokenKey
 from monite_async._tokens.lifetime import hard_margin
 from monite_async._tokens.record import AccessToken
-from monite_async_stores import Busy, Committed, Granted, Hit, Negative, RecordName, StoreError, TokenStore
+from monite_async_stores import (
+    Busy,
+    Committed,
+    Granted,
+    Hit,
+    Negative,
+    RecordName,
+    StoreBusyError,
+    StoreError,
+    TokenStore,
+)
 
 if TYPE_CHECKING:
     from monite_async._tokens.cache import TokenCache
@@ -33,6 +43,8 @@ LEASE_MS = 5000
 GIVE_BACK_SECONDS = 0.25
 _POLL_FIRST = 0.05
 _POLL_MAX = 0.5
+_POLLS_PER_SECOND = 500
+_CROWD_SECONDS = 30.0
 _LONG_WAIT = 0.5
 _ALONE_SECONDS = 2.0
 
@@ -85,6 +97,7 @@ class Fetch:
         "_attempts",
         "_bell",
         "_cache",
+        "_crowded",
         "_deadline",
         "_flight",
         "_has_turn",
@@ -104,6 +117,7 @@ class Fetch:
         self._store: TokenStore = cache.store
         self._bell = Bell()
         self._attempts = 0
+        self._crowded = 0.0
         self._has_turn = False
         self._leased = False
         self._reread = False
@@ -134,6 +148,9 @@ class Fetch:
         if self._flight.refused:
             with contextlib.suppress(StoreError):
                 await self._bounded(self._store.invalidate(name, self._flight.bad_gen))
+        owed = self._cache.owed
+        if self._flight.key.id in owed.purges and not await owed.purge(self._flight.key.id, name):
+            self._store = self._cache.local  # what was revoked may still lie in the shared one
         while not self._rotated:
             held = self._cache.held(self._flight.key)
             if held is not None and held.gen > self._flight.bad_gen and held.is_usable():
@@ -141,9 +158,12 @@ class Fetch:
             self._bell.clear()
             t0 = self._cache.clock.monotonic(), self._cache.clock.wall()
             answer = await self._acquire(name, held)
+            if isinstance(answer, AccessToken):
+                return answer
             if isinstance(answer, Hit):
                 adopted = self._adopt(name, answer, t0)
                 if not self._is_purged(adopted) and adopted.is_usable():
+                    self._cache.emit("adopted", self._flight.key, detail=f"gen {adopted.gen}")
                     return adopted
                 continue  # it is kept in case nothing better can be had, but a request may not arrive with it
             if isinstance(answer, Negative):
@@ -154,25 +174,52 @@ class Fetch:
                 outcome = await self._granted(name, answer.gen)
                 if outcome is not None:
                     return outcome
-            elif not await self._wait_turn(answer):
+            elif answer is not None and not await self._wait_turn(answer):
                 error = RequestTimeout("no token: another process holds the lease and does not finish", method="POST")
                 return self._note(Failure(error, transient=True))
         return None
 
-    async def _acquire(self, name: RecordName, held: AccessToken | None) -> Hit | Negative | Granted | Busy:
-        """Ask the store; when it cannot answer, this process goes on alone, with a lease among its own loops."""
+    async def _acquire(
+        self, name: RecordName, held: AccessToken | None
+    ) -> AccessToken | Hit | Negative | Granted | Busy | None:
+        """Ask the store; when it is away, this process goes on alone, with a lease among its own loops.
+
+        Returns:
+            The store's answer; the token at hand, if the store is away and nothing is known against that token but that
+            there is a newer one; or None: ask again, it had too much to do.
+        """
         margin_ms = int(hard_margin(held.lifetime) * 1000) if held is not None else 0
-        bad_gen = self._flight.bad_gen
-        try:
-            return await self._bounded(
-                self._store.acquire(name, self._owner, lease_ms=LEASE_MS, bad_gen=bad_gen, min_left_ms=margin_ms)
-            )
-        except StoreError:
+        is_patient = held is not None and held.is_usable() and not self._flight.refused
+        while True:
+            try:
+                return await self._bounded(
+                    self._store.acquire(
+                        name, self._owner, lease_ms=LEASE_MS, bad_gen=self._flight.bad_gen, min_left_ms=margin_ms
+                    )
+                )
+            except StoreBusyError:
+                if await self._is_worth_waiting():
+                    return None
+            except StoreError:
+                if held is not None and is_patient:
+                    # Nobody waits: that spreads the requests of a fleet of which each process goes on alone now. The
+                    # store may be back by then.
+                    is_patient = False
+                    await asyncio.sleep(min(_ALONE_SECONDS * self._cache.random(), held.left() - margin_ms / 1000))
+                    continue
+            if held is not None and not self._flight.refused and held.is_early():
+                return held
             self._store = self._cache.local
-        if held is not None and held.is_usable():
-            # Nobody waits: that spreads the requests of a fleet, of which each process goes on alone now.
-            await asyncio.sleep(min(_ALONE_SECONDS * self._cache.random(), held.left() - margin_ms / 1000))
-        return await self._store.acquire(name, self._owner, lease_ms=LEASE_MS, bad_gen=bad_gen, min_left_ms=margin_ms)
+
+    async def _is_worth_waiting(self) -> bool:
+        """Wait for a store that has too much to do, which costs the flight none of its time; False after half a minute."""
+        if self._crowded >= _CROWD_SECONDS:
+            return False
+        wait = _POLL_MAX * (0.5 + 0.5 * self._cache.random())
+        self._crowded += wait
+        self._deadline += wait
+        await asyncio.sleep(wait)
+        return True
 
     async def _granted(self, name: RecordName, gen: int) -> AccessToken | Failure | None:
         """Wait for the turn of a request, which costs the flight none of its time, and fetch."""
@@ -206,6 +253,7 @@ class Fetch:
                 issued = await self._cache.issuer.issue(self._flight.key, timeout=limit)
         except Exception as exc:  # noqa: BLE001 - an issuer is pluggable, and nothing it raises may leak from here
             return await self._failed(name, failure_of(exc))
+        self._cache.emit("token_fetched", self._flight.key, seconds=clock.monotonic() - started[0])
         left = issued.lifetime - max(clock.monotonic() - started[0], clock.wall() - started[1])
         if left <= 0:
             error = RequestTimeout("no token: it was already expired when it arrived", method="POST")
@@ -284,7 +332,7 @@ class Fetch:
             return False
         if self._poll == _POLL_FIRST:
             self._cache.emit("lease_waited", self._flight.key)
-        poll = self._poll * (0.8 + 0.4 * self._cache.random())
+        poll = max(self._poll, len(self._cache.bells) / _POLLS_PER_SECOND) * (0.8 + 0.4 * self._cache.random())
         self._poll = min(_POLL_MAX, self._poll * 2)
         delay = min(poll, busy.left_ms / 1000 + 0.05 * self._cache.random())
         alarm = asyncio.get_running_loop().call_later(delay, self._bell.set)
@@ -299,7 +347,6 @@ class Fetch:
         lifetime = hit.lifetime_ms / 1000
         spent = lifetime - min(hit.left_ms, hit.lifetime_ms) / 1000
         self._leased = False
-        self._cache.emit("adopted", self._flight.key, detail=f"gen {hit.gen}")
         return self._keep(name, hit.value, hit.gen, lifetime, (t0[0] - spent, t0[1] - spent))
 
     def _keep(

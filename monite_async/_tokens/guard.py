@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Generator, Sequence
 from typing import TypeVar
 
 from monite_async._tokens.events import Events
-from monite_async_stores import RecordName, StoreError, StoreEvent, Watcher
+from monite_async_stores import RecordName, StoreBusyError, StoreError, StoreEvent, Watcher
 from monite_async_stores._loop_time import within
 
 __all__ = ["STORE_SECONDS", "Bell", "Bells", "LonelyWatcher", "StoreGuard"]
@@ -35,17 +35,22 @@ class StoreGuard:
         """Await one operation for at most ``limit`` seconds.
 
         Raises:
+            StoreBusyError: It is there, and has too much to do at the moment.
             StoreError: It failed in whatever way, or took too long.
         """
         try:
             async with within(limit):
                 result = await operation
+        except StoreBusyError:
+            raise
         except Exception as exc:  # noqa: BLE001 - a store is pluggable, and its errors must not reach a caller
+            # A StoreError says what to look at and holds no secret; of the errors of others, nobody knows.
+            problem = str(exc) if isinstance(exc, StoreError) and str(exc) else type(exc).__name__
             if not self.is_down:
                 self.is_down = True
                 self._events.count("store_degraded")
-                self._events.emit("store_degraded", detail=type(exc).__name__)
-            raise StoreError(f"the token store failed: {type(exc).__name__}") from None
+                self._events.emit("store_degraded", detail=problem)
+            raise StoreError(f"the token store failed: {problem}") from None
         if self.is_down:
             self.is_down = False
             self._events.count("store_recovered")
@@ -91,6 +96,9 @@ class Bells:
     def __init__(self) -> None:
         self._listening: dict[str, list[tuple[asyncio.AbstractEventLoop, Bell]]] = {}
         self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._listening)
 
     def renew(self) -> None:
         """Forget everyone, in a forked child."""

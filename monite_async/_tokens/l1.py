@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Container
 
 from monite_async._tokens.record import AccessToken
 from monite_async_stores import RecordName
@@ -25,13 +24,14 @@ class RecordTable:
         max_records: Tokens kept at most.
     """
 
-    __slots__ = ("_keys", "_lock", "_max", "_retired", "records")
+    __slots__ = ("_keys", "_lock", "_max", "_retired", "_turn", "records")
 
     def __init__(self, max_records: int) -> None:
         self.records: dict[str, AccessToken] = {}
         self._keys: dict[str, str] = {}
         self._max = max_records
         self._retired = 0
+        self._turn = 0
         self._lock = threading.Lock()
 
     def renew_lock(self) -> None:
@@ -39,10 +39,10 @@ class RecordTable:
         self._lock = threading.Lock()
 
     def put(self, key_id: str, record: AccessToken) -> AccessToken:
-        """Keep the record unless there is one with the same or a higher generation; return the one that is kept."""
+        """Keep the record unless there is one that is newer, or as new with as much life left; return what is kept."""
         with self._lock:
             current = self.records.get(key_id)
-            if current is not None and current.gen >= record.gen and current.is_alive():
+            if current is not None and current.is_alive() and _rank(current) >= _rank(record):
                 return current
             if current is not None:
                 self._remove(key_id)
@@ -71,11 +71,11 @@ class RecordTable:
         if key_id is not None:
             self.drop(key_id, gen)
 
-    def drop_gone(self, name: str, unshared: Container[str]) -> None:
-        """Drop the record that a store no longer has, unless the store has yet to get it."""
+    def newer_than(self, name: str, gen: int) -> tuple[str, AccessToken] | None:
+        """Return the key and the record of what a store knows by this name, if it is newer than this generation."""
         key_id = self._keys.get(name)
-        if key_id is not None and key_id not in unshared:
-            self.pop(key_id)
+        record = None if key_id is None else self.records.get(key_id)
+        return None if key_id is None or record is None or record.gen <= gen else (key_id, record)
 
     def outdate_name(self, name: str, gen: int) -> None:
         """Mark the record as due for a look at the store, because that holds a newer generation."""
@@ -86,13 +86,18 @@ class RecordTable:
                 self.records[key_id] = current.as_stale()
 
     def in_use(self) -> list[RecordName]:
-        """Return the names of records hit since the last call, at most 500."""
+        """Return the names of records hit since they were last returned, at most 500, in turn if there are more."""
         with self._lock:
+            records = list(self.records.values())
             names: list[RecordName] = []
-            for record in self.records.values():
-                if record.uses and len(names) < _IN_USE:
-                    self._retire(record)
-                    names.append(record.name)
+            begin = self._turn if self._turn < len(records) else 0
+            for place in [*range(begin, len(records)), *range(begin)]:
+                if len(names) == _IN_USE:
+                    break
+                if records[place].uses:
+                    self._retire(records[place])
+                    names.append(records[place].name)
+                    self._turn = place + 1
             return names
 
     def hits(self) -> int:
@@ -130,3 +135,8 @@ class RecordTable:
     def _retire(self, record: AccessToken) -> None:
         self._retired += record.uses
         record.uses = 0
+
+
+def _rank(record: AccessToken) -> tuple[int, float]:
+    # The same token may come twice, and the one that took longer to come seems to have less life left than it has.
+    return record.gen, record.left()

@@ -84,6 +84,10 @@ class AccessToken:
         """Tell whether the token is before its soft point on both clocks."""
         return self._clock.monotonic() < self.soft_mono and self._clock.wall() < self.soft_wall
 
+    def is_early(self) -> bool:
+        """Tell whether the token is before any soft point that could have been drawn for it."""
+        return self.left() > hard_margin(self.lifetime) + soft_lead(self.lifetime, 0.0)
+
     def is_usable(self) -> bool:
         """Tell whether the token is before its hard point: enough life for a request to arrive with it."""
         return self.left() > hard_margin(self.lifetime)

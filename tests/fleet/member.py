@@ -166,12 +166,11 @@ class Member:
         return {"begun": begin}
 
     async def await_drop(self, _: Order) -> Answer:
-        """Use the partner's token until it is no longer served; return when that was."""
+        """Use the partner's token until it is no longer served, if it is; return when that was."""
         key, peek = self._partner(), self.cache.peek
         first = peek(key)
-        assert first is not None
         say(news="watching")
-        while peek(key) is first:
+        while first is not None and peek(key) is first:
             await asyncio.sleep(0.001)
         return {"dropped": time.monotonic()}
 

@@ -261,7 +261,7 @@ def test_a_store_that_stays_away_does_not_make_memory_grow() -> None:
         cache = TokenCache(store, world.endpoint, clock=world.clock, max_records=10)
         for number in range(200):
             await cache.get(user(number))
-        assert len(cache._orphans) <= 21
+        assert len(cache.owed) <= 21
         assert cache.stats().cached == 10
 
     run_virtual(main())

@@ -11,6 +11,7 @@ import pytest
 
 from monite_async._errors import AuthenticationError
 from monite_async._tokens.lifetime import hard_margin
+from monite_async._tokens.record import AccessToken
 from monite_async_stores import (
     Busy,
     Committed,
@@ -19,6 +20,7 @@ from monite_async_stores import (
     MemoryTokenStore,
     Negative,
     RecordName,
+    StoreBusyError,
     StoreError,
     StoreEvent,
 )
@@ -69,7 +71,8 @@ def moody() -> Moody:
     return Moody(clock=VirtualClock(cast("VirtualLoop", asyncio.get_running_loop())))
 
 
-async def _raise(operation: str) -> None:
+async def fails(operation: str) -> None:
+    """Be away."""
     raise StoreError(f"{operation}: no route")
 
 
@@ -81,7 +84,7 @@ async def _hang(operation: str) -> None:
     await asyncio.sleep(3600)
 
 
-@pytest.mark.parametrize("mood", [_raise, _crash, _hang])
+@pytest.mark.parametrize("mood", [fails, _crash, _hang])
 def test_a_dead_store_costs_one_request_per_process_and_no_error(mood: Callable[[str], Awaitable[None]]) -> None:
     """Without its store each process goes on alone, with one flight among its callers."""
 
@@ -134,7 +137,7 @@ def test_a_token_fetched_alone_reaches_the_store_when_it_is_back() -> None:
     async def main() -> None:
         store = moody()
         world = World(store=store)
-        store.before = _raise
+        store.before = fails
         token = await world.cache.get(PARTNER)
         store.before = None
         await world.cache.get(user(1))
@@ -154,7 +157,7 @@ def test_a_store_that_breaks_again_keeps_the_lonely_token_for_later() -> None:
     async def main() -> None:
         store = moody()
         world = World(store=store)
-        store.before = _raise
+        store.before = fails
         token = await world.cache.get(PARTNER)
         commits: list[str] = []
 
@@ -183,7 +186,7 @@ def test_news_that_the_store_is_back_shares_lonely_tokens_at_once() -> None:
     async def main() -> None:
         store = moody()
         world = World(store=store)
-        store.before = _raise
+        store.before = fails
         token = await world.cache.get(PARTNER)
         store.before = None
         back = StoreEvent("recovered", "", 0)
@@ -209,7 +212,7 @@ def test_a_fleet_without_its_store_refreshes_spread_over_two_seconds(draw: float
         store = moody()
         world = World(store=store, draw=draw)
         first = await world.cache.get(PARTNER)
-        store.before = _raise
+        store.before = fails
         await asyncio.sleep(first.left() - hard_margin(first.lifetime) - 10)
         loop = asyncio.get_running_loop()
         begin = loop.time()
@@ -222,6 +225,118 @@ def test_a_fleet_without_its_store_refreshes_spread_over_two_seconds(draw: float
     run_virtual(main())
 
 
+def test_a_token_that_is_merely_outdated_is_kept_while_the_store_is_away() -> None:
+    """R23: a newer one that cannot be had is no reason for a request of one's own; a refusal by the API is."""
+
+    async def main() -> None:
+        store = moody()
+        world = World(store=store)
+        first = await world.cache.get(PARTNER)
+        await asyncio.sleep(10)
+        store.before = fails
+        for _ in range(20):
+            world.cache.on_event(StoreEvent("commit", first.name.name, first.gen + 1))
+            assert await world.cache.get(PARTNER) == first
+            await asyncio.sleep(1)
+        assert world.posts == 1
+        assert world.cache.stats().events["flight_started"] <= 21
+        assert await world.cache.replace(PARTNER, await world.cache.get(PARTNER)) != first
+        assert world.posts == 2
+
+    run_virtual(main())
+
+
+def test_a_store_that_is_back_after_the_wait_is_asked_again() -> None:
+    """R23: what another process fetched while this one waited for its turn to go alone is taken from the store."""
+
+    async def main() -> None:
+        store = moody()
+        world = World(store=store)
+        first = await world.cache.get(PARTNER)
+        await asyncio.sleep(first.left() - hard_margin(first.lifetime) - 10)
+        store.before = fails
+        assert await world.cache.get(PARTNER) is first
+        await asyncio.sleep(0.5)
+        store.before = None
+        newer = b"Bearer newer-0123456789"
+        await store.commit(first.name, "", first.gen + 1, newer, lifetime_ms=1_800_000, left_ms=1_800_000)
+        await asyncio.sleep(1)
+        assert (await world.cache.get(PARTNER)).gen == first.gen + 1
+        assert world.posts == 1
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(("busy_for", "alone"), [(20.0, False), (40.0, True)])
+def test_a_busy_store_is_waited_for_and_not_reported(busy_for: float, alone: bool) -> None:
+    """A store that has too much to do is asked again, for half a minute, before this process goes on alone."""
+
+    async def main() -> None:
+        store = moody()
+        world = World(store=store)
+        until = world.clock.monotonic() + busy_for
+
+        async def busy(operation: str) -> None:
+            if world.clock.monotonic() < until:
+                raise StoreBusyError(operation)
+
+        store.before = busy
+        token = await world.cache.get(PARTNER)
+        assert abs(world.clock.monotonic() - until) < 11
+        assert world.posts == 1
+        store.before = None
+        answer = await store.acquire(token.name, "looker", lease_ms=1, bad_gen=0, min_left_ms=0)
+        assert isinstance(answer, Hit) != alone
+        assert "store_degraded" not in world.cache.stats().events
+
+    run_virtual(main())
+
+
+def test_many_flights_that_wait_ask_less_often() -> None:
+    """However many records others are fetching, a process asks the store about 500 times a second, and no faster."""
+
+    async def main() -> None:
+        store = moody()
+        world = World(store=store)
+        asked: list[float] = []
+
+        async def count(operation: str) -> None:
+            asked.append(world.clock.monotonic())
+
+        for number in range(3000):
+            name = user(number).record_name(await world.endpoint.secret())
+            await store.acquire(name, "dead", lease_ms=5000, bad_gen=0, min_left_ms=0)
+        store.before = count
+        begin = world.clock.monotonic()
+        tokens = await asyncio.gather(*(world.cache.get(user(number)) for number in range(3000)))
+        assert len(tokens) == world.posts == 3000
+        assert len([at for at in asked if begin + 0.01 < at < begin + 4]) < 4 * 600
+
+    run_virtual(main())
+
+
+def test_a_token_that_came_faster_seems_to_live_longer() -> None:
+    """The same token from a slower answer counts as older than it is; the better knowledge is kept, either way round."""
+
+    async def main() -> None:
+        world = World()
+        token = await world.cache.get(PARTNER)
+        for delay, better in ((5.0, False), (-5.0, True)):
+            other = AccessToken(
+                token.header,
+                token.gen,
+                token.lifetime,
+                name=token.name,
+                clock=world.clock,
+                started_mono=world.clock.monotonic() - 0.05 - delay,
+                started_wall=world.clock.wall() - 0.05 - delay,
+                draw=0.5,
+            )
+            assert (world.cache.keep(PARTNER, other, shared=True) is other) == better
+
+    run_virtual(main())
+
+
 def test_a_wait_without_the_store_ends_before_anyone_has_to() -> None:
     """R23: close to its hard point a token is refreshed before it, however long the draw would wait."""
 
@@ -229,7 +344,7 @@ def test_a_wait_without_the_store_ends_before_anyone_has_to() -> None:
         store = moody()
         world = World(store=store, draw=1.0)
         first = await world.cache.get(PARTNER)
-        store.before = _raise
+        store.before = fails
         await asyncio.sleep(first.left() - hard_margin(first.lifetime) - 0.5)
         begin = asyncio.get_running_loop().time()
         assert await world.cache.get(PARTNER) is first
@@ -245,7 +360,7 @@ def test_a_lonely_token_that_was_dropped_or_died_is_not_shared() -> None:
     async def main() -> None:
         store = moody()
         world = World(Endpoint(lifetime=30), store=store)
-        store.before = _raise
+        store.before = fails
         await world.cache.get(PARTNER)
         await world.cache.get(user(1))
         await asyncio.sleep(40)

@@ -302,21 +302,3 @@ def test_eager_tasks_change_nothing() -> None:
         assert world.posts == 1
 
     run_virtual(main())
-
-
-def test_a_record_that_the_store_no_longer_has_is_dropped() -> None:
-    """R22: a revocation whose message was lost shows when the store is read again; what it has yet to get stays."""
-
-    async def main() -> None:
-        world = World()
-        await world.cache.get(PARTNER)
-        await world.cache.get(user(1))
-        name, other = PARTNER.record_name(SECRET).name, user(1).record_name(SECRET).name
-        world.cache.on_event(StoreEvent("seen", "unknown", 0))
-        world.cache._orphans.add(user(1).id, world.cache._records[user(1).id])
-        for gone in (name, other):
-            world.cache.on_event(StoreEvent("seen", gone, 0))
-        assert world.cache.peek(PARTNER) is None
-        assert world.cache.peek(user(1)) is not None
-
-    run_virtual(main())

@@ -46,13 +46,14 @@ def test_listeners_hear_what_happens_and_may_fail(caplog: pytest.LogCaptureFixtu
         run_virtual(main())
     assert [event.kind for event in heard] == [
         "flight_started",
+        "token_fetched",
         "flight_succeeded",
         "flight_started",
         "flight_failed",
     ]
-    assert heard[1].seconds == pytest.approx(0.05)
-    assert heard[0].key == heard[1].key != heard[2].key
-    assert "ServerError 503" in heard[3].detail
+    assert heard[1].seconds == heard[2].seconds == pytest.approx(0.05)
+    assert heard[0].key == heard[1].key == heard[2].key != heard[3].key
+    assert "ServerError 503" in heard[4].detail
     assert "a listener of token events failed" in caplog.text
 
 
