@@ -33,7 +33,7 @@ _ID_INFO = b"token-cache v1 key id"
 _ID_END = len(_MAGIC) + 4
 _NONCE_END = _ID_END + 12
 _MIN_KEY_BYTES = 32
-_MAX_SECRETS = 64
+_MAX_SECRETS = 256
 _WARN_SECONDS = 60.0
 
 _log = logging.getLogger("monite_async_stores")
@@ -79,13 +79,14 @@ class Keyring:
 class _Key:
     """One derived key and its id."""
 
-    __slots__ = ("cipher", "id")
+    __slots__ = ("cipher", "id", "shown")
 
     def __init__(self, material: bytes, salt: bytes) -> None:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         self.cipher: AESGCM = AESGCM(_derive(material, salt, _KEY_INFO, 32))
         self.id = _derive(material, salt, _ID_INFO, 4)
+        self.shown = self.id.hex()
 
 
 class Sealer:
@@ -169,6 +170,31 @@ class Sealer:
                 continue
         self._warn("it was altered or belongs elsewhere" if keys else "no key at hand made it")
         return None
+
+    @staticmethod
+    def key_of(blob: bytes) -> str:
+        """Return the id of the key that a value was sealed with, as 8 hex characters; it is no secret."""
+        return blob[len(_MAGIC) : _ID_END].hex()
+
+    def learn(self, record: RecordName) -> None:
+        """Derive what it takes to open the values of a record, so that ``knows`` knows of it.
+
+        Raises:
+            StoreError: There is no keyring, and the record has no secret to derive a key from.
+        """
+        self._keys(record)
+
+    def knows(self, key: str) -> bool:
+        """Tell whether values sealed with the key of this id can be opened here.
+
+        Two deployments that share a storage and no key must not take each other's values for news: neither could read
+        them, and each would replace what the other stored, for ever. Without a keyring the keys of the 256 secrets
+        used last are known; news of others are made up for by looking.
+        """
+        if self._ring is not None:
+            return any(one.shown == key for one in self._ring)
+        with self._lock:
+            return any(one.shown == key for one in self._by_secret.values())
 
     def _keys(self, record: RecordName) -> tuple[_Key, ...]:
         if self._ring is not None:

@@ -138,10 +138,25 @@ def test_keys_of_secrets_are_kept_bounded() -> None:
     """The key derived from a secret is kept for the secrets in use, not for every secret that ever was."""
     sealer = Sealer("monite")
     first = sealer.seal(NAME, 1, 1, VALUE)
-    for number in range(200):
+    for number in range(300):
         sealer.seal(RecordName("ab" * 16, b"secret %d" % number), 1, 1, VALUE)
-    assert len(sealer._by_secret) == 64
+    assert len(sealer._by_secret) == 256
     assert sealer.open(NAME, 1, 1, first) == VALUE
+
+
+def test_a_sealer_knows_the_keys_that_it_can_open_with() -> None:
+    """The id of a sealed value's key is known to who has that key in its ring, or has learned the secret, and only then."""
+    both = Sealer("monite", Keyring(OLD, NEW))
+    ids = [Sealer.key_of(Sealer("monite", Keyring(key)).seal(NAME, 1, 1, VALUE)) for key in (OLD, NEW)]
+    assert all(both.knows(key) for key in ids)
+    assert [Sealer("monite", Keyring(NEW)).knows(key) for key in ids] == [False, True]
+    derived = Sealer("monite")
+    own = Sealer.key_of(Sealer("monite").seal(NAME, 1, 1, VALUE))
+    assert not derived.knows(own)
+    derived.learn(NAME)
+    assert derived.knows(own)
+    assert not any(derived.knows(key) for key in (*ids, "", Sealer.key_of(b"")))
+    assert not Sealer("elsewhere", Keyring(OLD)).knows(ids[0])
 
 
 def test_a_failure_warns_once_a_minute_without_content(caplog: pytest.LogCaptureFixture) -> None:
