@@ -29,7 +29,7 @@ def test_what_was_sealed_opens_where_it_belongs(value: bytes, gen: int, life: in
     blob = sealer.seal(NAME, gen, life, value, context=context)
     assert sealer.open(NAME, gen, life, blob, context=context) == value
     assert len(blob) == 4 + 4 + 12 + len(value) + 16
-    assert len(value) < 4 or value not in blob
+    assert len(value) < 8 or value not in blob  # shorter ones may be there by chance, or be the first word of all blobs
 
 
 def test_two_sealings_of_a_value_differ() -> None:
