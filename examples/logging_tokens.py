@@ -3,12 +3,15 @@
     python examples/logging_tokens.py
 
 ``listen`` calls a function for every event, with a fingerprint of the key and never a token. ``stats`` returns the
-counters since the client was made. With ``prometheus_client`` the second half is a collector of four lines::
+counters since the client was made. With ``prometheus_client`` the second half is a collector of a few lines::
 
     class Tokens(Collector):
         def collect(self) -> Iterator[Metric]:
-            for name, labels, value in counters(monite):
-                yield CounterMetricFamily(name, "See monite_async.TokenStats.", value, labels=labels)
+            yield GaugeMetricFamily("monite_tokens_cached", "Tokens in memory.", monite.tokens.stats().cached)
+            events = CounterMetricFamily("monite_token_events", "See monite_async.TokenStats.", labels=["kind"])
+            for kind, count in monite.tokens.stats().events.items():
+                events.add_metric([kind], count)
+            yield events
 """
 
 from __future__ import annotations
