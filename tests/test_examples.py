@@ -27,7 +27,7 @@ SAID = {
     ],
     "own_store.py": ["25 rules kept", "100 calls of two clients, tokens issued: {'client_credentials': 1}"],
     "logging_tokens.py": [
-        "WARNING billing.tokens: store_degraded key=all StoreError",
+        "WARNING billing.tokens: store_degraded key=all the store is away",
         "INFO billing.tokens: store_recovered key=all",
         'monite_token_events_total{kind="flight_started"} 2',
         'monite_token_events_total{kind="flight_joined"} 198',
