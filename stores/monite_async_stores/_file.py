@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from monite_async_stores._bootclock import BootClock, SystemBootClock
 from monite_async_stores._file_directory import TokenDirectory
+from monite_async_stores._file_jobs import Steps
 from monite_async_stores._file_lock import Locking, NoLocking, excludes, system_locking
 from monite_async_stores._file_pool import FilePool
 from monite_async_stores._file_records import FileRecords
@@ -24,6 +25,7 @@ from monite_async_stores._protocol import (
     Hit,
     Negative,
     RecordName,
+    StoreBusyError,
     StoreError,
     StoreEvent,
     Watcher,
@@ -32,7 +34,6 @@ from monite_async_stores._sealing import Keyring, Sealer
 
 __all__ = ["EncryptedFileTokenStore"]
 
-_LIMIT_SECONDS = 1.0
 _SWEEP_SECONDS = 3600.0
 
 T = TypeVar("T")
@@ -49,7 +50,8 @@ class EncryptedFileTokenStore:
     when it dies, its leases are free within milliseconds. Lives are kept on the boot clock, so that stepping the wall
     clock changes nothing; a value from before a reboot is trusted by the wall clock, unless that is in its past.
 
-    File calls are made in threads of the store's own, for a second at most. Making the store looks at the directory
+    File calls are made in threads of the store's own, and given up when one takes a second; while there is more to do
+    than the threads can, ``StoreBusyError`` asks to come again. Making the store looks at the directory
     and writes there once, in the calling thread, so that a directory that will not do is told at the start. Trouble
     that comes later raises ``StoreError``, and the client goes on with its own memory.
 
@@ -94,6 +96,9 @@ class EncryptedFileTokenStore:
     def __repr__(self) -> str:
         return f"<EncryptedFileTokenStore {self._directory.path}>"
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a token store holds keys and cannot be pickled")
+
     async def acquire(
         self, record: RecordName, owner: str, *, lease_ms: int, bad_gen: int, min_left_ms: int
     ) -> Hit | Negative | Granted | Busy:
@@ -102,7 +107,7 @@ class EncryptedFileTokenStore:
             self._records.acquire, record, owner, lease_ms=lease_ms, bad_gen=bad_gen, min_left_ms=min_left_ms
         )
         answer: Hit | Negative | Granted | Busy = await self._run(
-            call, undo=partial(_give_back, self._records, record, owner)
+            call, undo=partial(_give_back, self._records, record, owner), urgent=False
         )
         if isinstance(answer, Busy):
             self._watch.wait_for(record.name, answer.left_ms)
@@ -135,15 +140,20 @@ class EncryptedFileTokenStore:
     async def aclose(self) -> None:
         """Let threads end, and let go of the ``.live`` file unless another loop of this process holds a lease."""
         with suppress(StoreError):
-            await self._pool.run(self._records.rest, limit=_LIMIT_SECONDS)
+            await self._pool.run(self._records.rest, urgent=True)
         self._pool.retire()
 
-    async def _run(self, call: Callable[[], T], *, undo: Callable[[T], None] | None = None) -> T:
-        """Make a call in a thread; whatever it raises is a ``StoreError`` here."""
+    async def _run(self, call: Callable[[], T], *, undo: Callable[[T], None] | None = None, urgent: bool = True) -> T:
+        """Make a call in a thread; whatever it raises is a ``StoreError`` here.
+
+        Asking for a lease is the one thing that is not urgent: a crowd that asks must not hold up what it waits for.
+        """
         try:
             self._watch.start()
             self._sweep_now_and_then()
-            result = await self._pool.run(call, limit=_LIMIT_SECONDS, undo=undo)
+            result = await self._pool.run(call, undo=undo, urgent=urgent)
+        except StoreBusyError:
+            raise
         except StoreError:
             self._is_down = True
             raise
@@ -159,7 +169,7 @@ class EncryptedFileTokenStore:
         now = time.monotonic()
         if now >= self._sweep_at:
             self._sweep_at = now + _SWEEP_SECONDS
-            self._pool.submit(partial(_sweep, self._records))
+            self._pool.submit(Steps(self._records.sweep()), urgent=False)
 
 
 def _usable(directory: TokenDirectory) -> Locking:
@@ -179,11 +189,6 @@ def _give_back(records: FileRecords, record: RecordName, owner: str, answer: Hit
     """Give a lease back that was granted to nobody, because its caller is gone."""
     if isinstance(answer, Granted):
         records.fail(record, owner, "", ttl_ms=0)
-
-
-def _sweep(records: FileRecords) -> None:
-    with suppress(StoreError, OSError):
-        records.sweep()
 
 
 def _short(exc: Exception) -> str:

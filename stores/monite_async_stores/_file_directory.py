@@ -8,9 +8,8 @@ import re
 import secrets
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import suppress
-from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,7 +20,7 @@ __all__ = ["Suffix", "TokenDirectory", "TokenDirectoryError", "write_all"]
 
 _NONBLOCK: int = getattr(os, "O_NONBLOCK", 0)  # a FIFO that somebody put here must not hold a thread
 _MAX_CONTENT = 1 << 20
-_MAX_LISTED = 10_000
+_PROBE = "probe"
 _PROBE_BYTES = 4096
 _PATIENCE = 0.5
 _NAMESPACE = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -96,7 +95,7 @@ class TokenDirectory:
             TokenDirectoryError: No such file can be written.
         """
         try:
-            path = self._write_temporary("probe", bytes(_PROBE_BYTES))
+            path = self._write_temporary(_PROBE, bytes(_PROBE_BYTES))
             try:
                 return question(path)
             finally:
@@ -145,21 +144,24 @@ class TokenDirectory:
             raise StoreError("a record's name must be 32 lower-case hex characters")
         return self.path / f"{self._namespace}-{name}{suffix}"
 
-    def names(self, suffix: Suffix) -> Iterator[str]:
-        """Yield the names that have a file with this suffix, among the first 10,000 files."""
-        start = f"{self._namespace}-"
+    def filenames(self) -> Generator[str, None, None]:
+        """Yield the names of all files in the directory, strangers' too; close it if you leave it before its end."""
         with os.scandir(self.path) as entries:
-            for entry in islice(entries, _MAX_LISTED):
-                name = entry.name.removeprefix(start).removesuffix(suffix)
-                if entry.name == f"{start}{name}{suffix}" and _NAME.fullmatch(name):
-                    yield name
+            for entry in entries:
+                yield entry.name
 
-    def temporaries(self) -> Iterator[Path]:
-        """Yield the files that writers made and did not bring to an end yet, among the first 10,000."""
-        with os.scandir(self.path) as entries:
-            for entry in islice(entries, _MAX_LISTED):
-                if entry.name.startswith(f"{self._namespace}-") and entry.name.endswith(".tmp"):
-                    yield self.path / entry.name
+    def parts(self, filename: str) -> tuple[str, Suffix] | None:
+        """Return a record's (or a process's) name and the suffix, ``.tmp`` for what a writer has yet to bring to an end.
+
+        None for a stranger.
+        """
+        start = f"{self._namespace}-"
+        if not filename.startswith(start):
+            return None
+        stem, dot, suffix = filename.removeprefix(start).rpartition(".")
+        name = stem.partition(".")[0] if suffix == "tmp" else stem
+        is_one = _NAME.fullmatch(name) or (name, suffix) == (_PROBE, "tmp")
+        return (name, dot + suffix) if is_one else None
 
     def read(self, path: Path, *, offset: int = 0, size: int = _MAX_CONTENT) -> bytes | None:
         """Return what a file holds, or None when there is none; needs no lock, since files are replaced whole.

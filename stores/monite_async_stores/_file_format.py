@@ -13,7 +13,7 @@ from __future__ import annotations
 import binascii
 import hashlib
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from monite_async_stores._bootclock import NO_BOOT, Moment, elapsed_ms
@@ -28,6 +28,7 @@ __all__ = [
     "Lease",
     "State",
     "claimed_left_ms",
+    "key_of",
     "open_entry",
     "owner_id",
     "seal_entry",
@@ -37,8 +38,8 @@ Kind = Literal[b"T", b"N"]
 
 _ENTRY_MAGIC = b"MTF1"
 _ENTRY = struct.Struct(">4scQQ16sqq")
-_STATE_MAGIC = b"MTL1"
-_STATE = struct.Struct(">4sQQQQQ16s16sQ16sqq")
+_STATE_MAGIC = b"MTL2"
+_STATE = struct.Struct(">4sQQQ4sQQ16s16sQ16sqq")
 _CRC = struct.Struct(">I")
 
 STATE_OFFSET = 1
@@ -84,6 +85,11 @@ def open_entry(sealer: Sealer, record: RecordName, kind: Kind, content: bytes) -
         return None
     value = sealer.open(record, gen, lifetime_ms, content[_ENTRY.size :], context=head)
     return None if value is None else Entry(gen, lifetime_ms, Moment(boot, boot_ms, wall_ms), value)
+
+
+def key_of(content: bytes) -> bytes:
+    """Return the id of the key that a file's value was sealed with."""
+    return bytes.fromhex(Sealer.key_of(content[_ENTRY.size :]))
 
 
 def claimed_left_ms(content: bytes, now: Moment) -> int | None:
@@ -136,6 +142,7 @@ class State:
         invalid: The highest generation that was invalidated.
         fails: How often a lease was given back without a value.
         lease: Who holds the lease; one without ``lease_ms`` is nobody's.
+        key: The id of the key that the value committed last was sealed with; it is no secret.
     """
 
     high: int = 0
@@ -144,6 +151,7 @@ class State:
     invalid: int = 0
     fails: int = 0
     lease: Lease = _NO_LEASE
+    key: bytes = bytes(4)
 
     def pack(self) -> bytes:
         """Return the state as a file holds it."""
@@ -153,6 +161,7 @@ class State:
             self.high,
             self.floor,
             self.committed,
+            self.key,
             self.invalid,
             self.fails,
             lease.owner,
@@ -170,14 +179,13 @@ class State:
         body, crc = content[: _STATE.size], content[_STATE.size :]
         if len(content) != STATE_SIZE or crc != _CRC.pack(binascii.crc32(body)):
             return None
-        magic, high, floor, committed, invalid, fails, owner, process, lease_ms, boot, boot_ms, wall_ms = _STATE.unpack(
-            body
-        )
+        magic, high, floor, committed, key, invalid, fails, *lease_fields = _STATE.unpack(body)
         if magic != _STATE_MAGIC:
             return None
+        owner, process, lease_ms, boot, boot_ms, wall_ms = lease_fields
         lease = Lease(owner, process, lease_ms, Moment(boot, boot_ms, wall_ms))
-        return State(high, floor, committed, invalid, fails, lease)
+        return State(high, floor, committed, invalid, fails, lease, key)
 
     def without_lease(self) -> State:
         """Return the state with the lease given back."""
-        return State(self.high, self.floor, self.committed, self.invalid, self.fails)
+        return replace(self, lease=_NO_LEASE)

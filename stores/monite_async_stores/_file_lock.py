@@ -8,11 +8,9 @@ and asleep, and a lease must run out.
 from __future__ import annotations
 
 import os
-import random
 import secrets
 import sys
 import threading
-import time
 import weakref
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
@@ -26,6 +24,7 @@ __all__ = [
     "FILES",
     "FileLocks",
     "Flock",
+    "LockTakenError",
     "Locking",
     "MsvcrtLocking",
     "NoLocking",
@@ -41,8 +40,6 @@ OPEN_FLAGS = _NOFOLLOW | _CLOEXEC | _BINARY
 """What every file here is opened with: no symbolic link is followed, and no child program inherits it."""
 
 _STRIPES = 64
-_FIRST_WAIT = 0.0002
-_LONGEST_WAIT = 0.01
 
 
 class Locking(Protocol):
@@ -189,35 +186,38 @@ FILES = _OpenFiles()
 _STRIPED = _Stripes()
 
 
+class LockTakenError(StoreError):
+    """Somebody is in a section just now; whoever wants to be in one tries again a little later."""
+
+
 class FileLocks:
-    """Critical sections among all threads of all processes.
+    """Critical sections among all threads of all processes, which nobody waits for in here.
+
+    Sections take microseconds, but a process can be stopped in the middle of one, and a thread that waited for it would
+    be missing for all other records.
 
     Args:
         locking: How files are locked.
-        patience: How long to wait for a lock, in seconds. Sections take microseconds: whoever waits that long waits
-            for a process that was stopped in the middle of one.
     """
 
-    __slots__ = ("_locking", "_patience")
+    __slots__ = ("_locking",)
 
-    def __init__(self, locking: Locking, *, patience: float) -> None:
+    def __init__(self, locking: Locking) -> None:
         self._locking = locking
-        self._patience = patience
 
     @contextmanager
     def hold(self, path: Path) -> Generator[int, None, None]:
         """Hold the lock of a file, which is created if missing, and yield its descriptor.
 
         Raises:
-            StoreError: It could not be had in time.
+            LockTakenError: Somebody else holds it.
             OSError: The file cannot be opened or locked.
         """
-        deadline = time.monotonic() + self._patience
         stripe = _STRIPED.of(path)
-        if not stripe.acquire(timeout=self._patience):
-            raise StoreError("another thread kept the lock of a record")
+        if not stripe.acquire(blocking=False):
+            raise LockTakenError("another thread kept the lock of a record")
         try:
-            fd = self._open_locked(path, deadline)
+            fd = self._open_locked(path)
             try:
                 yield fd
             finally:
@@ -225,12 +225,12 @@ class FileLocks:
         finally:
             stripe.release()
 
-    def _open_locked(self, path: Path, deadline: float) -> int:
+    def _open_locked(self, path: Path) -> int:
         """Open and lock; once more when somebody removed the file meanwhile, since others would lock another one."""
         while True:
             fd = FILES.open(path, os.O_RDWR | os.O_CREAT)
             try:
-                self._wait(fd, deadline)
+                self._lock(fd)
                 if _is_at(fd, path):
                     return fd
             except BaseException:
@@ -238,13 +238,9 @@ class FileLocks:
                 raise
             self._let_go(fd)
 
-    def _wait(self, fd: int, deadline: float) -> None:
-        wait = _FIRST_WAIT
-        while not self._locking.try_lock(fd):
-            if time.monotonic() >= deadline:
-                raise StoreError("another process kept the lock of a record")
-            time.sleep(wait * (0.5 + random.random()))
-            wait = min(_LONGEST_WAIT, wait * 2)
+    def _lock(self, fd: int) -> None:
+        if not self._locking.try_lock(fd):
+            raise LockTakenError("another process kept the lock of a record")
 
     def _let_go(self, fd: int) -> None:
         # Closing would not be enough: a child forked a moment ago may still have a copy of the descriptor.

@@ -7,12 +7,15 @@ interpreter waits for when it exits: these are daemons, come when there is work,
 from __future__ import annotations
 
 import asyncio
+import heapq
 import threading
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterable
+from itertools import count
+from time import monotonic
+from typing import TypeVar
 
+from monite_async_stores._file_jobs import BEATS, Beats, Job, Once, Work
 from monite_async_stores._fork import renew_after_fork
 from monite_async_stores._protocol import StoreError
 
@@ -21,150 +24,92 @@ __all__ = ["FilePool"]
 T = TypeVar("T")
 
 
-class _Job(Generic[T]):
-    """One call, on its way from a coroutine to a thread and back."""
-
-    __slots__ = (
-        "_call",
-        "_error",
-        "_lock",
-        "_loop",
-        "_result",
-        "_undo",
-        "_waiter",
-        "is_abandoned",
-        "is_begun",
-        "is_done",
-    )
-
-    def __init__(self, call: Callable[[], T], undo: Callable[[T], None] | None) -> None:
-        self._call = call
-        self._undo = undo
-        self._loop = asyncio.get_running_loop()
-        self._waiter: asyncio.Future[None] = self._loop.create_future()
-        self._lock = threading.Lock()
-        self._result: list[T] = []
-        self._error: Exception | None = None
-        self.is_abandoned = self.is_begun = self.is_done = False
-
-    def run(self) -> None:
-        """Make the call, in a thread of the pool."""
-        with self._lock:
-            if self.is_abandoned and self._undo is not None:
-                return
-            self.is_begun = True
-        try:
-            self._result.append(self._call())
-        except Exception as exc:  # noqa: BLE001 - handed to whoever awaits it
-            self._error = exc
-        with self._lock:
-            self.is_done = True
-            is_awaited = not self.is_abandoned
-        if is_awaited:
-            try:
-                self._loop.call_soon_threadsafe(self._wake)
-            except RuntimeError:  # the loop was closed under it
-                is_awaited = False
-        if not is_awaited:
-            self.undo()
-
-    def _wake(self) -> None:
-        if not self._waiter.done():
-            self._waiter.set_result(None)
-
-    async def result(self) -> T:
-        """Await the call, and return or raise what it did."""
-        await self._waiter
-        if self._error is not None:
-            raise self._error
-        return self._result[0]
-
-    def abandon(self) -> bool:
-        """Note that nobody awaits the call any more; tell whether it was made already, for nothing."""
-        with self._lock:
-            self.is_abandoned = True
-            return self.is_done
-
-    def is_stuck(self) -> bool:
-        """Tell whether a thread is in the middle of the call."""
-        return self.is_begun and not self.is_done
-
-    def undo(self) -> None:
-        """Undo what the call did for nobody, as far as it can be undone."""
-        if self._undo is not None and self._result:
-            with suppress(StoreError, OSError):
-                self._undo(self._result[0])
-
-
 class FilePool:
     """Runs calls that may block, in threads of its own.
 
     Args:
         size: Threads at most.
         idle: Seconds after which a thread without work ends.
+        limit: How long a call may run, in seconds in which the caller's loop is free. A thread cannot be stopped: the
+            call goes on, its result is dropped.
     """
 
-    __slots__ = ("__weakref__", "_idle", "_idle_seconds", "_jobs", "_retiring", "_size", "_stuck", "_threads", "_work")
+    __slots__ = (
+        "__weakref__",
+        "_beats",
+        "_idle",
+        "_idle_seconds",
+        "_jobs",
+        "_later",
+        "_limit",
+        "_numbers",
+        "_retiring",
+        "_running",
+        "_size",
+        "_stuck",
+        "_threads",
+        "_urgent",
+        "_work",
+    )
 
-    def __init__(self, *, size: int = 4, idle: float = 10.0) -> None:
+    def __init__(self, *, size: int = 4, idle: float = 10.0, limit: float = 0.8) -> None:
         self._size = size
         self._idle_seconds = idle
+        self._limit = limit
         self.after_fork_in_child()
         renew_after_fork(self)
 
     def after_fork_in_child(self) -> None:
         """Begin without threads and work: the parent's threads do not exist here."""
         self._work = threading.Condition()
-        self._jobs: deque[Callable[[], None]] = deque()
+        self._urgent: deque[Work] = deque()
+        self._jobs: deque[Work] = deque()
+        self._later: list[tuple[float, int, Work]] = []
+        self._numbers = count()
         self._threads = self._idle = 0
         self._retiring = False
-        self._stuck: list[Callable[[], bool]] = []
+        self._running: set[Work] = set()
+        self._stuck: set[Work] = set()
+        self._beats: dict[asyncio.AbstractEventLoop, Beats] = {}
 
-    async def run(self, call: Callable[[], T], *, limit: float, undo: Callable[[T], None] | None = None) -> T:
+    async def run(self, call: Callable[[], T], *, undo: Callable[[T], None] | None = None, urgent: bool = False) -> T:
         """Make a call in a thread and await it.
 
         Args:
-            call: What to do.
-            limit: How long to wait, in seconds. A thread cannot be stopped: the call goes on, its result is dropped.
+            call: What to do. It is made again, a little later, when it raises ``LockTakenError``.
             undo: What to do with a result that nobody awaits any more. With it, a call that has not begun when its
                 caller gives up is not made at all; without it, it is.
+            urgent: Whether it goes before those that are not.
 
         Raises:
-            StoreError: The time is over, or calls before it hold all threads.
+            StoreBusyError: It was not its turn for a while, though others had theirs.
+            StoreError: It took too long, or calls that do hold all threads.
             Exception: What the call raised.
         """
         with self._work:
-            self._stuck = [is_stuck for is_stuck in self._stuck if is_stuck()]
             if len(self._stuck) >= self._size:
                 raise StoreError("the token directory does not answer")
-        job = _Job(call, undo)
-        self.submit(job.run)
-        try:
-            async with asyncio.timeout(limit):
+        job = Job(call, undo)
+        self.submit(job, urgent=urgent)
+        with self._beats_here().limit(job):
+            try:
                 return await job.result()
-        except TimeoutError:
-            self._give_up(job)
-            with self._work:
-                self._stuck.append(job.is_stuck)
-            raise StoreError("the token directory did not answer in time") from None
-        except asyncio.CancelledError:
-            self._give_up(job)
-            raise
+            except asyncio.CancelledError:
+                if job.abandon():
+                    self.submit(Once(job.undo))
+                raise
 
-    def _give_up(self, job: _Job[T]) -> None:
-        if job.abandon():
-            self.submit(job.undo)
-
-    def submit(self, work: Callable[[], None]) -> None:
-        """Have a thread do this some time; it must not raise.
+    def submit(self, work: Work, *, urgent: bool = True) -> None:
+        """Have a thread do this some time.
 
         Raises:
             StoreError: No thread can be started.
         """
         with self._work:
-            self._jobs.append(work)
+            line = self._urgent if urgent else self._jobs
+            line.append(work)
             self._retiring = False
-            if self._idle >= len(self._jobs) or self._threads >= self._size:
+            if self._idle >= len(self._jobs) + len(self._urgent) or self._threads >= self._size:
                 self._work.notify()
                 return
             self._threads += 1
@@ -173,9 +118,9 @@ class FilePool:
         except RuntimeError:
             with self._work:
                 self._threads -= 1
-                if self._threads or work not in self._jobs:
+                if self._threads or work not in line:
                     return  # those that run will come to it
-                self._jobs.remove(work)
+                line.remove(work)
             raise StoreError("no thread can be started for the token directory") from None
 
     def retire(self) -> None:
@@ -184,18 +129,70 @@ class FilePool:
             self._retiring = True
             self._work.notify_all()
 
-    def _serve(self) -> None:
-        while (work := self._next()) is not None:
-            work()
-            del work  # what it holds on to must not live until the next one comes
+    def running(self) -> Iterable[Work]:
+        """See ``Threads.running``."""
+        with self._work:
+            return tuple(self._running)
 
-    def _next(self) -> Callable[[], None] | None:
+    def note_stuck(self, work: Work) -> None:
+        """See ``Threads.note_stuck``."""
+        with self._work:
+            if work in self._running:
+                self._stuck.add(work)
+
+    def all_stuck(self) -> bool:
+        """See ``Threads.all_stuck``."""
+        with self._work:
+            return len(self._stuck) >= self._threads > 0
+
+    def _beats_here(self) -> Beats:
+        loop = asyncio.get_running_loop()
+        with self._work:
+            beats = self._beats.get(loop)
+            if beats is None:
+                for dead in [other for other in self._beats if other.is_closed()]:
+                    del self._beats[dead]
+                beats = self._beats[loop] = Beats(self, self._limit / BEATS)
+            return beats
+
+    def _serve(self) -> None:
+        work = self._next()
+        while work is not None:
+            pause = work.run()
+            self._finish(work, pause)
+            del work  # what it holds on to must not live until the next one comes
+            work = self._next()
+
+    def _finish(self, work: Work, pause: float | None) -> None:
+        with self._work:
+            self._running.discard(work)
+            self._stuck.discard(work)
+            if pause is not None:
+                heapq.heappush(self._later, (monotonic() + pause, next(self._numbers), work))
+
+    def _next(self) -> Work | None:
         """Return the next piece of work, or None when the thread should end."""
+        end = monotonic() + self._idle_seconds
         with self._work:
             self._idle += 1
-            self._work.wait_for(lambda: self._jobs or self._retiring, self._idle_seconds)
+            while (work := self._pick()) is None:
+                now = monotonic()
+                if self._later:
+                    self._work.wait(self._later[0][0] - now)
+                elif self._retiring or now >= end:
+                    break
+                else:
+                    self._work.wait(end - now)
             self._idle -= 1
-            if self._jobs:
-                return self._jobs.popleft()
-            self._threads -= 1
-            return None
+            if work is None:
+                self._threads -= 1
+            else:
+                self._running.add(work)
+            return work
+
+    def _pick(self) -> Work | None:
+        """Take what comes first: what goes on after a pause, what is urgent, the rest."""
+        if self._later and self._later[0][0] <= monotonic():
+            return heapq.heappop(self._later)[2]
+        line = self._urgent or self._jobs
+        return line.popleft() if line else None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from monite_async_stores._file_format import (
     Lease,
     State,
     claimed_left_ms,
+    key_of,
     open_entry,
     owner_id,
     seal_entry,
@@ -36,10 +37,9 @@ __all__ = ["FileRecords", "Tell"]
 
 Tell = Callable[[StoreEvent, State], None]
 
-_LOCK_SECONDS = 0.8
-_SWEEP_LOCK_SECONDS = 0.05
 _LEFTOVER_SECONDS = 60.0
 _GARBAGE_SECONDS = 7 * 86400.0
+_SLICE = 500
 _SUFFIX: dict[Kind, str] = {b"T": ".tok", b"N": ".neg"}
 
 
@@ -82,7 +82,7 @@ class FileRecords:
         tell: Called after each change, with the event and the state that it led to.
     """
 
-    __slots__ = ("_clock", "_directory", "_granted", "_locks", "_pulse", "_sealer", "_sweep_locks", "_tell")
+    __slots__ = ("_clock", "_directory", "_granted", "_locks", "_pulse", "_sealer", "_tell")
 
     def __init__(
         self, directory: TokenDirectory, sealer: Sealer, locking: Locking, clock: BootClock, tell: Tell
@@ -91,8 +91,7 @@ class FileRecords:
         self._sealer = sealer
         self._clock = clock
         self._tell = tell
-        self._locks = FileLocks(locking, patience=_LOCK_SECONDS)
-        self._sweep_locks = FileLocks(locking, patience=_SWEEP_LOCK_SECONDS)
+        self._locks = FileLocks(locking)
         self._granted: dict[str, float] = {}
         self._pulse = Pulse(
             lambda process: directory.at(process.hex(), ".live"), locking, tells=not isinstance(locking, NoLocking)
@@ -103,6 +102,7 @@ class FileRecords:
     ) -> Hit | Negative | Granted | Busy:
         """See ``TokenStore.acquire``."""
         self._directory.check()
+        self._sealer.learn(record)
         view = self._look(record, owner, bad_gen, min_left_ms)
         if view.answer is not None:
             return view.answer
@@ -133,11 +133,12 @@ class FileRecords:
                 section.write(self._release(record, owner, section))
                 return None
             left_ms = min(left_ms, lifetime_ms)
+            key = section.state.key
             if left_ms > 0:
-                self._write(record, b"T", Entry(gen, lifetime_ms, now.minus(lifetime_ms - left_ms), value))
+                key = self._write(record, b"T", Entry(gen, lifetime_ms, now.minus(lifetime_ms - left_ms), value))
             self._remove(record, b"N")
             state = self._release(record, owner, section)
-            section.write(replace(state, high=max(state.high, gen), committed=gen))
+            section.write(replace(state, high=max(state.high, gen), committed=gen, key=key))
         self._tell(StoreEvent("commit", record.name, gen), section.state)
         return Committed()
 
@@ -182,6 +183,13 @@ class FileRecords:
         content = self._directory.read(self._directory.at(name, ".lock"), offset=STATE_OFFSET, size=STATE_SIZE)
         return None if content is None else State.unpack(content)
 
+    def can_read(self, state: State) -> bool:
+        """Tell whether the value committed last can be opened here.
+
+        Deployments with different keyrings that share a directory must not take each other's values for news.
+        """
+        return self._sealer.knows(state.key.hex())
+
     def is_held(self, lease: Lease) -> bool:
         """Tell whether somebody alive holds this lease."""
         return lease.left_ms(self._clock.now()) > 0 and self._pulse.is_alive(lease.process)
@@ -192,21 +200,23 @@ class FileRecords:
         if not self._granted:
             self._pulse.stop()
 
-    def sweep(self) -> None:
+    def sweep(self) -> Generator[None, None, None]:
         """Remove what nobody needs any more: dead values, and what killed processes left behind.
+
+        Yields now and then, so that whoever drives it can do other things in between.
 
         Raises:
             OSError: The directory cannot be read.
         """
         self._forget_lost_leases()
-        for path in self._directory.temporaries():
-            _remove_old(path, _LEFTOVER_SECONDS)
-        for name in list(self._directory.names(".live")):
-            if not self._pulse.is_alive(bytes.fromhex(name)):
-                _remove_old(self._directory.at(name, ".live"), _LEFTOVER_SECONDS)
-        for kind, suffix in _SUFFIX.items():
-            for name in list(self._directory.names(suffix)):
-                self._sweep_entry(self._directory.at(name, suffix), self._directory.at(name, ".lock"), kind)
+        with closing(self._directory.filenames()) as filenames:
+            for number, filename in enumerate(filenames, 1):
+                parts = self._directory.parts(filename)
+                if parts is not None:
+                    with suppress(StoreError, OSError):  # what somebody works on just now can wait
+                        self._sweep_file(self._directory.path / filename, *parts)
+                if number % _SLICE == 0:
+                    yield
 
     def _forget_lost_leases(self) -> None:
         now = time.monotonic()
@@ -214,12 +224,13 @@ class FileRecords:
             if until <= now:
                 self._granted.pop(name, None)
 
-    def _sweep_entry(self, path: Path, lock: Path, kind: Kind) -> None:
-        with suppress(StoreError, OSError):
-            if self._is_dead(path):
-                with self._sweep_locks.hold(lock):  # a new one may have come just now
-                    if self._is_dead(path):
-                        self._directory.remove(path)
+    def _sweep_file(self, path: Path, name: str, suffix: str) -> None:
+        if suffix == ".tmp" or (suffix == ".live" and not self._pulse.is_alive(bytes.fromhex(name))):
+            _remove_old(path, _LEFTOVER_SECONDS)
+        elif suffix in _SUFFIX.values() and self._is_dead(path):
+            with self._locks.hold(self._directory.at(name, ".lock")):  # a new one may have come just now
+                if self._is_dead(path):
+                    self._directory.remove(path)
 
     def _is_dead(self, path: Path) -> bool:
         content = self._directory.read(path)
@@ -253,9 +264,11 @@ class FileRecords:
         self._granted.pop(record.name, None)
         return section.state.without_lease()
 
-    def _write(self, record: RecordName, kind: Kind, entry: Entry) -> None:
+    def _write(self, record: RecordName, kind: Kind, entry: Entry) -> bytes:
+        """Write a file, and return the id of the key that it was sealed with."""
         content = seal_entry(self._sealer, record, kind, entry)
         self._directory.replace(self._directory.at(record.name, _SUFFIX[kind]), content)
+        return key_of(content)
 
     def _remove(self, record: RecordName, kind: Kind) -> None:
         self._directory.remove(self._directory.at(record.name, _SUFFIX[kind]))

@@ -25,7 +25,8 @@ __all__ = ["FileWatch", "StateReader", "announce"]
 _PERIOD = 1.0
 _FIRST_POLL = 0.010
 _LONGEST_POLL = 0.100
-_MAX_SEEN = 4096
+_MAX_SEEN = 10_000
+_MAX_LOOKS = 100
 _UNSEEN = State()  # of a record not looked at before everything is news: hearing of old things twice does no harm
 
 
@@ -38,6 +39,10 @@ class StateReader(Protocol):
 
     def is_held(self, lease: Lease) -> bool:
         """Tell whether somebody alive holds a lease."""
+        ...
+
+    def can_read(self, state: State) -> bool:
+        """Tell whether the value committed last can be opened here."""
         ...
 
 
@@ -121,19 +126,30 @@ class FileWatch:
                 self._thread = thread
 
     def hear(self, event: StoreEvent, state: State | None = None) -> None:
-        """Take note of what happened in this process, and tell the watchers."""
+        """Tell the watchers what happened, and take note of the state that it led to."""
         if state is not None:
             self._note(event.name, state)
         for watcher in self._watchers:
             watcher.on_event(event)
 
+    def hear_here(self, event: StoreEvent, state: State) -> None:
+        """Tell the watchers what happened in this process, to another store of the same place maybe."""
+        if event.kind == "commit" and not self._can_read(state):
+            event = StoreEvent("fail", event.name, 0)  # to this store it is no more than a lease given back
+        if event.kind in ("commit", "fail"):
+            with self._lock:
+                self._waiting.pop(event.name, None)
+        self.hear(event, state)
+
     def wait_for(self, name: str, left_ms: int) -> None:
         """Look at this record more often, until somebody else's lease on it is over."""
         with self._lock:
             if self._thread is not None:
+                is_asleep = not self._waiting or (name not in self._waiting and self._poll > _LONGEST_POLL / 2)
                 self._waiting[name] = time.monotonic() + left_ms / 1000
-                self._poll = _FIRST_POLL
-                self._signal.set()
+                if is_asleep:  # a crowd that comes to wait must not keep the thread from ever sleeping
+                    self._poll = _FIRST_POLL
+                    self._signal.set()
 
     def turn(self) -> float | None:
         """Do what is due; return the seconds until the next turn, or None when there is nobody left to read for."""
@@ -142,35 +158,42 @@ class FileWatch:
                 self._thread = None
                 return None
             now = time.monotonic()
-            self._waiting = {name: until for name, until in self._waiting.items() if now < until}
-            waiting = list(self._waiting)
-        for name in waiting:
+            due = [(name, until) for (name, until), _ in zip(self._waiting.items(), range(_MAX_LOOKS), strict=False)]
+            for name, until in due:  # to the end of the line, unless its time is over
+                del self._waiting[name]
+                if now < until:
+                    self._waiting[name] = until
+        for name, _ in due:
             self._look_at_lease(name)
         if now >= self._next_round:
             self._next_round = now + _PERIOD
             for name in {record.name for watcher in self._watchers for record in watcher.in_use()}:
                 self._look(name)
         pause = max(0.0, self._next_round - time.monotonic())
-        if waiting:
+        if self._waiting:
             pause = min(pause, self._poll * (0.8 + 0.4 * random.random()))
             self._poll = min(_LONGEST_POLL, self._poll * 1.5)
         return pause
 
     def _look_at_lease(self, name: str) -> None:
         """Tell of the changes, or at least that the lease is free: its holder may have died without a word."""
-        told = self._look(name)
         state = self._state(name)
-        if state is not None and not self._is_held(state.lease):
-            self._waiting.pop(name, None)
-            if not told:
-                self.hear(StoreEvent("fail", name, 0))
+        if state is not None:
+            told = self._tell_changes(name, state)
+            if not self._is_held(state.lease):
+                with self._lock:
+                    self._waiting.pop(name, None)
+                if not told:
+                    self.hear(StoreEvent("fail", name, 0))
 
-    def _look(self, name: str) -> bool:
-        """Read a record's state and tell what changed; tell whether anything did."""
+    def _look(self, name: str) -> None:
         state = self._state(name)
-        if state is None:
-            return False
-        events = list(_changes(name, self._seen.get(name, _UNSEEN), state))
+        if state is not None:
+            self._tell_changes(name, state)
+
+    def _tell_changes(self, name: str, state: State) -> bool:
+        """Tell what changed since the last look; return whether there was anything to tell."""
+        events = list(_changes(name, self._seen.get(name, _UNSEEN), state, can_read=self._can_read(state)))
         self._note(name, state)
         for event in events:
             self.hear(event)
@@ -180,6 +203,9 @@ class FileWatch:
         with suppress(OSError, StoreError):
             return None if self._reader is None else self._reader.state(name)
         return None
+
+    def _can_read(self, state: State) -> bool:
+        return self._reader is None or self._reader.can_read(state)
 
     def _is_held(self, lease: Lease) -> bool:
         with suppress(OSError):
@@ -197,7 +223,7 @@ class FileWatch:
 def announce(place: tuple[Path, str], event: StoreEvent, state: State) -> None:
     """Tell every watcher in this process of a change that it made."""
     for watch in _HERE.at(place):
-        watch.hear(event, state)
+        watch.hear_here(event, state)
 
 
 class _Here:
@@ -237,9 +263,9 @@ def _keep(reference: weakref.ref[FileWatch], signal: threading.Event) -> None:
         signal.wait(pause)
 
 
-def _changes(name: str, before: State, state: State) -> Iterator[StoreEvent]:
+def _changes(name: str, before: State, state: State, *, can_read: bool) -> Iterator[StoreEvent]:
     """Yield what must have happened between two readings; of many events of one kind only the last is known."""
-    if state.committed != before.committed:
+    if state.committed != before.committed and can_read:
         yield StoreEvent("commit", name, state.committed)
     if state.invalid != before.invalid:
         yield StoreEvent("invalid", name, state.invalid)

@@ -11,7 +11,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -23,7 +22,7 @@ from monite_async_stores import EncryptedFileTokenStore, Granted, Hit, RecordNam
 from monite_async_stores._bootclock import SystemBootClock
 from monite_async_stores._file_directory import TokenDirectory
 from monite_async_stores._file_format import State
-from monite_async_stores._file_lock import FileLocks, Flock
+from monite_async_stores._file_lock import FILES, Flock
 from monite_async_stores._file_records import FileRecords
 from monite_async_stores._sealing import Sealer
 
@@ -233,12 +232,12 @@ def fork(path: Path) -> None:
     os._exit(0)
 
 
-def hold(path: Path) -> None:
-    """Hold the lock of a record."""
-    with FileLocks(Flock(), patience=5).hold(path / f"monite-{NAME.name}.lock"):
-        say(held=True)
-        with suppress(KeyboardInterrupt):
-            sys.stdin.readline()
+def hold(path: Path, *names: str) -> None:
+    """Hold the locks of records."""
+    for name in names or (NAME.name,):
+        assert Flock().try_lock(FILES.open(path / f"monite-{name}.lock", os.O_RDWR | os.O_CREAT))
+    say(held=True)
+    sys.stdin.readline()
 
 
 def litter(path: Path) -> None:

@@ -18,6 +18,7 @@ from monite_async_stores import (
     EncryptedFileTokenStore,
     Granted,
     Hit,
+    RecordName,
     StoreError,
     StoreEvent,
     TokenDirectoryError,
@@ -188,10 +189,23 @@ def test_namespaces_share_a_directory(tmp_path: Path) -> None:
     directory, other = TokenDirectory(tmp_path, "monite"), TokenDirectory(tmp_path, "monite-eu")
     for place in (directory, other):
         place.replace(place.at(NAME.name, ".tok"), b"content")
-    assert list(directory.names(".tok")) == list(other.names(".tok")) == [NAME.name]
+    assert _named(directory) == _named(other) == {(NAME.name, ".tok")}
     other.remove(other.at(NAME.name, ".tok"))
-    assert list(directory.names(".tok")) == [NAME.name]
-    assert list(other.names(".tok")) == []
+    assert _named(directory) == {(NAME.name, ".tok")}
+    assert _named(other) == set()
+
+
+def _named(directory: TokenDirectory) -> set[tuple[str, str] | None]:
+    return {directory.parts(filename) for filename in directory.filenames()} - {None}
+
+
+def test_files_of_writers_have_a_suffix_too(tmp_path: Path) -> None:
+    """What a writer has yet to bring to an end is known as such, of a record or of the first look; strangers are not."""
+    directory, name = TokenDirectory(tmp_path, "monite"), NAME.name
+    assert directory.parts(f"monite-{name}.0123.tmp") == (name, ".tmp")
+    assert directory.parts("monite-probe.0123.tmp") == ("probe", ".tmp")
+    for stranger in (f"other-{name}.tok", "monite-probe.tok", "monite-x.tmp", "monite-", f"monite-eu-{name}.0.tmp"):
+        assert directory.parts(stranger) is None
 
 
 def test_an_empty_path_is_no_directory(tmp_path: Path) -> None:
@@ -371,6 +385,11 @@ def test_a_write_may_take_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert (tmp_path / "file").read_bytes() == b"ten bytes."
 
 
+def _sweep(records: FileRecords) -> int:
+    """Sweep to the end; return how often there was a pause."""
+    return sum(1 for _ in records.sweep())
+
+
 def test_a_sweep_removes_what_nobody_needs(tmp_path: Path) -> None:
     """Dead values and failures, and what killed processes left, go; living values, leases and strangers stay."""
     clock = MovableClock()
@@ -393,12 +412,43 @@ def test_a_sweep_removes_what_nobody_needs(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"anything")
         os.utime(tmp_path / name, (age, age))
     clock.advance(2)
-    records.sweep()
+    _sweep(records)
     left = {path.name for path in tmp_path.iterdir() if path.suffix != ".lock"}
     alive = {name for name in left if name.endswith(".live")}
     assert left - alive == {f"monite-{OTHER.name}.tok", fresh.name, "monite-probe.4567.tmp", "notes.txt", "other-x.tmp"}
     assert alive == {records._pulse._path_of(records._pulse._id).name}
     assert isinstance(ask(records, name=OTHER), Hit)
+
+
+def test_a_sweep_goes_through_any_number_of_files(tmp_path: Path) -> None:
+    """R27: the dead go also behind more than ten thousand lock files, in steps between which others get to work."""
+    clock = MovableClock()
+    records = records_in(tmp_path, clock=clock)
+    names = [RecordName(f"{number:032x}", b"secret") for number in range(40)]
+    for number in range(11_000):
+        (tmp_path / f"monite-{'f' * 16}{number:016x}.lock").touch()
+    for name in names:
+        store_value(records, name=name, life_ms=1_000)
+    clock.advance(2)
+    assert _sweep(records) >= 20
+    assert not list(tmp_path.glob("*.tok"))
+    assert len(list(tmp_path.glob("*.lock"))) == 11_040
+
+
+def _open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_a_sweep_that_is_left_leaves_nothing_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweep that is not brought to its end, because the process ends or forks, closes the directory."""
+    monkeypatch.setattr("monite_async_stores._file_records._SLICE", 1)
+    records = records_in(tmp_path)
+    store_value(records)
+    sweep = records.sweep()
+    next(sweep)
+    before = _open_files()
+    sweep.close()
+    assert _open_files() == before - 1
 
 
 def test_a_sweep_waits_for_nobody(tmp_path: Path) -> None:
@@ -409,9 +459,9 @@ def test_a_sweep_waits_for_nobody(tmp_path: Path) -> None:
     (tmp_path / f"monite-{OTHER.name}.tok").mkdir()
     clock.advance(2)
     with records._locks.hold(tmp_path / LOCK):
-        records.sweep()
+        _sweep(records)
     assert (tmp_path / TOK).exists()
-    records.sweep()
+    _sweep(records)
     assert not (tmp_path / TOK).exists()
 
 
@@ -427,7 +477,7 @@ def test_a_sweep_spares_what_came_meanwhile(tmp_path: Path) -> None:
     clock = MovableClock()
     store_value(records_in(tmp_path, clock=clock))
     directory, sealer = TokenDirectory(tmp_path, "monite"), Sealer("monite")
-    Late(directory, sealer, Flock(), clock, _tell_nobody).sweep()
+    _sweep(Late(directory, sealer, Flock(), clock, _tell_nobody))
     assert len(looks) == 2
     assert (tmp_path / TOK).exists()
 

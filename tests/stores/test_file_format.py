@@ -35,12 +35,16 @@ def test_an_entry_comes_back(gen: int, life: int, began: Moment, value: bytes) -
     assert open_entry(SEALER, NAME, b"T", seal_entry(SEALER, NAME, b"T", entry)) == entry
 
 
-@given(numbers=st.tuples(*[_numbers] * 5), lease=st.builds(Lease, _ids, _ids, _numbers, _moments))
-def test_a_state_comes_back(numbers: tuple[int, int, int, int, int], lease: Lease) -> None:
+@given(
+    numbers=st.tuples(*[_numbers] * 5),
+    lease=st.builds(Lease, _ids, _ids, _numbers, _moments),
+    key=st.binary(min_size=4, max_size=4),
+)
+def test_a_state_comes_back(numbers: tuple[int, int, int, int, int], lease: Lease, key: bytes) -> None:
     """Any state is read as it was written, and loses only the lease when that is given back."""
-    state = State(*numbers, lease)
+    state = State(*numbers, lease, key)
     assert State.unpack(state.pack()) == state
-    assert state.without_lease() == State(*numbers)
+    assert state.without_lease() == State(*numbers, key=key)
     assert state.without_lease().lease.left_ms(NOW) == 0
 
 

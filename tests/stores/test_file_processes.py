@@ -15,7 +15,17 @@ from typing import Any
 
 import pytest
 
-from monite_async_stores import Busy, Committed, EncryptedFileTokenStore, Granted, Hit, StoreError
+from monite_async_stores import (
+    Busy,
+    Committed,
+    EncryptedFileTokenStore,
+    Granted,
+    Hit,
+    RecordName,
+    StoreBusyError,
+    StoreError,
+    _file_jobs,
+)
 from tests.stores.file_bench import NAME, OTHER, VALUE, Ear, ask, records_in, store_value, until
 from tests.stores.file_child import value_of
 from tests.stores.file_remote import RemoteProcess
@@ -168,6 +178,34 @@ def test_a_process_stopped_inside_a_section(tmp_path: Path) -> None:
         holder.go()
         holder.process.wait(60)
         assert isinstance(ask(records, bad_gen=gen), Granted)
+
+
+async def test_a_stopped_process_holds_up_only_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """R27: while a stopped process holds the locks of eight records, all others are served, and then those too."""
+    monkeypatch.setattr(_file_jobs, "_PATIENCE", 600.0)
+    store = await asyncio.to_thread(EncryptedFileTokenStore, tmp_path)
+    held = [RecordName(f"{number:032x}", b"client secret") for number in range(8)]
+    healthy = [RecordName(f"{number:032x}", b"client secret") for number in range(8, 28)]
+
+    async def use(record: RecordName) -> object:
+        return await store.acquire(record, "a", lease_ms=600_000, bad_gen=0, min_left_ms=0)
+
+    holder = await asyncio.to_thread(Child, "hold", tmp_path, *(record.name for record in held))
+    assert await asyncio.to_thread(holder.hear) == {"held": True}
+    holder.process.send_signal(signal.SIGSTOP)
+    waiting = [asyncio.create_task(use(record)) for record in held]
+    answers = await asyncio.gather(*(use(record) for record in healthy))
+    assert {type(answer) for answer in answers} == {Granted}
+    assert not any(task.done() for task in waiting)
+    monkeypatch.setattr(_file_jobs, "_PATIENCE", 0.01)
+    with pytest.raises(StoreError, match="another process kept the lock") as caught:
+        await asyncio.gather(*waiting)
+    assert not isinstance(caught.value, StoreBusyError), "nobody knows when it goes on: do without it"
+    await asyncio.gather(*waiting, return_exceptions=True)
+    holder.process.send_signal(signal.SIGCONT)
+    await asyncio.to_thread(holder.process.communicate, "\n", 60)
+    assert isinstance(await use(held[0]), Granted)
+    await store.aclose()
 
 
 def test_many_processes_and_threads_fetch_one_token(tmp_path: Path) -> None:

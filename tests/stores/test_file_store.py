@@ -10,6 +10,7 @@ import pickle
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,12 +23,14 @@ from monite_async_stores import (
     Granted,
     Hit,
     RecordName,
+    StoreBusyError,
     StoreError,
     StoreEvent,
     TokenStore,
     _file,
 )
 from monite_async_stores._file_lock import FILES, Flock
+from monite_async_stores._file_pool import FilePool
 from tests.stores.file_bench import NAME, OTHER, VALUE, Ear, MovableClock, ask, records_in, store_value, until
 from tests.tokens.world import PARTNER, Endpoint
 
@@ -127,6 +130,34 @@ async def test_recovery_is_told(tmp_path: Path) -> None:
     await _acquire(store)
     await _acquire(store)
     assert ear.heard == [StoreEvent("recovered", "", 0)]
+    end()
+    await store.aclose()
+
+
+async def test_a_crowd_is_asked_to_come_again(tmp_path: Path) -> None:
+    """Whoever asks while too many do gets ``StoreBusyError``, which is no outage to recover from."""
+    store, ear = await _open(tmp_path), Ear()
+    end = store.watch(ear)
+    store._pool = FilePool(size=1, limit=1e6)
+    gates = [(threading.Event(), threading.Event()) for _ in range(2)]
+
+    def slow(begun: threading.Event, gate: threading.Event) -> None:
+        begun.set()
+        assert gate.wait(60)
+
+    working = [asyncio.create_task(store._run(partial(slow, *each))) for each in gates]
+    asking = asyncio.create_task(_acquire(store))
+    for begun, gate in gates:
+        await asyncio.to_thread(begun.wait)
+        for _ in range(15):
+            store._pool._beats_here()._tick()
+        if begun is gates[0][0]:
+            gate.set()
+    with pytest.raises(StoreBusyError):
+        await asking
+    gates[1][1].set()
+    await asyncio.gather(*working)
+    assert ear.heard == []
     end()
     await store.aclose()
 

@@ -7,12 +7,20 @@ import gc
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from monite_async_stores import Busy, EncryptedFileTokenStore, Granted, StoreError, StoreEvent
+from monite_async_stores import (
+    Busy,
+    EncryptedFileTokenStore,
+    Granted,
+    Keyring,
+    RecordName,
+    StoreError,
+    StoreEvent,
+)
 from monite_async_stores import _file_watch as module
 from monite_async_stores._bootclock import SystemBootClock
 from monite_async_stores._file_format import Lease, State
@@ -33,9 +41,12 @@ class Reader:
         self.held: bool | None = True
         self.trouble: Exception | None = None
         self.reads = 0
+        self.names = set[str]()
+        self.foreign = b"foreign key"
 
     def state(self, name: str) -> State | None:
         self.reads += 1
+        self.names.add(name)
         if self.trouble is not None:
             raise self.trouble
         return self.states.get(name)
@@ -44,6 +55,9 @@ class Reader:
         if self.held is None:
             raise PermissionError(13, "Permission denied")
         return self.held
+
+    def can_read(self, state: State) -> bool:
+        return state.key != self.foreign
 
 
 @pytest.fixture
@@ -154,6 +168,86 @@ def test_what_was_seen_is_bounded(watch: FileWatch, monkeypatch: pytest.MonkeyPa
     assert list(watch._seen) == [f"{number:032x}" for number in range(40, 50)]
 
 
+def test_each_of_many_records_in_use_is_read(watch: FileWatch) -> None:
+    """R28: of 700 records in use, of which 500 are named at a time, each is read within two rounds."""
+
+    class InTurn(Ear):
+        def in_use(self) -> Sequence[RecordName]:
+            named = [names[(self.turn + place) % len(names)] for place in range(500)]
+            self.turn += 500
+            return named
+
+        turn = 0
+
+    names = [RecordName(f"{number:032x}") for number in range(700)]
+    reader, ear = Reader(), InTurn()
+    watch.read_with(reader)
+    watch.watch(ear)
+    reader.states = {name.name: State(committed=5) for name in names}
+    for rounds in range(1, 6):
+        watch._next_round = 0
+        watch.turn()
+        assert len(reader.names) == (500 if rounds == 1 else 700)
+    assert len(ear.heard) == 700, "what was told once is remembered, also of those whose turn comes seldom"
+
+
+def test_a_crowd_that_waits_is_looked_at_in_turn(watch: FileWatch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many wait, a turn looks at some of them only, each comes to its turn, and newcomers wake nobody."""
+    monkeypatch.setattr(module, "_PERIOD", 600.0)
+    reader = Reader()
+    watch.read_with(reader)
+    watch.watch(Ear())
+    watch._thread = threading.current_thread()
+    for number in range(250):
+        watch.wait_for(f"{number:032x}", 600_000)
+    watch._signal.clear()
+    for seen in (100, 200, 250):
+        watch.turn()
+        assert len(reader.names) == seen
+    watch.wait_for("a" * 32, 600_000)
+    assert not watch._signal.is_set(), "the thread looks again within 20 ms or so anyway"
+    for _ in range(9):
+        watch.turn()
+    watch.wait_for("a" * 32, 600_000)
+    assert not watch._signal.is_set()
+    watch.wait_for("b" * 32, 600_000)
+    assert watch._signal.is_set()
+    watch._thread = None
+
+
+def test_what_was_committed_under_an_unknown_key_is_no_news(watch: FileWatch) -> None:
+    """Deployments that cannot read each other's values do not make each other fetch; a lease that is free is told."""
+    reader, ear = Reader(), Ear(NAME)
+    watch.read_with(reader)
+    watch.watch(ear)
+    reader.states[NAME.name] = State(committed=5, key=reader.foreign)
+    watch.turn()
+    assert ear.heard == []
+    watch._waiting[NAME.name] = time.monotonic() + 60
+    reader.held = False
+    watch.turn()
+    announce(watch.place, StoreEvent("commit", NAME.name, 6), State(committed=6, key=reader.foreign))
+    assert ear.heard == [StoreEvent("fail", NAME.name, 0)] * 2
+    announce(watch.place, StoreEvent("invalid", NAME.name, 6), State(committed=6, key=reader.foreign, invalid=6))
+    reader.states[NAME.name] = State(committed=7, invalid=6)
+    watch._next_round = 0
+    watch.turn()
+    assert ear.heard[2:] == [StoreEvent("invalid", NAME.name, 6), StoreEvent("commit", NAME.name, 7)]
+
+
+def test_whoever_heard_waits_no_more(watch: FileWatch) -> None:
+    """What this process did itself need not be looked for in files."""
+    watch.read_with(Reader())
+    for event, left in (
+        (StoreEvent("invalid", NAME.name, 1), 1),
+        (StoreEvent("commit", NAME.name, 1), 0),
+        (StoreEvent("fail", NAME.name, 0), 0),
+    ):
+        watch._waiting[NAME.name] = time.monotonic() + 60
+        announce(watch.place, event, State(committed=1))
+        assert len(watch._waiting) == left
+
+
 def test_a_place_is_a_directory_and_a_namespace(tmp_path: Path) -> None:
     """A change is told to the watches of its own directory and namespace, and to no others."""
     watches = [FileWatch((tmp_path, "a")), FileWatch((tmp_path, "a")), FileWatch((tmp_path, "b"))]
@@ -258,3 +352,32 @@ async def test_a_waiter_is_woken(tmp_path: Path) -> None:
     await asyncio.to_thread(ear.wait_for, "fail")
     assert isinstance(await until(store, Granted), Granted)
     end()
+
+
+async def test_another_keyring_is_another_deployment(tmp_path: Path) -> None:
+    """A commit by one that shares a key is told, by one that shares none it is not; a revocation is told in any case."""
+    mine, shared, foreign = (Keyring(letter * 32) for letter in "abc")
+    both = Keyring("b" * 32, "a" * 32)
+    store = await asyncio.to_thread(EncryptedFileTokenStore, tmp_path, keyring=mine)
+    here = await asyncio.to_thread(EncryptedFileTokenStore, tmp_path, keyring=foreign)
+    ear = Ear(NAME)
+    end = store.watch(ear)
+    await store.acquire(OTHER, "a", lease_ms=1, bad_gen=0, min_left_ms=0)
+    stranger = await asyncio.to_thread(records_in, tmp_path, keyring=shared)
+    gen = await asyncio.to_thread(store_value, stranger)
+    granted = await here.acquire(NAME, "here", lease_ms=60_000, bad_gen=gen, min_left_ms=0)
+    assert isinstance(granted, Granted)
+    assert granted.gen > gen
+    await here.commit(NAME, "here", granted.gen, b"value", lifetime_ms=60_000, left_ms=60_000)
+    await here.invalidate(NAME, granted.gen)
+    await asyncio.to_thread(ear.wait_for, "invalid")
+    assert "commit" not in {event.kind for event in ear.heard}
+    friend = await asyncio.to_thread(records_in, tmp_path, keyring=both)
+    await asyncio.to_thread(store_value, friend)
+    assert "commit" not in {event.kind for event in ear.heard}, "it writes with a key that is not known here"
+    same = await asyncio.to_thread(records_in, tmp_path, keyring=mine)
+    await asyncio.to_thread(store_value, same, bad_gen=2**45)
+    await asyncio.to_thread(ear.wait_for, "commit")
+    end()
+    for each in (store, here):
+        await each.aclose()
