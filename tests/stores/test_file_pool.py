@@ -224,19 +224,18 @@ async def test_everyone_hears_of_a_directory_that_hangs() -> None:
         tries.append(1)
         raise LockTakenError
 
-    waiting = [asyncio.create_task(pool.run(taken))]
+    waiting: list[asyncio.Task[object]] = [asyncio.create_task(pool.run(taken))]
     await _until(lambda: bool(tries))
-    hanging = [asyncio.create_task(pool.run(gate)) for gate in gates]
+    waiting += [asyncio.create_task(pool.run(gate)) for gate in gates]
     for gate in gates:
         await gate.is_begun()
     waiting += [asyncio.create_task(pool.run(lambda: None)) for _ in range(100)]
     await asyncio.sleep(0)
     _beat(pool, 20)
     await asyncio.sleep(0)
-    assert not any(task.done() for task in (*hanging, *waiting))
+    assert not any(task.done() for task in waiting)
     _beat(pool, 2)
-    ends = await asyncio.gather(*hanging, *waiting, return_exceptions=True)
-    assert {type(end) for end in ends} == {StoreError}
+    assert {type(end) for end in await asyncio.gather(*waiting, return_exceptions=True)} == {StoreError}
     for gate in gates:
         gate.open.set()
     await _until(lambda: not pool._running)
