@@ -11,6 +11,7 @@ import copy
 import inspect
 import ipaddress
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Protocol, TypeAlias, cast
 
 from redis.asyncio import Redis, RedisCluster
@@ -58,6 +59,8 @@ _ANONYMOUS: _Settings = (
     if "driver_info" in inspect.signature(cast("Callable[..., object]", AbstractConnection)).parameters
     else {"lib_name": None, "lib_version": None}
 )
+
+_TLS_FILES = frozenset({"ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile"})
 
 _TLS_REQUIRED = (
     "redis would be spoken to without encryption: use rediss:// (or ssl=True), a server on this machine, or pass "
@@ -116,7 +119,8 @@ def source_of_url(url: str, *, insecure: bool) -> Source:
     """Return where connections to a URL come from.
 
     Raises:
-        ValueError: The URL cannot be read, or connections would not be encrypted; the message shows nothing of it.
+        ValueError: The URL cannot be read, an option is not known, a file of certificates is not there, or connections
+            would not be encrypted; the message shows nothing of the URL but that option or file.
     """
     settings: _Settings = {}
     if url.lower().startswith(("redis://", "rediss://", "unix://")):
@@ -138,7 +142,7 @@ def source_of(client: Client, *, insecure: bool) -> Source:
 
     Raises:
         TypeError: It is no client of ``redis.asyncio``.
-        ValueError: Connections would not be encrypted, or lead to a replica.
+        ValueError: Connections would not be encrypted, or lead to a replica, or cannot be made with its settings.
     """
     if isinstance(client, RedisCluster):
         return _cluster(client, insecure=insecure)
@@ -165,7 +169,7 @@ def _direct(made_by: type[AbstractConnection], settings: _Settings, *, insecure:
 
 def _sentinel(pool: _SentinelPool, *, insecure: bool) -> Source:
     made_by, settings = pool.connection_class, pool.connection_kwargs
-    tls = _tls(SSLConnection, settings) if issubclass(made_by, SSLConnection) else None
+    tls = _check(SSLConnection if issubclass(made_by, SSLConnection) else Connection, settings)
     remake = cast("Callable[..., _SentinelPool]", type(pool))
     if not pool.is_master:
         raise ValueError("the client leads to a replica: use Sentinel.master_for()")
@@ -245,19 +249,44 @@ def _cluster(client: RedisCluster, *, insecure: bool) -> Source:
 def _maker(made_by: type[AbstractConnection], settings: _Settings) -> Callable[[_Settings], Wire]:
     """Return what makes connections of one class, by TLS with one context for all of them."""
     make = cast("Callable[..., Wire]", made_by)
-    tls = _tls(made_by, settings) if issubclass(made_by, SSLConnection) else None
+    tls = _check(made_by, settings)
     return lambda ours: _with_tls(make(**ours), tls)
 
 
-def _tls(made_by: type[AbstractConnection], settings: _Settings) -> _Tls:
-    """Return redis-py's TLS context for these settings, made here and now.
+def _check(made_by: type[AbstractConnection], settings: _Settings) -> _Tls | None:
+    """Make a connection without connecting it, to learn now if these settings do not do; return its TLS context.
 
-    Left alone, redis-py makes one per connection, in the event loop, and reads every certificate of the system for it:
-    about 80 ms in which nothing else runs.
+    That context serves all connections. Left alone, redis-py makes one per connection, in the event loop, and reads
+    every certificate of the system for it: about 80 ms in which nothing else runs.
+
+    Raises:
+        ValueError: They do not; the message shows the name of an option, or a file, and no other value.
     """
-    sample = cast("Callable[..., _TlsWire]", made_by)(**_own(settings))
-    sample.ssl_context.get()
-    return sample.ssl_context
+    problem = ""
+    try:
+        sample = cast("Callable[..., _TlsWire]", made_by)(**_own(settings))
+        if not issubclass(made_by, SSLConnection):
+            return None
+        sample.ssl_context.get()
+    except Exception as exc:  # noqa: BLE001 - whatever it is: its text may quote a password
+        problem = _unfit(exc, settings)
+    else:
+        return sample.ssl_context
+    raise ValueError(problem)
+
+
+def _unfit(error: Exception, settings: _Settings) -> str:
+    """Say what is wrong with settings that no connection can be made with."""
+    for name in settings if isinstance(error, TypeError) else ():
+        if f"unexpected keyword argument '{name}'" in str(error):
+            return f"redis-py knows no option {name!r} of a connection: correct it or leave it away"
+    files = {name: path for name, path in settings.items() if name in _TLS_FILES and path}
+    for name, path in files.items():
+        if not Path(str(path)).exists():
+            return f"there is no {path!s}: correct {name}, or put the file there"
+    if isinstance(error, OSError) and files:
+        return f"cannot be read as certificates and keys: {', '.join(map(str, files.values()))}"
+    return f"redis-py cannot make a connection with these options: {type(error).__name__}"
 
 
 def _with_tls(wire: Wire, tls: _Tls | None) -> Wire:

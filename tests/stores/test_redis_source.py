@@ -128,9 +128,41 @@ def test_a_namespace_is_plain(namespace: str) -> None:
 
 
 def test_a_missing_certificate_is_told_at_the_start(tmp_path: Path) -> None:
-    """A file of certificates that is not there is an error of the constructor, not of the first token."""
-    with pytest.raises(OSError, match="No such file"):
-        RedisTokenStore.from_url(f"rediss://localhost/0?ssl_ca_certs={tmp_path / 'none.pem'}")
+    """A file of certificates that is not there, or holds none, is an error of the constructor that names it."""
+    missing, empty = tmp_path / "none.pem", tmp_path / "empty.pem"
+    empty.touch()
+    for option in ("ssl_ca_certs", "ssl_certfile"):
+        with pytest.raises(ValueError, match=f"there is no {missing}: correct {option}") as caught:
+            RedisTokenStore.from_url(f"rediss://:hunter2@localhost/0?{option}={missing}")
+        assert "hunter2" not in str(caught.value)
+        assert caught.value.__context__ is None
+        with pytest.raises(ValueError, match=f"cannot be read as certificates and keys: {empty}"):
+            store_from_url(f"rediss://localhost/0?{option}={empty}")
+    with pytest.raises(ValueError, match="there is no"):
+        RedisTokenStore(Redis(host=REMOTE, ssl=True, ssl_ca_certs=str(missing)))
+    with pytest.raises(ValueError, match="there is no"):
+        RedisTokenStore(sentinel_client("master_for", ssl=True, ssl_ca_certs=str(missing)))
+
+
+@pytest.mark.parametrize("option", ["bogus", "timeout"])
+def test_an_unknown_option_is_told_at_the_start(option: str) -> None:
+    """An option that no connection takes is refused by its name, and not found out at every operation."""
+    for url in (f"redis://:hunter2@localhost/0?{option}=5", f"rediss://:hunter2@{REMOTE}/0?{option}=5"):
+        for make in (RedisTokenStore.from_url, store_from_url):
+            with pytest.raises(ValueError, match=f"no option '{option}' of a connection") as caught:
+                make(url)
+            assert "hunter2" not in str(caught.value)
+            assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"), [("ssl_cert_reqs=hunter2", "RedisError"), ("ssl_ciphers=hunter2", "SSLError")]
+)
+def test_options_that_make_no_connection_are_told_at_the_start(options: str, kind: str) -> None:
+    """Whatever else keeps redis-py from making a connection is told by its kind only: the reason may quote a value."""
+    with pytest.raises(ValueError, match=f"cannot make a connection with these options: {kind}") as caught:
+        RedisTokenStore.from_url(f"rediss://{REMOTE}/0?{options}")
+    assert "hunter2" not in str(caught.value)
 
 
 def test_one_tls_context_serves_all_connections(tmp_path: Path) -> None:
