@@ -26,7 +26,7 @@ class Breaker:
         random: Draws from 0 to 1: a fleet must not come back all at once.
     """
 
-    __slots__ = ("_clock", "_failures", "_lock", "_probing", "_random", "_retry_at", "_state")
+    __slots__ = ("_clock", "_failures", "_lock", "_probing", "_random", "_retry_at", "_state", "_why")
 
     def __init__(self, *, clock: Callable[[], float] = monotonic, random: Callable[[], float] = draw) -> None:
         self._clock = clock
@@ -36,6 +36,7 @@ class Breaker:
         self._failures = 0
         self._retry_at: float | None = None
         self._probing = False
+        self._why = ""
 
     def renew_lock(self) -> None:
         """Make a new lock, in a forked child, where nobody is trying either."""
@@ -56,7 +57,7 @@ class Breaker:
         with self._lock:
             if self._retry_at is not None:
                 if self._probing or self._clock() < self._retry_at:
-                    raise StoreError("redis is left alone for a moment, because it did not answer")
+                    raise StoreError(f"redis is left alone for a moment, because it did not answer: {self._why}")
                 self._probing = True
             return self._state
 
@@ -71,11 +72,12 @@ class Breaker:
             self._change(None)
             return True
 
-    def failed(self, ticket: int) -> bool:
-        """Take note that it did not; return whether it is given up now."""
+    def failed(self, ticket: int, why: str = "") -> bool:
+        """Take note that it did not, and why; return whether it is given up now."""
         with self._lock:
             if ticket != self._state:
                 return False
+            self._why = why
             self._failures += 1
             if self._retry_at is None and self._failures < _FAILURES:
                 return False

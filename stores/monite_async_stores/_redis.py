@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 import threading
-from collections.abc import Awaitable, Callable, Sequence
-from typing import NoReturn, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
 
 from redis.exceptions import NoScriptError, TryAgainError
 
 from monite_async_stores._breaker import Breaker
 from monite_async_stores._fork import renew_after_fork
-from monite_async_stores._loop_time import within
 from monite_async_stores._protocol import (
     Busy,
     Committed,
@@ -25,6 +25,8 @@ from monite_async_stores._protocol import (
     Watcher,
 )
 from monite_async_stores._redis_cluster import ClusterLines
+from monite_async_stores._redis_errors import is_about_keys, problem_of, store_error
+from monite_async_stores._redis_look import look
 from monite_async_stores._redis_scripts import (
     ACQUIRE,
     COMMIT,
@@ -41,6 +43,7 @@ from monite_async_stores._redis_scripts import (
     words,
 )
 from monite_async_stores._redis_source import Client, Source, source_of, source_of_url
+from monite_async_stores._redis_turns import Turns
 from monite_async_stores._redis_watch import Board, Subscriber
 from monite_async_stores._redis_wire import Command, Lines
 from monite_async_stores._sealing import Keyring, Sealer
@@ -49,21 +52,34 @@ __all__ = ["RedisTokenStore"]
 
 _MAX_AT_ONCE = 16
 
-T = TypeVar("T")
-
 # What belongs to the event loops of a forked process's parent: kept, not freed. Closing it in the child would take the
 # parent's sockets out of a selector that both share.
 _abandoned: list[object] = []
 
 
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A script to run, the key that says where, and what it is given."""
+
+    key: str
+    script: Script
+    rest: Command
+
+    def by_digest(self) -> tuple[str, Command]:
+        """Return the command for a server that has the script."""
+        return self.key, ("EVALSHA", self.script.digest, *self.rest)
+
+    def in_full(self) -> tuple[str, Command]:
+        """Return the command that brings the script along."""
+        return self.key, ("EVAL", self.script.text, *self.rest)
+
+
+@dataclass(frozen=True, slots=True)
 class _Here:
     """What the store has open in one event loop."""
 
-    __slots__ = ("lines", "turns")
-
-    def __init__(self, lines: Lines | ClusterLines) -> None:
-        self.lines = lines
-        self.turns = asyncio.Semaphore(_MAX_AT_ONCE)
+    lines: Lines | ClusterLines
+    turns: Turns[_Call, object]
 
 
 class RedisTokenStore:
@@ -71,7 +87,9 @@ class RedisTokenStore:
 
     Every operation is one script and one round trip, atomic, and limited to ``timeout`` seconds. After two failures in
     a row the server is left alone for 2 to 5 seconds. Connections are made per event loop and process, with the
-    settings of the client or URL but without its retries, and never used from another loop or across a fork.
+    settings of the client or URL but without its retries, and never used from another loop or across a fork. Of a crowd
+    that asks at once, up to 32 share a round trip and 16 of these are under way at a time; the rest wait, and who has
+    waited for four times the limit is told ``StoreBusyError``.
 
     The least rights that suffice, for the namespace ``monite`` (add ``+select`` for a database other than 0)::
 
@@ -87,13 +105,14 @@ class RedisTokenStore:
             are sealed with.
         keyring: Keys to seal values with; without one, keys are derived from the client secret.
         insecure: Allow a connection that leaves this machine without TLS.
-        timeout: The time limit of one operation, connecting included, in seconds; time in which the event loop was
-            too busy to look for the answer does not count.
+        timeout: The time limit of one operation from when it is its turn, connecting included, in seconds; time in
+            which the event loop was too busy to look for the answer does not count.
 
     Raises:
         ImportError: ``redis`` or ``cryptography`` is not installed.
         TypeError: The client is not one of ``redis.asyncio``.
-        ValueError: Connections would not be encrypted, or an argument is out of range.
+        ValueError: Connections would not be encrypted, redis-py does not take the settings, a file of certificates is
+            not there, or an argument is out of range.
     """
 
     __slots__ = (
@@ -142,7 +161,8 @@ class RedisTokenStore:
             timeout: See the class.
 
         Raises:
-            ValueError: The URL cannot be read, or connections would not be encrypted; the message shows nothing of it.
+            ValueError: The URL cannot be read, an option in it is not known, a file of certificates is not there, or
+                connections would not be encrypted; the message shows nothing of the URL but the option or the file.
         """
         self = cls.__new__(cls)
         self._set_up(source_of_url(url, insecure=insecure), namespace, keyring, timeout)
@@ -164,7 +184,8 @@ class RedisTokenStore:
             self._names.channel,
             timeout,
             sender=secrets.token_hex(8),
-            read_gens=self._read_gens,
+            look=self._look,
+            knows=self._sealer.knows,
             teardown=self._close_here,
         )
         renew_after_fork(self)
@@ -187,6 +208,7 @@ class RedisTokenStore:
         self, record: RecordName, owner: str, *, lease_ms: int, bad_gen: int, min_left_ms: int
     ) -> Hit | Negative | Granted | Busy:
         """See ``TokenStore.acquire``; a value that does not open counts as refused."""
+        self._sealer.learn(record)  # now, and not when a message comes of who else has sealed a value with it
         while True:
             answer = await self._script(ACQUIRE, record, owner, lease_ms, bad_gen, min_left_ms, MEMORY_MS)
             kind, rest = words(answer)
@@ -207,14 +229,18 @@ class RedisTokenStore:
     ) -> Committed | Hit | None:
         """See ``TokenStore.commit``; None also when a newer value is stored that does not open."""
         value = self._sealer.seal(record, gen, lifetime_ms, value)  # from here on no frame holds it in the clear
+        key = self._sealer.key_of(value)
         answer = await self._script(
-            COMMIT, record, owner, gen, value, lifetime_ms, left_ms, MEMORY_MS, *self._message(record)
+            COMMIT, record, owner, gen, value, lifetime_ms, left_ms, MEMORY_MS, key, *self._message(record)
         )
         kind, rest = words(answer)
-        if kind == "committed":
-            self._board.tell(StoreEvent("commit", record.name, gen))
-            return Committed()
-        return None if kind == "purged" else self._open(record, sealed(rest))
+        if kind == "purged":
+            return None
+        # A connection that dies between command and answer has it sent again: then it finds what it has stored itself.
+        if kind == "hit" and sealed(rest).blob != value:
+            return self._open(record, sealed(rest))
+        self._board.tell(StoreEvent("commit", record.name, gen))
+        return Committed()
 
     async def fail(self, record: RecordName, owner: str, kind: str, *, ttl_ms: int) -> None:
         """See ``TokenStore.fail``."""
@@ -249,8 +275,10 @@ class RedisTokenStore:
         await self._close_here()
 
     async def _close_here(self) -> None:
-        here = self._heres.pop(asyncio.get_running_loop(), None)
+        with self._lock:
+            here = self._heres.pop(asyncio.get_running_loop(), None)
         if here is not None:
+            await here.turns.aclose()
             await here.lines.aclose()
 
     def _open(self, record: RecordName, stored: Sealed) -> Hit | None:
@@ -262,30 +290,7 @@ class RedisTokenStore:
         return self._names.channel, record.name, self._subscriber.sender
 
     async def _script(self, script: Script, record: RecordName, *arguments: str | bytes | int) -> object:
-        keys = self._names.keys(record)
-        rest: Command = (len(keys), *keys, *arguments)
-
-        async def run(lines: Lines | ClusterLines) -> object:
-            try:
-                return await lines.run(keys[0], ("EVALSHA", script.digest, *rest), limit=self._timeout)
-            except NoScriptError:  # a server that was restarted, or flushed its scripts
-                return await lines.run(keys[0], ("EVAL", script.text, *rest), limit=self._timeout)
-
-        return await self._attempt(run)
-
-    async def _read_gens(self, records: Sequence[RecordName]) -> list[int]:
-        """Return the generations stored for some records, in one go; 0 where there is none."""
-        if not records:
-            return []
-        commands: list[tuple[str, Command]] = []
-        for record in records:
-            key = self._names.keys(record)[0]
-            commands.append((key, ("HGET", key, "gen")))
-        answers = await self._attempt(lambda lines: lines.run_all(commands, limit=4 * self._timeout))
-        return [int(answer) if isinstance(answer, bytes) and answer.isdigit() else 0 for answer in answers]
-
-    async def _attempt(self, work: Callable[[Lines | ClusterLines], Awaitable[T]]) -> T:
-        """Do some work on the connections of this loop, when it is its turn and the server is not given up.
+        """Run a script when it is its turn.
 
         Raises:
             StoreError: It could not be done. What was raised underneath is not chained to it: it may quote addresses,
@@ -293,40 +298,60 @@ class RedisTokenStore:
         """
         here = self._here()
         self._subscriber.ensure(here.lines)
-        problem = ""
-        try:
-            async with within(4 * self._timeout):
-                await here.turns.acquire()
-        except TimeoutError:
-            problem = "too many operations wait for redis in this process"
-        if problem:
-            raise StoreError(problem)
-        try:
-            return await self._try(here, work)
-        finally:
-            here.turns.release()
+        keys = self._names.keys(record)
+        # Whoever asks can wait; a value that is stored late is fetched by others too.
+        return await here.turns.ask(
+            _Call(keys[0], script, (len(keys), *keys, *arguments)), urgent=script is not ACQUIRE
+        )
 
-    async def _try(self, here: _Here, work: Callable[[Lines | ClusterLines], Awaitable[T]]) -> T:
-        ticket = self._breaker.enter()
-        counts = True
+    async def _serve(self, lines: Lines | ClusterLines, calls: Sequence[_Call]) -> list[object | StoreError]:
+        """Run scripts in one exchange; those that the server does not have, in another one."""
+        answers = await self._exchange(lines, [call.by_digest() for call in calls], self._timeout)
+        lost = [number for number, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        if lost:  # a server that was restarted, or flushed its scripts; it is told each of them once
+            told: set[str] = set()
+            again: list[tuple[str, Command]] = []
+            for call in (calls[number] for number in lost):
+                again.append(call.by_digest() if call.script.digest in told else call.in_full())
+                told.add(call.script.digest)
+            for number, answer in zip(lost, await self._exchange(lines, again, self._timeout), strict=True):
+                answers[number] = answer
+        return [store_error(answer) if isinstance(answer, Exception) else answer for answer in answers]
+
+    async def _look(self, records: Sequence[RecordName]) -> tuple[list[StoreEvent], list[RecordName]]:
+        lines = self._here().lines
+        limit = 4 * self._timeout
+        return await look(
+            lambda commands: self._exchange(lines, commands, limit), self._names, self._sealer.knows_for, records
+        )
+
+    async def _exchange(
+        self, lines: Lines | ClusterLines, commands: Sequence[tuple[str, Command]], limit: float
+    ) -> list[object]:
+        """Send commands, unless the server is given up, and return the answers; whatever goes wrong is a value."""
+        answers: list[object]
         try:
-            answer = await work(here.lines)
+            ticket = self._breaker.enter()
+        except StoreError as exc:
+            return [exc] * len(commands)
+        try:
+            answers = await lines.run_all(commands, limit=limit)
         except Exception as exc:  # noqa: BLE001 - sockets, TLS, name resolution: all of it means no answer
-            problem = type(exc).__name__
-            counts = not isinstance(exc, TryAgainError)  # it says so of one slot, for as long as that is migrated
+            answers = [exc] * len(commands)
         except BaseException:
             self._breaker.left(ticket)
             raise
-        else:
+        # While a slot of a cluster is migrated, a server says so of that one slot: it is neither well nor ill.
+        wrong = [one for one in answers if isinstance(one, Exception) and not isinstance(one, TryAgainError)]
+        if any(map(is_about_keys, answers)):
             if self._breaker.succeeded(ticket):
                 self._board.tell(StoreEvent("recovered", "", 0))
-            return answer
-        if counts:
-            self._breaker.failed(ticket)
-            await here.lines.drop()
+        elif wrong:
+            self._breaker.failed(ticket, problem_of(wrong[0]))
+            await lines.drop()
         else:
             self._breaker.left(ticket)
-        raise StoreError(f"redis did not answer as it should: {problem}")
+        return answers
 
     def _here(self) -> _Here:
         loop = asyncio.get_running_loop()
@@ -335,5 +360,15 @@ class RedisTokenStore:
             with self._lock:
                 for dead in [other for other in self._heres if other.is_closed()]:
                     del self._heres[dead]
-                here = self._heres.setdefault(loop, _Here(self._source(self._timeout)))
+                here = self._heres.setdefault(loop, self._new_here())
         return here
+
+    def _new_here(self) -> _Here:
+        lines = self._source(self._timeout)
+        turns = Turns[_Call, object](
+            lambda calls: self._serve(lines, calls),
+            at_once=_MAX_AT_ONCE,
+            batch=lines.batch,
+            patience=4 * self._timeout,
+        )
+        return _Here(lines, turns)

@@ -11,13 +11,13 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from redis.crc import key_slot
 from redis.exceptions import AskError, MovedError, RedisError, ResponseError, TryAgainError
 
 from monite_async_stores._loop_time import within
-from monite_async_stores._redis_wire import Command, Dialer, Lines, Wire, first
+from monite_async_stores._redis_wire import Command, Dialer, Lines, Wire
 
 __all__ = ["Address", "ClusterLines"]
 
@@ -46,24 +46,22 @@ class ClusterLines:
 
     __slots__ = ("_addresses", "_dialer", "_lines", "_owners")
 
+    batch: ClassVar[int] = 1
+
     def __init__(self, dialer: Callable[[Address], Dialer], addresses: Sequence[Address]) -> None:
         self._dialer = dialer
         self._addresses = tuple(addresses)
         self._lines: dict[Address, Lines] = {}
         self._owners: dict[int, Address] = {}
 
-    async def run(self, key: str, command: Command, *, limit: float) -> object:
-        """See ``Lines.run``; redirections are followed, within the same limit."""
-        async with within(limit):
-            return first([await self._follow(key, command)])
-
     async def run_all(self, commands: Sequence[tuple[str, Command]], *, limit: float) -> list[object]:
-        """See ``Lines.run_all``; in a cluster each command goes its own way."""
+        """See ``Lines.run_all``; in a cluster each command goes its own way, and may fail alone."""
         answers: list[object] = []
         async with within(limit):
             for start in range(0, len(commands), _AT_ONCE):
                 some = commands[start : start + _AT_ONCE]
-                answers += await asyncio.gather(*(self._follow(key, command) for key, command in some))
+                ways = (self._follow(key, command) for key, command in some)
+                answers += await asyncio.gather(*ways, return_exceptions=True)
         return answers
 
     def fresh(self) -> Wire:

@@ -18,6 +18,7 @@ from typing import Final, Literal, cast
 from monite_async_stores._loop_time import within
 from monite_async_stores._protocol import RecordName, StoreError, StoreEvent, Watcher
 from monite_async_stores._redis_cluster import ClusterLines
+from monite_async_stores._redis_errors import problem_of
 from monite_async_stores._redis_wire import Lines, Wire
 
 __all__ = ["Board", "Subscriber", "event_of"]
@@ -25,7 +26,8 @@ __all__ = ["Board", "Subscriber", "event_of"]
 _PING_SECONDS = 15.0
 _PONG_SECONDS = 5.0
 _REREAD_SECONDS = 60.0
-_BACKOFF_SECONDS = (0.1, 5.0)
+_BACKOFF_SECONDS = (0.25, 5.0)
+_STEADY_SECONDS = 5.0
 _MAX_PENDING = 2000
 
 _Kind = Literal["commit", "fail", "invalid", "purge"]
@@ -82,18 +84,21 @@ class Subscriber:
         board: Who wants to know.
         channel: Where messages come in.
         limit: The time it may take to connect, in seconds.
-        read_gens: Reads the generations of records, 0 for one that is gone; raises ``StoreError``.
+        look: Looks at records; returns what to tell of them, and those it could learn nothing of for now. Raises
+            ``StoreError``.
+        knows: Tells whether values sealed with a key can be opened here.
         teardown: Closes what the store has open in the running loop, which is about to end.
     """
 
     __slots__ = (
         "_board",
         "_channel",
+        "_knows",
         "_limit",
         "_lock",
+        "_look",
         "_pending",
         "_quiet",
-        "_read_gens",
         "_reread_at",
         "_task",
         "_teardown",
@@ -107,13 +112,15 @@ class Subscriber:
         limit: float,
         *,
         sender: str,
-        read_gens: Callable[[Sequence[RecordName]], Awaitable[list[int]]],
+        look: Callable[[Sequence[RecordName]], Awaitable[tuple[list[StoreEvent], list[RecordName]]]],
+        knows: Callable[[str], bool],
         teardown: Callable[[], Awaitable[None]],
     ) -> None:
         self._board = board
         self._channel = channel
         self._limit = limit
-        self._read_gens = read_gens
+        self._look = look
+        self._knows = knows
         self._teardown = teardown
         self._lock = threading.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -166,20 +173,23 @@ class Subscriber:
         return self._task is asyncio.current_task()
 
     async def _run(self, lines: Lines | ClusterLines) -> None:
+        time = asyncio.get_running_loop().time
         failures = 0
         try:
             while self._is_mine():
+                since = float("inf")
                 try:
                     async with self._subscription(lines) as (wire, pump):
-                        failures = 0
+                        since = time()
                         await self._attend(wire, pump)
                 except Exception as exc:  # noqa: BLE001 - whatever cut it off, it listens again
-                    failures += 1
+                    failures = 1 if time() - since > _STEADY_SECONDS else failures + 1
                     if failures == 2:
-                        _log.warning("cannot hear of what other processes do to tokens: %s", type(exc).__name__)
+                        _log.warning("cannot hear of what other processes do to tokens: %s", problem_of(exc))
                 await self._reread_if_due()
+                # Widely spread: all processes of a fleet are cut off at one instant, and each looks at its records first.
                 shortest, longest = _BACKOFF_SECONDS
-                await asyncio.sleep(min(longest, shortest * 2.0**failures) * random.uniform(0.5, 1.0))
+                await asyncio.sleep(min(longest, shortest * 2.0**failures) * random.uniform(0.1, 1.0))
         except asyncio.CancelledError:
             if self._is_mine():  # not aclose(): the loop itself is ending
                 self._task = None
@@ -211,7 +221,7 @@ class Subscriber:
         while True:
             message = await wire.read_response()
             self._quiet = False
-            event = event_of(message, self.sender)
+            event = event_of(message, self.sender, self._knows)
             if event is not None:
                 self._board.tell(event)
 
@@ -236,7 +246,7 @@ class Subscriber:
                 pump.result()
 
     async def _reread_if_due(self) -> None:
-        """Tell of the generations that the records in use have now."""
+        """Tell what has become of the records in use."""
         time = asyncio.get_running_loop().time
         if time() < self._reread_at:
             return
@@ -244,26 +254,29 @@ class Subscriber:
             if len(self._pending) < _MAX_PENDING:
                 self._pending[record.name] = record
         try:
-            gens = await self._read_gens(list(self._pending.values()))
+            events, unread = await self._look(list(self._pending.values()))
         except StoreError:
             self._reread_at = time() + random.uniform(0.5, 1.0) * min(_BACKOFF_SECONDS[1], _REREAD_SECONDS)
             return
-        for name, gen in zip(list(self._pending), gens, strict=True):
-            self._board.tell(StoreEvent("seen", name, gen))
-        self._pending.clear()
+        for event in events:
+            self._board.tell(event)
+        self._pending = {record.name: record for record in unread}
         self._reread_at = time() + _REREAD_SECONDS * random.uniform(0.9, 1.1)
 
 
-def event_of(message: object, sender: str) -> StoreEvent | None:
-    """Return the event that a message tells of; None for other messages, broken ones, and one's own."""
+def event_of(message: object, sender: str, knows: Callable[[str], bool]) -> StoreEvent | None:
+    """Return the event that a message tells of.
+
+    None for other messages, broken ones, one's own, and for a value sealed with a key that nobody here has.
+    """
     parts = cast("list[object]", message) if isinstance(message, list) else []
     if len(parts) != 3 or parts[0] != b"message" or not isinstance(parts[2], bytes):
         return None
-    words = parts[2].decode("ascii", "replace").split(" ")
-    if len(words) != 4 or words[3] == sender or words[2] not in _KINDS:
+    name, *words = parts[2].decode("ascii", "replace").split(" ")
+    if len(words) != (4 if words[1:2] == ["commit"] else 3) or words[2] == sender or words[1] not in _KINDS:
         return None
-    name, gen, kind, _ = words
-    if not (gen.isascii() and gen.isdecimal() and len(gen) <= 15):
+    gen, kind = words[:2]
+    if not (gen.isascii() and gen.isdecimal() and len(gen) <= 15) or not all(map(knows, words[3:])):
         return None
     return StoreEvent(_KINDS[kind], name, int(gen))
 

@@ -11,14 +11,14 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ReadOnlyError, ResponseError
 
 from monite_async_stores._loop_time import within
 
-__all__ = ["Command", "Dialer", "Lines", "Wire", "first"]
+__all__ = ["Command", "Dialer", "Lines", "Wire"]
 
 Command = tuple[str | bytes | int, ...]
 
@@ -79,6 +79,9 @@ class Lines:
 
     __slots__ = ("_closed", "_dialer", "_dialling", "_idle", "_waiting")
 
+    batch: ClassVar[int] = 32
+    """How many commands may go over one connection at once."""
+
     def __init__(self, dialer: Dialer) -> None:
         self._dialer = dialer
         self._idle: list[Wire] = []
@@ -86,24 +89,21 @@ class Lines:
         self._dialling = False
         self._closed = False
 
-    async def run(self, key: str, command: Command, *, limit: float) -> object:
-        """Send a command and return its answer.
+    async def run_all(self, commands: Sequence[tuple[str, Command]], *, limit: float) -> list[object]:
+        """Send commands in one go and return their answers.
 
         Args:
-            key: A key that it works on; says nothing here, but which server is meant in a cluster.
-            command: What to send.
-            limit: The time it may take, in seconds.
+            commands: What to send, each with a key that it works on; that says nothing here, but which server is meant
+                in a cluster.
+            limit: The time that all of it may take, in seconds.
+
+        Returns:
+            The answers; an error that is the answer to one command is a value.
 
         Raises:
             TimeoutError: It took too long.
-            redis.exceptions.RedisError: It could not be sent, or was answered with an error.
+            redis.exceptions.RedisError: It could not be sent, or was not answered.
         """
-        del key
-        async with within(limit):
-            return first(await self.exchange([command]))
-
-    async def run_all(self, commands: Sequence[tuple[str, Command]], *, limit: float) -> list[object]:
-        """Send commands in one go, each with a key of it, and return the answers; errors among them are values."""
         async with within(limit):
             return await self.exchange([command for _, command in commands])
 
@@ -155,24 +155,26 @@ class Lines:
 
     async def _dial(self) -> Wire:
         self._dialling = True
-        wire = self._dialer.make()
-        connected = False
+        wire: Wire | None = None
         try:
+            wire = self._dialer.make()
             await wire.connect()
-            connected = True
+        except BaseException:
+            if wire is not None:
+                await _discard(wire)
+            raise
+        else:
+            return wire
         finally:
             self._dialling = False
             self._wake()
-            if not connected:
-                await _discard(wire)
-        return wire
 
     async def _exchange(self, wire: Wire, commands: Sequence[Command]) -> list[object]:
         sound = False
         try:
             await wire.send_packed_command(wire.pack_commands(commands), check_health=False)
             answers = [await _read(wire) for _ in commands]
-            sound = not _is_of_replica(answers[0])  # else it leads to a server that is no longer the master
+            sound = not any(map(_is_of_replica, answers))  # else it leads to a server that is no longer the master
         finally:
             if sound and not self._closed:
                 self._idle.append(wire)
@@ -190,13 +192,6 @@ class Lines:
             if not waiter.done():
                 waiter.set_result(None)
                 return
-
-
-def first(answers: list[object]) -> object:
-    """Return the first answer, or raise it if it is an error."""
-    if isinstance(answers[0], ResponseError):
-        raise answers[0]
-    return answers[0]
 
 
 def _is_of_replica(answer: object) -> bool:

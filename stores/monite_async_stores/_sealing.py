@@ -176,6 +176,14 @@ class Sealer:
         """Return the id of the key that a value was sealed with, as 8 hex characters; it is no secret."""
         return blob[len(_MAGIC) : _ID_END].hex()
 
+    def knows_for(self, record: RecordName, key: str) -> bool:
+        """Tell whether values of this record that are sealed with the key of this id can be opened here.
+
+        Raises:
+            StoreError: There is no keyring, and the record has no secret to derive a key from.
+        """
+        return any(one.shown == key for one in self._keys(record))
+
     def learn(self, record: RecordName) -> None:
         """Derive what it takes to open the values of a record, so that ``knows`` knows of it.
 
@@ -185,7 +193,7 @@ class Sealer:
         self._keys(record)
 
     def knows(self, key: str) -> bool:
-        """Tell whether values sealed with the key of this id can be opened here.
+        """Tell whether values sealed with the key of this id can be opened here, whosever they are.
 
         Two deployments that share a storage and no key must not take each other's values for news: neither could read
         them, and each would replace what the other stored, for ever. Without a keyring the keys of the 256 secrets

@@ -1,6 +1,6 @@
 -- Stores a value unless there is one with the same or a higher generation; see TokenStore.commit.
 -- KEYS: record, lease, negative, memory (of generations)
--- ARGV: owner, gen, value, lifetime_ms, left_ms, memory_ms, channel, name, sender
+-- ARGV: owner, gen, value, lifetime_ms, left_ms, memory_ms, key (that it is sealed with), channel, name, sender
 -- Returns {'committed'} | {'hit', gen, lifetime_ms, left_ms, value} | {'purged'}
 
 local function release()
@@ -30,7 +30,7 @@ end
 local left = math.min(tonumber(ARGV[5]), tonumber(ARGV[4]))
 if left > 0 then
     redis.call('DEL', KEYS[1])
-    redis.call('HSET', KEYS[1], 'gen', ARGV[2], 'lifetime', ARGV[4], 'value', ARGV[3])
+    redis.call('HSET', KEYS[1], 'gen', ARGV[2], 'lifetime', ARGV[4], 'value', ARGV[3], 'key', ARGV[7])
     redis.call('PEXPIRE', KEYS[1], string.format('%.0f', left))
 end
 if mine > (number(memory[2]) or 0) then
@@ -39,5 +39,5 @@ if mine > (number(memory[2]) or 0) then
 end
 redis.call('DEL', KEYS[3])
 release()
-redis.pcall('PUBLISH', ARGV[7], ARGV[8] .. ' ' .. ARGV[2] .. ' commit ' .. ARGV[9])
+redis.pcall('PUBLISH', ARGV[8], ARGV[9] .. ' ' .. ARGV[2] .. ' commit ' .. ARGV[10] .. ' ' .. ARGV[7])
 return {'committed'}

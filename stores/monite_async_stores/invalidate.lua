@@ -4,13 +4,17 @@
 -- Returns 1 when it was dropped, else 0
 
 local dropped = 0
-local gen = read('HMGET', KEYS[1], 'gen')
-if gen and gen[1] == ARGV[1] then
+local mine = tonumber(ARGV[1])
+local gen = (read('HMGET', KEYS[1], 'gen') or {})[1]
+if gen == ARGV[1] then
     redis.call('DEL', KEYS[1])
     dropped = 1
-    -- Its generation must not be handed out again, even if this server's clock was set back since.
+end
+if not gen or gen == ARGV[1] then
+    -- It must not be handed out again, even if this server's clock was set back since; and whoever finds no record must
+    -- be able to tell that it was dropped, and not lost.
     local memory = read('HMGET', KEYS[4], 'high') or {}
-    if tonumber(ARGV[1]) > (number(memory[1]) or 0) then
+    if mine > (number(memory[1]) or 0) then
         redis.call('HSET', KEYS[4], 'high', ARGV[1])
     end
     redis.call('PEXPIRE', KEYS[4], ARGV[2])

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
-from monite_async_stores import Granted, Hit, RecordName, RedisTokenStore, StoreError, _breaker
+from monite_async_stores import Committed, Granted, Hit, RecordName, RedisTokenStore, StoreError, _breaker
+from monite_async_stores._redis_wire import Lines, Wire
 from tests.stores.redis_proxy import Proxy
 from tests.stores.redis_server import RedisServer, ServerError, free_port
 from tests.stores.redis_tools import PATIENT, Ear, a_name, ask, grant, opened, put
@@ -62,8 +63,9 @@ def test_a_refused_connection_fails_at_once_and_opens_the_breaker() -> None:
     async def main() -> None:
         async with opened(f"redis://:{'x' * 30}@127.0.0.1:{free_port()}/0") as store:
             texts = [await fails(store, a_name()) for _ in range(4)]
-        assert texts[:2] == ["redis did not answer as it should: ConnectionError"] * 2
-        assert all("left alone" in text for text in texts[2:])
+        text = "ConnectionError: nothing answers there: check host and port"
+        assert texts[:2] == [f"redis did not answer as it should: {text}"] * 2
+        assert texts[2:] == [f"redis is left alone for a moment, because it did not answer: {text}"] * 2
 
     asyncio.run(main())
 
@@ -99,7 +101,7 @@ def test_a_frozen_server_costs_the_limit_twice(own_server: RedisServer) -> None:
                 texts = [await fails(store, name) for _ in range(3)]
             finally:
                 own_server.thaw()
-            assert texts[:2] == ["redis did not answer as it should: TimeoutError"] * 2
+            assert all("TimeoutError: no answer in time" in text for text in texts[:2])
             assert "left alone" in texts[2]
             await is_back(store, name)
             answer = await ask(store, name)
@@ -216,7 +218,8 @@ def test_a_lost_password_is_an_outage_and_is_not_shown(own_server: RedisServer) 
             await put(store, a_name())
             own_server.admin("ACL", "DELUSER", "tokens")
             texts = [await fails(store, a_name()) for _ in range(2)]
-            assert texts == ["redis did not answer as it should: AuthenticationError"] * 2
+            text = "redis did not answer as it should: AuthenticationError: check the user and the password"
+            assert texts == [text] * 2
             own_server.admin("ACL", "SETUSER", "tokens", *rights)
             await is_back(store, a_name())
 
@@ -235,6 +238,55 @@ def test_a_value_kept_meanwhile_lowers_no_generation(own_server: RedisServer) ->
             answer = await store.commit(name, "", old, b"older", lifetime_ms=60_000, left_ms=60_000)
             assert isinstance(answer, Hit)
             assert (answer.gen, answer.value) == (new, b"newer")
+
+    asyncio.run(main())
+
+
+def test_a_commit_that_was_sent_twice_is_a_commit(own_server: RedisServer) -> None:
+    """When a connection dies after the commit and before its answer, the second attempt finds its own value: committed."""
+
+    async def main() -> None:
+        with Proxy(own_server.port) as proxy:
+            async with opened(own_server.url) as other, opened(f"redis://127.0.0.1:{proxy.port}/0") as store:
+                name = a_name()
+                ear = Ear()
+                store.watch(ear)
+                gen = await grant(store, name)
+                await put(other, a_name())  # so that the server has the script
+                cut = proxy.cut_now_and_then(1.0)
+
+                def cut_once() -> float:
+                    proxy.delay = None
+                    return cut()
+
+                proxy.delay = cut_once
+                committed = await store.commit(name, "a", gen, b"v", lifetime_ms=60_000, left_ms=60_000)
+                assert committed == Committed()
+                assert proxy.delay is None
+                told = [event for event in ear.heard if (event.kind, event.name) == ("commit", name.name)]
+                assert len(told) == 1
+                answer = await ask(store, name)
+                assert isinstance(answer, Hit)
+                assert (answer.gen, answer.value) == (gen, b"v")
+
+    asyncio.run(main())
+
+
+def test_a_connection_that_cannot_be_made_keeps_nobody_waiting(own_server: RedisServer) -> None:
+    """When making a connection fails before it begins, each operation is told so, and the next one tries again."""
+
+    def failing() -> Wire:
+        raise TypeError("no such option")
+
+    async def main() -> None:
+        async with opened(own_server.url) as store:
+            lines = store._here().lines
+            assert isinstance(lines, Lines)
+            make, lines._dialer.make = lines._dialer.make, failing
+            answers = await asyncio.gather(*(ask(store, a_name()) for _ in range(3)), return_exceptions=True)
+            assert all(isinstance(answer, StoreError) for answer in answers)
+            lines._dialer.make = make
+            assert isinstance(await ask(store, a_name()), Granted)
 
     asyncio.run(main())
 
@@ -258,22 +310,6 @@ def test_answers_of_another_make_are_an_error(own_server: RedisServer) -> None:
             writer.close()
 
         return serve
-
-    asyncio.run(main())
-
-
-def test_too_many_operations_at_once_wait_for_a_turn(own_server: RedisServer) -> None:
-    """Beyond sixteen at once operations wait for their turn, for a limited time, and this is not held against Redis."""
-
-    async def main() -> None:
-        async with opened(own_server.url, timeout=0.1) as store:
-            here = store._here()
-            for _ in range(16):
-                await here.turns.acquire()
-            assert "too many" in await fails(store, a_name())
-            assert "too many" in await fails(store, a_name())
-            here.turns.release()
-            assert isinstance(await ask(store, a_name()), Granted)
 
     asyncio.run(main())
 

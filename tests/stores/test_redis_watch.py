@@ -16,7 +16,7 @@ from monite_async_stores import Granted, RecordName, RedisTokenStore, StoreEvent
 from monite_async_stores._redis_watch import event_of
 from tests.stores.redis_proxy import Proxy
 from tests.stores.redis_server import RedisServer, until
-from tests.stores.redis_tools import PATIENT, Ear, a_name, ask, eventually, grant, key_of, opened, put
+from tests.stores.redis_tools import PATIENT, Ear, a_name, ask, eventually, grant, opened, put
 
 
 @pytest.fixture
@@ -92,31 +92,10 @@ def test_what_was_missed_is_re_read_after_a_reconnection(redis_server: RedisServ
                 await one.invalidate(gone, gens[gone])
                 newer = await put(one, renewed, bad_gen=gens[renewed])
                 proxy.accept()
-                await eventually(lambda: ear.has("seen", gone, 0), "the invalidation")
+                await eventually(lambda: ear.has("invalid", gone, gens[gone]), "the invalidation")
                 await eventually(lambda: ear.has("seen", renewed, newer), "the renewal")
                 await eventually(lambda: ear.has("seen", kept, gens[kept]), "what did not change")
-                assert not ear.has("invalid", gone)
-
-    asyncio.run(main())
-
-
-@pytest.mark.usefixtures("hasty")
-def test_with_every_message_lost_the_records_in_use_are_re_read(redis_server: RedisServer, namespace: str) -> None:
-    """Without any message, a dropped record is noticed at the next look."""
-
-    async def main() -> None:
-        async with opened(redis_server.url, namespace=namespace) as store:
-            name = a_name()
-            gen = await put(store, name)
-            ear = Ear(name)
-            store.watch(ear)
-            await ask(store, name)
-            await eventually(lambda: ear.has("seen", name, gen), "the first look")
-            redis_server.admin("DEL", key_of(name, "t", namespace))
-            await eventually(lambda: ear.has("seen", name, 0), "the next look")
-            redis_server.admin("SET", key_of(name, "t", namespace), "of a wrong type", "PX", 60_000)
-            ear.heard.clear()
-            await eventually(lambda: ear.has("seen", name, 0), "one more look")
+                assert not ear.has("seen", gone)
 
     asyncio.run(main())
 
@@ -142,7 +121,7 @@ def test_who_may_not_listen_re_reads_all_the_same(
         asyncio.run(main())
     redis_server.admin("ACL", "LOG", "RESET")
     assert [record.getMessage() for record in caplog.records] == [
-        "cannot hear of what other processes do to tokens: NoPermissionError"
+        "cannot hear of what other processes do to tokens: NoPermissionError: the user lacks a right: check its ACL"
     ]
 
 
@@ -442,25 +421,36 @@ def test_a_failing_watcher_keeps_no_news_from_the_others(
         [b"subscribe", b"c", 1],
         [b"message", b"c", "text"],
         [b"message", b"c", b""],
+        [b"message", b"c", b"name 1 purge"],
+        [b"message", b"c", b"name 1 purge me"],
+        [b"message", b"c", b"name 1 purge other key"],
         [b"message", b"c", b"name 1 commit"],
-        [b"message", b"c", b"name 1 commit me"],
+        [b"message", b"c", b"name 1 commit other"],
+        [b"message", b"c", b"name 1 commit me key"],
         [b"message", b"c", b"name 1 seen other"],
-        [b"message", b"c", b"name -1 commit other"],
-        [b"message", b"c", b"name 1.5 commit other"],
-        [b"message", b"c", "name ² commit other".encode()],
-        [b"message", b"c", b"name 9999999999999999 commit other"],
-        [b"message", b"c", b"\xff\xfe 1 commit other extra"],
+        [b"message", b"c", b"name -1 purge other"],
+        [b"message", b"c", b"name 1.5 purge other"],
+        [b"message", b"c", "name ² purge other".encode()],
+        [b"message", b"c", b"name 9999999999999999 purge other"],
+        [b"message", b"c", b"\xff\xfe 1 commit other key extra"],
     ],
     ids=repr,
 )
 def test_other_messages_are_ignored(message: object) -> None:
     """Answers, one's own news, and whatever else anybody publishes there say nothing."""
-    assert event_of(message, "me") is None
+    assert event_of(message, "me", lambda key: True) is None
 
 
 def test_a_message_is_an_event() -> None:
-    """A message of another process is told with its name, generation and kind."""
-    assert event_of([b"message", b"c", b"name 17 invalid other"], "me") == StoreEvent("invalid", "name", 17)
+    """A message of another process is told with its name, generation and kind; news of a value, if it can be opened."""
+    for kind in ("invalid", "purge", "fail"):
+        message = [b"message", b"c", b"name 17 %s other" % kind.encode()]
+        event = event_of(message, "me", lambda key: False)
+        assert event is not None
+        assert (event.kind, event.name, event.gen) == (kind, "name", 17)
+    committed = [b"message", b"c", b"name 17 commit other 0a1b2c3d"]
+    assert event_of(committed, "me", lambda key: key == "0a1b2c3d") == StoreEvent("commit", "name", 17)
+    assert event_of(committed, "me", lambda key: False) is None
 
 
 @pytest.fixture(autouse=True)

@@ -155,6 +155,9 @@ def test_a_sealer_knows_the_keys_that_it_can_open_with() -> None:
     assert not derived.knows(own)
     derived.learn(NAME)
     assert derived.knows(own)
+    assert derived.knows_for(OTHER, own), "of the same secret"
+    assert not derived.knows_for(RecordName("ab" * 16, b"another secret"), own)
+    assert both.knows_for(NAME, ids[0])
     assert not any(derived.knows(key) for key in (*ids, "", Sealer.key_of(b"")))
     assert not Sealer("elsewhere", Keyring(OLD)).knows(ids[0])
 
