@@ -43,6 +43,8 @@ class AsyncMonite(PartnerResources, Scope):
         deadline: Seconds that a whole call may take, with waiting for a token, a turn, and repeats; it always wins.
         retry: When calls are sent again.
         headers: Further headers of every call.
+        lenient: Hand back what fits of an answer that is not what the contract says, instead of raising; see
+            ``RequestOptions``.
         rate_limit: Requests per second of this client, token requests included; None for no limit (Monite's default
             limit is 30). Either way a pace below the server's limit is kept for a minute after a 429.
         max_response_bytes: Longest decompressed answer that is read, in bytes; default 64 MiB.
@@ -68,6 +70,7 @@ class AsyncMonite(PartnerResources, Scope):
         deadline: float = DEFAULT_DEADLINE,
         retry: RetryPolicy | None = None,
         headers: Mapping[str, str] | None = None,
+        lenient: bool = False,
         rate_limit: float | None = None,
         max_response_bytes: int | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -87,6 +90,7 @@ class AsyncMonite(PartnerResources, Scope):
             deadline=deadline,
             retry=retry,
             headers=headers,
+            lenient=lenient,
             rate_limit=rate_limit,
             max_response_bytes=max_response_bytes,
             issuer=issuer is not None,

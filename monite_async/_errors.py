@@ -210,7 +210,7 @@ class ServerError(APIStatusError):
 
 
 class ResponseValidationError(MoniteError):
-    """The answer is not what the contract says, and the part that was asked for cannot be read.
+    """The answer is not what the contract says; ``lenient=True`` hands back what of it is.
 
     Attributes:
         problems: One line per unreadable field, its location first; never its value.

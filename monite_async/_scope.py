@@ -89,6 +89,7 @@ class Scope:
         deadline: float | None = None,
         retry: RetryPolicy | None = None,
         headers: Mapping[str, str] | None = None,
+        lenient: bool | None = None,
     ) -> Self:
         """Return a view of this scope with other options; it shares everything else, also when it is closed.
 
@@ -97,12 +98,17 @@ class Scope:
             deadline: Seconds that a whole call may take.
             retry: When a call is sent again.
             headers: Further headers, added to those of this scope.
+            lenient: Hand back what fits of an answer that is not what the contract says; see ``RequestOptions``.
 
         Raises:
             ConfigurationError: A value makes no sense, or a header is not the caller's to set.
         """
         options = RequestOptions(
-            timeout=timeout, deadline=deadline, retry=retry, headers={} if headers is None else headers
+            timeout=timeout,
+            deadline=deadline,
+            retry=retry,
+            headers={} if headers is None else headers,
+            lenient=lenient,
         )
         return self._like(options.over(self._channel.options))
 

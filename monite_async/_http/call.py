@@ -159,7 +159,7 @@ class Channel:
         try:
             outgoing = await self._prepare(operation, limits, path, query, body, options)
             answer = await self._run(outgoing, progress)
-            result = parse(operation.result, answer)
+            result = parse(operation.result, answer, lenient=limits.lenient)
         except (ConfigurationError, ResponseValidationError) as exc:
             progress.place(exc)
             raise

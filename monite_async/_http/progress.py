@@ -29,19 +29,22 @@ class Limits:
         deadline: Seconds for the whole call.
         retry: When it is repeated.
         phases: Seconds for the phases of a try.
+        lenient: Whether an answer that does not fit the contract is handed back as far as it does.
     """
 
     timeout: float
     deadline: float
     retry: RetryPolicy
     phases: Mapping[str, float]
+    lenient: bool = False
 
     @classmethod
     def of(cls, options: RequestOptions) -> Limits:
         """Return the limits of options, with the defaults of the library where they say nothing."""
         timeout = options.timeout or DEFAULT_TIMEOUT
         deadline = options.deadline or DEFAULT_DEADLINE
-        return cls(timeout, deadline, options.retry or RetryPolicy(), phase_limits(min(timeout, deadline)))
+        phases = phase_limits(min(timeout, deadline))
+        return cls(timeout, deadline, options.retry or RetryPolicy(), phases, options.lenient is True)
 
 
 class Progress:

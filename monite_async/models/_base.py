@@ -19,8 +19,8 @@ class Model(pydantic.BaseModel):
     """An answer of the API, or a part of one.
 
     Fields that the contract does not know are kept and can be read as attributes; values that an enum does not know
-    are passed on; every field that may be left out may also be null. A field that the server filled with something
-    else than the contract says does no harm until it is read: see ``drift``.
+    are passed on; every field that may be left out may also be null. What the server filled with something else than
+    the contract says raises ``ResponseValidationError``, or in lenient mode is left out: see ``drift``.
 
     Models can be changed (read, modify, send back): nothing is shared between two answers.
     """
@@ -42,7 +42,8 @@ class Model(pydantic.BaseModel):
     def drift(self) -> tuple[str, ...]:
         """Where this part of the answer is not what the contract says: one line per place, never with the value.
 
-        Reading a field that is listed here raises ``ResponseValidationError``; all others are as usual.
+        Empty unless the answer was asked for with ``lenient=True``, or holds an object of a kind that the contract does
+        not know. Reading a field that is listed here raises ``ResponseValidationError``; all others are as usual.
         """
         return cast("tuple[str, ...]", _slot(self, "_drift", ()))
 
@@ -121,23 +122,24 @@ def _is_model(kind: object) -> bool:
 
 
 @overload
-def decode(kind: type[T], data: bytes, *, request_id: str | None = None) -> T: ...
+def decode(kind: type[T], data: bytes, *, request_id: str | None = None, lenient: bool = False) -> T: ...
 @overload
-def decode(kind: object, data: bytes, *, request_id: str | None = None) -> Any: ...
-def decode(kind: Any, data: bytes, *, request_id: str | None = None) -> Any:
+def decode(kind: object, data: bytes, *, request_id: str | None = None, lenient: bool = False) -> Any: ...
+def decode(kind: Any, data: bytes, *, request_id: str | None = None, lenient: bool = False) -> Any:
     """Return the body of an answer as what the contract says it is.
 
     The bytes go straight into pydantic's parser. Only when that refuses them are they looked at a second time, field
-    by field, and what does not fit is left out and noted in ``drift``.
+    by field: what does not fit is named in the error or, in lenient mode, left out and noted in ``drift``.
 
     Args:
         kind: A model, or a union, list or mapping of models.
         data: The body, JSON.
         request_id: The ``x-request-id`` of the answer.
+        lenient: Hand back what fits instead of raising for what does not.
 
     Raises:
-        ResponseValidationError: The body is not JSON, or not even an object where a model is expected. Its text
-            holds nothing of the body.
+        ResponseValidationError: Something in the body does not fit, each place in ``problems``; in lenient mode, the
+            body is not JSON or not even an object where a model is expected. Its text holds nothing of the body.
     """
     result: Any
     try:
@@ -148,7 +150,7 @@ def decode(kind: Any, data: bytes, *, request_id: str | None = None) -> Any:
         # Outside of the handler, lest the error of pydantic, which holds the body, becomes a context of ours.
         from monite_async.models._lenient import salvage
 
-        result = salvage(kind, data)
+        result = salvage(kind, data, lenient=lenient)
     if request_id is not None and isinstance(result, Model):
         result._request_id = request_id
     return result
