@@ -12,7 +12,7 @@ from codegen.output import LOCK, formatted, lock
 from codegen.plan import Plan, make_plan
 from codegen.reader import fixed, read
 from codegen.write_api import api_module, scopes_module
-from codegen.write_emulator import bodies_module, routes_module
+from codegen.write_emulator import emulator_modules
 from codegen.write_schemas import models_module, types_module
 
 __all__ = ["OWNED", "build", "render"]
@@ -26,13 +26,11 @@ OWNED = (
 """Folders in which a generated file that is no longer made is removed."""
 
 
-def render(plan: Plan, body_tags: Sequence[str] = choices.BODY_TAGS) -> dict[str, str]:
+def render(plan: Plan, body_tags: Sequence[str] | None = None) -> dict[str, str]:
     """Return the files of a plan, by path, before formatting."""
-    files = {
-        "monite_async/emulator/_contract/routes.py": routes_module(plan.contract),
-        "monite_async/emulator/_contract/bodies.py": bodies_module(plan.contract, body_tags),
-        "monite_async/api/_scopes.py": scopes_module(plan),
-    }
+    emulator = emulator_modules(plan.contract, body_tags)
+    files = {f"monite_async/emulator/_contract/{name}.py": text for name, text in emulator.items()}
+    files["monite_async/api/_scopes.py"] = scopes_module(plan)
     for resource in plan.resources:
         files[f"monite_async/api/{resource.module}.py"] = api_module(plan, resource)
     for module in sorted(set(plan.models.by_name.values())):

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 
 from pydantic import BaseModel, ValidationError
 
-from monite_async.emulator._bodies import ALL_BODIES
+from monite_async.emulator._bodies import body_model
 from monite_async.emulator._errors import RefusedError, detail, invalid
 from monite_async.emulator._message import Request
 from monite_async.emulator._permissions import is_uuid
@@ -145,7 +145,7 @@ def parse_body(route: Route, request: Request) -> dict[str, object]:
         if route.body == "required":
             raise invalid(detail(("body",), "Field required", "missing"))
         return {}
-    return _validated(ALL_BODIES[route.operation_id], request.body)
+    return _validated(body_model(route.operation_id), request.body)
 
 
 def _validated(model: type[BaseModel], body: bytes) -> dict[str, object]:

@@ -264,7 +264,8 @@ def test_a_scope_without_anything_has_no_attribute() -> None:
 def test_request_models_are_strict(made: Path) -> None:
     """The emulator's models refuse unknown keys, wrong kinds, and values out of bounds, and accept null for optional ones."""
     assert made.is_dir()
-    bodies = _module("emulator._contract.bodies").BODIES
+    homes = _module("emulator._contract.bodies").HOMES
+    bodies = {name: _module(f"emulator._contract.bodies_{home}").BODIES[name] for name, home in homes.items()}
 
     def faults(name: str, body: Any) -> set[tuple[object, ...]]:
         model = bodies[name]
