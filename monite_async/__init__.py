@@ -28,6 +28,8 @@ from monite_async._errors import (
     UnauthorizedError,
     UnprocessableEntityError,
     WebhookError,
+    WorkFailedError,
+    WorkTimeout,
 )
 from monite_async._options import UNSET, RequestOptions, RetryPolicy, Unset
 from monite_async._version import __version__
@@ -38,7 +40,8 @@ if TYPE_CHECKING:
     from monite_async._core import Tokens
     from monite_async._files import FileInput, Upload
     from monite_async._http.transport import PooledTransport
-    from monite_async._pagination import AsyncPager
+    from monite_async._operations import OperationInfo, operations
+    from monite_async._pagination import AsyncPager, Cursor, ItemIterator, PageIterator
     from monite_async._response import RawResponse
     from monite_async._scope import EntityClient, EntityUserClient, UserClient
     from monite_async._tokens.events import TokenEvent, TokenStats
@@ -57,15 +60,19 @@ __all__ = [
     "ConfigurationError",
     "ConflictError",
     "ConnectError",
+    "Cursor",
     "EntityClient",
     "EntityUserClient",
     "Environment",
     "FileInput",
     "ForbiddenError",
     "IssuedToken",
+    "ItemIterator",
     "MoniteError",
     "MoniteIssuer",
     "NotFoundError",
+    "OperationInfo",
+    "PageIterator",
     "PoolTimeout",
     "PooledTransport",
     "RateLimitError",
@@ -87,19 +94,26 @@ __all__ = [
     "UserClient",
     "WebhookError",
     "Wire",
+    "WorkFailedError",
+    "WorkTimeout",
     "__version__",
+    "operations",
 ]
 
 _LAZY = {
     "AccessToken": "_tokens.record",
     "AsyncMonite": "_client",
     "AsyncPager": "_pagination",
+    "Cursor": "_pagination",
     "EntityClient": "_scope",
     "EntityUserClient": "_scope",
     "Environment": "_config",
     "FileInput": "_files",
     "IssuedToken": "_tokens.issuer",
+    "ItemIterator": "_pagination",
     "MoniteIssuer": "_tokens.issuer",
+    "OperationInfo": "_operations",
+    "PageIterator": "_pagination",
     "PooledTransport": "_http.transport",
     "RawResponse": "_response",
     "TokenEvent": "_tokens.events",
@@ -109,6 +123,7 @@ _LAZY = {
     "Upload": "_files",
     "UserClient": "_scope",
     "Wire": "_tokens.issuer",
+    "operations": "_operations",
 }
 
 
