@@ -128,7 +128,8 @@ class _Bodies:
         # With a default that is not null, leaving it out is fine and null is not; without one both are.
         default = "None" if member.default is None or nullable else quoted(member.default)
         if isinstance(member.default, list | dict) and not nullable:
-            factory = f"lambda: {default}" if member.default else text
+            # Nobody reads the default: what was not sent is left out of what the emulator sees.
+            factory = text if text.startswith(("list[", "dict[")) else type(member.default).__name__
             words = [f"default_factory={factory}", *([alias] if alias else [])]
             return f"    {name}: {text} = Field({', '.join(words)})"
         text += " | None" if default == "None" and not nullable else ""

@@ -13,6 +13,7 @@ from monite_async.emulator._auth import AUTH_OPERATIONS, authenticate, bearer, d
 from monite_async.emulator._call import Call, Rule
 from monite_async.emulator._entities import ENTITY_OPERATIONS, SETTINGS_OPERATIONS
 from monite_async.emulator._errors import RefusedError, detail, gateway_refusal, missing_version, refusal
+from monite_async.emulator._generic import GENERIC_OPERATIONS
 from monite_async.emulator._message import Request, Response
 from monite_async.emulator._payable_actions import ACTION_OPERATIONS, LINE_ITEM_OPERATIONS
 from monite_async.emulator._payables import PAYABLE_OPERATIONS
@@ -29,6 +30,7 @@ __all__ = ["OPERATIONS", "Sight", "finish", "handle", "look"]
 
 VERSION_HEADER = "x-monite-version"
 OPERATIONS: Mapping[str, Rule] = {
+    **GENERIC_OPERATIONS,
     **AUTH_OPERATIONS,
     **ENTITY_OPERATIONS,
     **SETTINGS_OPERATIONS,

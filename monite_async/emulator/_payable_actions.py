@@ -127,7 +127,7 @@ def _price(line: Record) -> None:
 def _new_line(call: Call, payable: Record, fields: Mapping[str, object]) -> Record:
     data: dict[str, object] = {name: fields.get(name) for name in _LINE_FIELDS}
     data.update(payable_id=payable.id, ocr_set_quantity_to_one=False, was_created_by_user_id=call.actor.user_id)
-    line = call.world.record(payable.id, data, created_by=call.actor.user_id, stamped=False)
+    line = call.world.record(payable.id, data, created_by=call.actor.user_id, stamps=())
     _price(line)
     return call.world.state.line_items.add(line)
 

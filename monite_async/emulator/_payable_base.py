@@ -152,7 +152,7 @@ def recount(payable: Record) -> None:
 def note(world: World, payable: Record, event: str, data: Mapping[str, object], user_id: str | None) -> None:
     """Add an entry to the history of a payable."""
     now = world.clock.now()
-    entry = world.record(payable.id, {}, created_by=user_id, stamped=False)
+    entry = world.record(payable.id, {}, created_by=user_id, stamps=())
     entry.data = {
         "entity_user_id": user_id,
         "event_data": dict(data),

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from monite_async.emulator._bodies import body_model
 from monite_async.emulator._errors import RefusedError, detail, invalid
 from monite_async.emulator._message import Request
+from monite_async.emulator._paging import FORGETFUL
 from monite_async.emulator._permissions import is_uuid
 from monite_async.emulator._route import QueryParam, Route
 from monite_async.emulator._settings import EmulatorSettings
@@ -43,7 +44,7 @@ def parse_query(route: Route, request: Request, settings: EmulatorSettings) -> d
     for name, value in request.query:
         if not paging or name in _ALWAYS:
             given.setdefault(name, []).append(value)
-    if paging and settings.limit_remembered:
+    if paging and settings.limit_remembered and route.operation_id not in FORGETFUL:
         given.pop("limit", None)
     details: list[dict[str, object]] = []
     parsed: dict[str, object] = {}

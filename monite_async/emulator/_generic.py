@@ -1,0 +1,300 @@
+"""Create, list, read, change, delete: what every collection of the API can do, derived from its routes."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeAlias
+
+from monite_async.emulator._call import Call, Handler, Rule
+from monite_async.emulator._collections import Collection, collection_of, kind_of, listed, needs
+from monite_async.emulator._contract.routes import ROUTES
+from monite_async.emulator._contract.shapes import RESULTS, Shape
+from monite_async.emulator._errors import refusal
+from monite_async.emulator._filters import Getter, Getters, matcher
+from monite_async.emulator._message import Response, as_list, as_object, dumps, json_response
+from monite_async.emulator._paging import page
+from monite_async.emulator._permissions import check_own
+from monite_async.emulator._shapes import Context, build, members
+from monite_async.emulator._state import STAMPS, Record, iso
+
+__all__ = [
+    "GENERIC_OPERATIONS",
+    "Json",
+    "answer",
+    "change",
+    "context",
+    "create",
+    "created",
+    "found",
+    "group_of",
+    "list_page",
+    "merged",
+    "no_body",
+    "parent_ids",
+    "records",
+    "ruled",
+]
+
+Json: TypeAlias = "dict[str, object]"
+_AUTHORS = ("created_by", "created_by_entity_user_id", "created_by_user_id", "entity_user_id", "was_created_by_user_id")
+
+
+def context(call: Call) -> Context:
+    """Return what building an answer needs to know of the call."""
+
+    def find(record_id: str) -> Json | None:
+        record = call.world.state.find(record_id.lower())
+        return None if record is None else record.view()
+
+    return Context(
+        now=iso(call.now),
+        origin=call.world.origin,
+        entity_id="" if call.entity is None else call.entity.id,
+        author=call.actor.user_id or call.world.settings.client_id,
+        find=find,
+    )
+
+
+def answer(call: Call, source: Record | Mapping[str, object] | list[object] | None = None) -> Response:
+    """Answer an operation as the contract has it: its status, and its shape filled with what is given."""
+    shape = RESULTS.get(call.route.operation_id)
+    if shape is None:
+        return Response(call.route.status)
+    value = {**source.view(), **source.private} if isinstance(source, Record) else source
+    return json_response(call.route.status, build(shape, value, context(call)))
+
+
+def no_body(call: Call) -> Response:
+    """Answer an operation that says nothing but that it is done."""
+    return Response(call.route.status)
+
+
+def parent_ids(call: Call, collection: Collection) -> list[str]:
+    """Return the ids of the parents of a collection, outermost first; raises 404 for one that is not there."""
+    ids: list[str] = []
+    group = _top(call, collection)
+    for name, path in collection.parents:
+        parent_id = call.params[name].lower()
+        if path == "/entities":
+            _check_entity(call, parent_id)
+        elif call.world.state.table(path).get(parent_id, group) is None:
+            raise refusal(404, f"{_words(path)} not found")
+        ids.append(parent_id)
+        group = parent_id
+    return ids
+
+
+def _words(path: str) -> str:
+    return path.rsplit("/", 1)[1].replace("_", " ").removesuffix("s").capitalize()
+
+
+def _top(call: Call, collection: Collection) -> str:
+    return call.entity.id if collection.of_entity and call.entity is not None else ""
+
+
+def _check_entity(call: Call, entity_id: str) -> None:
+    if call.world.state.entities.get(entity_id) is None:
+        raise refusal(404, "Entity not found")
+    if call.actor.user is not None and call.actor.user.group != entity_id:
+        raise refusal(call.world.settings.entity_mismatch_status, "The entity of the path is not that of the token.")
+
+
+def group_of(call: Call, collection: Collection) -> str:
+    """Return the group in which the records of a call are kept: the parent, else the entity, else the partner."""
+    ids = parent_ids(call, collection)
+    return ids[-1] if ids else _top(call, collection)
+
+
+def records(call: Call, path: str, group: str | None = None) -> list[Record]:
+    """Return the records of a collection in the group, by default those of the entity of the call."""
+    wanted = group if group is not None else ("" if call.entity is None else call.entity.id)
+    return [record for record in call.world.state.table(path).of(wanted) if not record.private.get("deleted")]
+
+
+def found(call: Call, collection: Collection | None = None) -> Record:
+    """Return the record that the path names; raises 404, or the denial when it is not the caller's own."""
+    collection = collection or collection_of(call.route)
+    group = group_of(call, collection)
+    place = len(collection.parents)
+    record = call.world.state.table(collection.path).get(list(call.params.values())[place].lower(), group)
+    if record is None or record.private.get("deleted"):
+        raise refusal(404, f"{collection.noun} not found")
+    wanted = needs(call.route)
+    if wanted is not None:
+        check_own(call, record, wanted)
+    return record
+
+
+def _data(call: Call, shape: Shape, source: Mapping[str, object]) -> Json:
+    made = as_object(build(shape, source, context(call)))
+    return {name: value for name, value in made.items() if name not in {"id", *STAMPS}}
+
+
+def create(
+    call: Call, source: Mapping[str, object], collection: Collection | None = None, group: str | None = None
+) -> Record:
+    """Store a new record.
+
+    Args:
+        call: The call that creates it.
+        source: What is known of it; the rest comes from the contract.
+        collection: Where it belongs; default: the collection of the call.
+        group: What it belongs to; default: what the path of the call says.
+    """
+    collection = collection or collection_of(call.route)
+    known: Json = dict.fromkeys(_AUTHORS, call.actor.user_id)
+    if group is None:
+        known.update({name: call.params[name].lower() for name, _ in collection.parents})
+    known.update({name: value for name, value in source.items() if value is not None or name not in _AUTHORS})
+    shown = members(collection.shape)
+    stamps = tuple(name for name in STAMPS if name in shown)
+    home = group if group is not None else group_of(call, collection)
+    record = call.world.record(home, {}, created_by=call.actor.user_id, stamps=stamps)
+    record.private["source"] = {"id": record.id, **known}
+    record.data = _data(call, collection.shape, known)
+    return call.world.state.table(collection.path).add(record)
+
+
+def merged(target: Mapping[str, object], changes: Mapping[str, object]) -> Json:
+    """Return an object with changes, objects within objects key by key: a PATCH sends only what changes."""
+    result = dict(target)
+    for key, value in changes.items():
+        current = result.get(key)
+        both = isinstance(value, dict) and isinstance(current, dict)
+        result[key] = merged(as_object(current), as_object(value)) if both else copy.deepcopy(value)
+    return result
+
+
+def change(call: Call, record: Record, changes: Mapping[str, object], collection: Collection | None = None) -> Record:
+    """Change a record; null clears what may be null and leaves the rest as it is."""
+    collection = collection or collection_of(call.route)
+    shown = members(collection.shape)
+    kept = {name: value for name, value in changes.items() if value is not None or not _demanded(shown.get(name))}
+    source = merged(as_object(record.private.get("source")), kept)
+    record.private["source"] = source
+    record.change(call.now, **_data(call, collection.shape, source))
+    return record
+
+
+def _demanded(member: tuple[object, ...] | None) -> bool:
+    return member is not None and bool(member[1]) and not (isinstance(member[2], tuple) and member[2][0] == "null")
+
+
+def created(call: Call, source: Mapping[str, object]) -> Response:
+    """Store a new record and answer with it."""
+    return answer(call, create(call, source))
+
+
+def _by_name(name: str) -> Getter:
+    """Return what reads a field by the name that a filter gives it: dots lead into objects, ``_ids`` into lists."""
+
+    def get(record: Record) -> object:
+        if name == "search_text":
+            return " ".join(str(value) for value in record.data.values() if isinstance(value, str))
+        value: object = {"id": record.id, **as_object(record.private.get("source")), **record.data}
+        for part in name.split("."):
+            value = as_object(value).get(part)
+        if value is None and name.endswith("_ids"):
+            held = as_list(record.data.get(name.removesuffix("_ids") + "s"))
+            return [as_object(item).get("id") for item in held]
+        return value
+
+    return get
+
+
+class _Readers(Mapping[str, Getter]):
+    """Readers of fields, made as they are asked for; those of every record are left to the caller."""
+
+    def __init__(self, special: Getters) -> None:
+        self._special = special
+
+    def __getitem__(self, name: str) -> Getter:
+        if name in {"id", *STAMPS}:
+            raise KeyError(name)
+        return self._special[name] if name in self._special else _by_name(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._special)
+
+    def __len__(self) -> int:
+        return len(self._special)
+
+
+def list_page(
+    call: Call,
+    collection: Collection | None = None,
+    *,
+    getters: Getters | None = None,
+    seen: Callable[[Record], bool] | None = None,
+) -> Response:
+    """Answer a list call: in pages where the contract has them, whole where it has not."""
+    collection = collection or collection_of(call.route)
+    group = group_of(call, collection)
+    table = call.world.state.table(collection.path)
+    readers = _Readers(getters or {})
+    shape = RESULTS[call.route.operation_id]
+
+    def shown(record: Record) -> bool:
+        return not record.private.get("deleted") and call.sees(record) and (seen is None or seen(record))
+
+    def render(record: Record) -> bytes:
+        item = listed(shape)
+        if item == collection.shape or item is None:
+            return record.encoded()
+        return dumps(build(item, {**record.view(), **record.private}, context(call)))
+
+    names = {param.name for param in call.route.query}
+    if "pagination_token" in names or "pagination_token" in call.query:
+        return page(call, table, group, shown, readers, render)
+    query = {name: value for name, value in call.query.items() if name not in {"offset", "limit"}}
+    passes = matcher(query, readers)
+    chosen = [record for record in table.of(group) if shown(record) and passes(record)]
+    start, size = call.query.get("offset", 0), call.query.get("limit", 250 if "offset" in names else None)
+    if isinstance(start, int) and isinstance(size, int):
+        chosen = chosen[start : start + size]
+    data = b",".join(render(record) for record in chosen)
+    return Response(call.route.status, {"content-type": "application/json"}, b'{"data":[' + data + b"]}")
+
+
+def _create(call: Call) -> Response:
+    return created(call, call.body)
+
+
+def _get(call: Call) -> Response:
+    return answer(call, found(call))
+
+
+def _update(call: Call) -> Response:
+    return answer(call, change(call, found(call), call.body))
+
+
+def _delete(call: Call) -> Response:
+    record = found(call)
+    call.world.state.table(collection_of(call.route).path).remove(record)
+    return answer(call, record)
+
+
+_HANDLERS: Mapping[str, Handler] = {
+    "list": list_page,
+    "create": _create,
+    "get": _get,
+    "update": _update,
+    "delete": _delete,
+}
+
+
+def ruled(handlers: Mapping[str, Handler]) -> dict[str, Rule]:
+    """Return the rules of operations by id: who may call them follows from their routes."""
+    routes = {route.operation_id: route for route in ROUTES if route.operation_id in handlers}
+    partner = ("/webhook_", "/settings")
+    return {
+        name: Rule(run, needs(routes[name]), "partner" if routes[name].path.startswith(partner) else "both")
+        for name, run in handlers.items()
+    }
+
+
+GENERIC_OPERATIONS = ruled(
+    {route.operation_id: _HANDLERS[kind] for route in ROUTES if (kind := kind_of(route)) in _HANDLERS}
+)
+"""How the plain operations of every collection are emulated, unless there is something better."""
