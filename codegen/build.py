@@ -11,7 +11,7 @@ from codegen import choices
 from codegen.output import LOCK, formatted, lock
 from codegen.plan import Plan, make_plan
 from codegen.reader import fixed, read
-from codegen.write_api import api_module, scopes_module
+from codegen.write_api import api_module, scopes_module, table_module
 from codegen.write_emulator import emulator_modules
 from codegen.write_schemas import models_module, types_module
 
@@ -31,6 +31,7 @@ def render(plan: Plan, body_tags: Sequence[str] | None = None) -> dict[str, str]
     emulator = emulator_modules(plan.contract, body_tags)
     files = {f"monite_async/emulator/_contract/{name}.py": text for name, text in emulator.items()}
     files["monite_async/api/_scopes.py"] = scopes_module(plan)
+    files["monite_async/api/_table.py"] = table_module(plan)
     for resource in plan.resources:
         files[f"monite_async/api/{resource.module}.py"] = api_module(plan, resource)
     for module in sorted(set(plan.models.by_name.values())):

@@ -242,9 +242,9 @@ class _Reader:
             if place == "header" and name.lower() == "x-monite-entity-id":
                 header = "required" if parameter.get("required") else "optional"
             elif place == "query":
-                query.append(
-                    Query(name, self.type(f"{where}?{name}", parameter["schema"]), bool(parameter["required"]))
-                )
+                schema = parameter["schema"]
+                kind = self.type(f"{where}?{name}", schema)
+                query.append(Query(name, kind, bool(parameter["required"]), schema.get("default")))
             elif place == "path":
                 in_path.append(name)
         success = [int(code) for code in raw["responses"] if code.startswith("2")]

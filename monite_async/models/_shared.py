@@ -11,33 +11,56 @@ __all__ = [
     "AllowedCountries",
     "BizObjectsSchema",
     "CommonSchema",
+    "CounterpartIndividualResponse",
+    "CounterpartOrganizationResponse",
     "CounterpartRawAddress",
     "CounterpartRawBankAccount",
     "CounterpartRawData",
     "CounterpartRawVatID",
+    "CounterpartTagSchema",
+    "CounterpartType",
     "CreditNoteRenderingSettings",
     "CurrencyEnum",
     "CurrencySettings",
+    "EinvoiceSchemaTypeEnum",
+    "EntityAddressResponseSchema",
     "EntityBusinessStructure",
+    "EntityIndividualResponse",
+    "EntityOrganizationResponse",
+    "EntityResponse",
+    "EntityStatusEnum",
     "ExchangeRate",
+    "FileSchema2",
+    "IndividualResponseSchema",
     "InvoiceRenderingSettings",
     "LanguageCodeEnum",
     "LineItemColumnSettings",
     "LineItemNumericColumnSettings",
     "LineItemsRenderingSettings",
+    "MoniteAllPaymentMethodsTypes",
     "ObjectType",
+    "OrganizationResponseSchema",
+    "PageSchema",
     "PartnerMetadataResponse",
     "PayableActionEnum",
     "PayableActionSchema",
     "PayableSchema",
     "PermissionEnum",
+    "PreviewSchema",
+    "Price",
+    "ProductServiceTypeEnum",
     "QuoteRenderingSettings",
+    "ReceivableEntityAddressSchema",
+    "ReceivableEntityIndividual",
+    "ReceivableEntityOrganization",
     "RoleResponse",
     "RootSchema",
     "StatusEnum",
     "TagCategory",
     "TagReadSchema",
+    "VatIDTypeEnum",
     "VatModeEnum",
+    "VatRateComponent",
 ]
 
 ActionEnum: TypeAlias = Literal["create", "read", "update", "delete"] | str
@@ -58,6 +81,8 @@ AllowedCountries: TypeAlias = Literal["AF", "AX", "AL", "DZ", "AS", "AD", "AO", 
     "UG", "UA", "AE", "GB", "US", "UM", "UY", "UZ", "VU", "VE", "VN", "VG", "VI", "WF", "EH", "YE", "ZM", "ZW",
     "BL", "BQ", "CW", "MF", "SX"] | str  # fmt: skip
 
+CounterpartType: TypeAlias = Literal["individual", "organization"] | str
+
 CurrencyEnum: TypeAlias = Literal["AED", "AFN", "ALL", "AMD", "ANG", "AOA", "ARS", "AUD", "AWG", "AZN", "BAM",
     "BBD", "BDT", "BGN", "BHD", "BIF", "BMD", "BND", "BOB", "BRL", "BSD", "BTN", "BWP", "BYN", "BZD", "CAD", "CDF",
     "CHF", "CLP", "CNY", "COP", "CRC", "CVE", "CZK", "DJF", "DKK", "DOP", "DZD", "EGP", "ETB", "EUR", "FJD", "FKP",
@@ -69,9 +94,109 @@ CurrencyEnum: TypeAlias = Literal["AED", "AFN", "ALL", "AMD", "ANG", "AOA", "ARS
     "TMT", "TND", "TOP", "TRY", "TTD", "TWD", "TZS", "UAH", "UGX", "USD", "UYU", "UZS", "VND", "VUV", "WST", "XAF",
     "XCD", "XOF", "XPF", "YER", "ZAR", "ZMW"] | str  # fmt: skip
 
+EinvoiceSchemaTypeEnum: TypeAlias = Literal["DE:VAT", "NL:KVK", "NL:VAT", "BE:VAT", "BE:EN"] | str
+
 EntityBusinessStructure: TypeAlias = Literal["incorporated_partnership", "unincorporated_partnership",
     "public_corporation", "private_corporation", "sole_proprietorship", "single_member_llc", "multi_member_llc",
     "private_partnership", "unincorporated_association", "public_partnership"] | str  # fmt: skip
+
+
+class EntityAddressResponseSchema(Model):
+    city: str
+    country: AllowedCountries
+    line1: str
+    postal_code: str
+    line2: str | None = None
+    state: str | None = None
+
+
+EntityStatusEnum: TypeAlias = Literal["active", "inactive", "deleted"] | str
+
+
+class PageSchema(Model):
+    id: str
+    mimetype: str
+    number: int
+    size: int
+    url: str
+
+
+class PreviewSchema(Model):
+    height: int
+    url: str
+    width: int
+
+
+class FileSchema2(Model):
+    id: str
+    created_at: dt.datetime
+    file_type: str
+    md5: str
+    mimetype: str
+    name: str
+    region: str
+    size: int
+    url: str
+    pages: list[PageSchema] | None = None
+    previews: list[PreviewSchema] | None = None
+
+
+class IndividualResponseSchema(Model):
+    first_name: str
+    last_name: str
+    date_of_birth: dt.date | None = None
+    id_number: str | None = None
+    ssn_last_4: str | None = None
+    title: str | None = None
+
+
+class EntityIndividualResponse(Model):
+    id: str
+    created_at: dt.datetime
+    updated_at: dt.datetime
+    address: EntityAddressResponseSchema
+    individual: IndividualResponseSchema
+    status: EntityStatusEnum
+    type: Literal["individual"]
+    email: str | None = None
+    logo: FileSchema2 | None = None
+    phone: str | None = None
+    registration_authority: str | None = None
+    registration_number: str | None = None
+    tax_id: str | None = None
+    website: str | None = None
+
+
+class OrganizationResponseSchema(Model):
+    legal_name: str
+    business_structure: EntityBusinessStructure | None = None
+    directors_provided: bool | None = None
+    executives_provided: bool | None = None
+    legal_entity_id: str | None = None
+    owners_provided: bool | None = None
+    representative_provided: bool | None = None
+
+
+class EntityOrganizationResponse(Model):
+    id: str
+    created_at: dt.datetime
+    updated_at: dt.datetime
+    address: EntityAddressResponseSchema
+    organization: OrganizationResponseSchema
+    status: EntityStatusEnum
+    type: Literal["organization"]
+    email: str | None = None
+    logo: FileSchema2 | None = None
+    phone: str | None = None
+    registration_authority: str | None = None
+    registration_number: str | None = None
+    tax_id: str | None = None
+    website: str | None = None
+
+
+EntityResponse: TypeAlias = Annotated[
+    EntityOrganizationResponse | EntityIndividualResponse, Field(discriminator="type")
+]
 
 LanguageCodeEnum: TypeAlias = Literal["ab", "aa", "af", "ak", "sq", "am", "ar", "an", "hy", "av", "ae", "ay", "az",
     "bm", "ba", "eu", "be", "bn", "bi", "bs", "br", "bg", "my", "ca", "ch", "ce", "ny", "zh", "cu", "cv", "kw",
@@ -84,6 +209,10 @@ LanguageCodeEnum: TypeAlias = Literal["ab", "aa", "af", "ak", "sq", "am", "ar", 
     "sd", "si", "sk", "sl", "so", "st", "es", "su", "sw", "ss", "sv", "tl", "ty", "tg", "ta", "tt", "te", "th",
     "bo", "ti", "to", "ts", "tn", "tr", "tk", "tw", "ug", "uk", "ur", "uz", "ve", "vi", "vo", "wa", "cy", "wo",
     "xh", "yi", "yo", "za", "zu"] | str  # fmt: skip
+
+MoniteAllPaymentMethodsTypes: TypeAlias = Literal["sepa_credit", "us_ach", "blik", "card", "bacs_direct_debit",
+    "bancontact", "eps", "giropay", "ideal", "p24", "sepa_debit", "sofort", "applepay", "googlepay", "affirm",
+    "klarna"] | str  # fmt: skip
 
 ObjectType: TypeAlias = Literal["account", "approval", "approval_request", "approval_policy",
     "approval_policy_process", "audit_trail", "comment", "counterpart", "counterpart_address",
@@ -100,6 +229,8 @@ PayableActionEnum: TypeAlias = Literal["create", "read", "update", "delete", "pa
     "create_from_mail", "reopen"] | str  # fmt: skip
 
 PermissionEnum: TypeAlias = Literal["allowed", "allowed_for_own", "not_allowed"] | str
+
+ProductServiceTypeEnum: TypeAlias = Literal["product", "service"] | str
 
 
 class ActionSchema(Model):
@@ -163,11 +294,47 @@ StatusEnum: TypeAlias = Literal["active", "deleted"] | str
 TagCategory: TypeAlias = Literal["document_type", "department", "project", "cost_center", "vendor_type",
     "payment_method", "approval_status"] | str  # fmt: skip
 
+VatIDTypeEnum: TypeAlias = Literal["ae_trn", "au_abn", "au_arn", "bg_uic", "br_cnpj", "br_cpf", "ca_bn",
+    "ca_gst_hst", "ca_pst_bc", "ca_pst_mb", "ca_pst_sk", "ca_qst", "ch_vat", "cl_tin", "es_cif", "eu_oss_vat",
+    "eu_vat", "gb_vat", "ge_vat", "hk_br", "hu_tin", "id_npwp", "il_vat", "in_gst", "is_vat", "jp_cn", "jp_rn",
+    "kr_brn", "li_uid", "mx_rfc", "my_frp", "my_itn", "my_sst", "no_vat", "nz_gst", "ru_inn", "ru_kpp", "sa_vat",
+    "sg_gst", "sg_uen", "si_tin", "th_vat", "tw_vat", "ua_vat", "us_ein", "za_vat", "unknown"] | str  # fmt: skip
+
 VatModeEnum: TypeAlias = Literal["exclusive", "inclusive"] | str
 
 
 class BizObjectsSchema(Model):
     objects: list[RootSchema] | None = None
+
+
+class CounterpartTagSchema(Model):
+    id: str
+    created_at: dt.datetime
+    updated_at: dt.datetime
+    name: str
+    category: TagCategory | None = None
+    created_by_entity_user_id: str | None = None
+    description: str | None = None
+
+
+class CounterpartIndividualResponse(Model):
+    first_name: str
+    is_customer: bool
+    is_vendor: bool
+    last_name: str
+    email: str | None = None
+    phone: str | None = None
+    tags: list[CounterpartTagSchema] | None = None
+    title: str | None = None
+
+
+class CounterpartOrganizationResponse(Model):
+    is_customer: bool
+    is_vendor: bool
+    legal_name: str
+    email: str | None = None
+    phone: str | None = None
+    tags: list[CounterpartTagSchema] | None = None
 
 
 class CounterpartRawAddress(Model):
@@ -251,9 +418,49 @@ class PartnerMetadataResponse(Model):
     metadata: dict[str, object] | None = None
 
 
+class Price(Model):
+    currency: CurrencyEnum
+    value: int
+
+
 class QuoteRenderingSettings(Model):
     display_entity_bank_account: bool | None = None
     display_signature: bool | None = None
+
+
+class ReceivableEntityAddressSchema(Model):
+    city: str
+    line1: str
+    postal_code: str
+    country: AllowedCountries | None = None
+    line2: str | None = None
+    state: str | None = None
+
+
+class ReceivableEntityIndividual(Model):
+    first_name: str
+    last_name: str
+    type: Literal["individual"]
+    email: str | None = None
+    logo: str | None = None
+    phone: str | None = None
+    registration_authority: str | None = None
+    registration_number: str | None = None
+    tax_id: str | None = None
+    website: str | None = None
+
+
+class ReceivableEntityOrganization(Model):
+    name: str
+    type: Literal["organization"]
+    email: str | None = None
+    logo: str | None = None
+    phone: str | None = None
+    registration_authority: str | None = None
+    registration_number: str | None = None
+    tax_id: str | None = None
+    vat_id: str | None = None
+    website: str | None = None
 
 
 class RoleResponse(Model):
@@ -273,3 +480,8 @@ class TagReadSchema(Model):
     category: TagCategory | None = None
     created_by_entity_user_id: str | None = None
     description: str | None = None
+
+
+class VatRateComponent(Model):
+    name: str
+    value: float

@@ -11,6 +11,9 @@ __all__ = [
     "FileSchema",
     "Item",
     "LabelNValue",
+    "LineItemPaginationResponse",
+    "LineItemResponse",
+    "LineItemsReplaceResponse",
     "OCRAddress",
     "OCRResponseInvoiceReceiptData",
     "OCRResponseInvoiceReceiptLineItemRaw",
@@ -120,6 +123,34 @@ class Item(Model):
 class LabelNValue(Model):
     label: Item
     value: Item
+
+
+class LineItemResponse(Model):
+    id: str
+    payable_id: str
+    accounting_tax_rate_id: str | None = None
+    description: str | None = None
+    ledger_account_id: str | None = None
+    name: str | None = None
+    ocr_set_quantity_to_one: bool | None = None
+    quantity: float | None = None
+    subtotal: int | None = None
+    tax: int | None = None
+    tax_amount: int | None = None
+    total: int | None = None
+    unit: str | None = None
+    unit_price: int | None = None
+    was_created_by_user_id: str | None = None
+
+
+class LineItemPaginationResponse(Model):
+    data: list[LineItemResponse]
+    next_pagination_token: str | None = None
+    prev_pagination_token: str | None = None
+
+
+class LineItemsReplaceResponse(Model):
+    data: list[LineItemResponse]
 
 
 class OCRAddress(Model):

@@ -5,26 +5,43 @@ from __future__ import annotations
 from typing import Literal, Required, TYPE_CHECKING, TypeAlias, TypedDict
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Sequence
     from monite_async.models._base import Model
 
 __all__ = [
     "AllowedCountries",
+    "CounterpartType",
     "CreditNoteRenderingSettingsInput",
     "CurrencyEnum",
     "CurrencySettingsInput",
+    "EinvoiceSchemaTypeEnum",
+    "EntityBusinessStructure",
     "ExchangeRateInput",
     "InvoiceRenderingSettingsInput",
     "LanguageCodeEnum",
     "LineItemColumnSettingsInput",
     "LineItemNumericColumnSettingsInput",
     "LineItemsRenderingSettingsInput",
+    "MoniteAllPaymentMethodsTypes",
     "OcrStatusEnum",
+    "OptionalIndividualSchemaInput",
+    "OptionalOrganizationSchemaInput",
     "OrderEnum",
+    "OriginEnum",
+    "PayableCreditNoteStateEnum",
     "PayableOriginEnum",
     "PayableStateEnum",
+    "PriceInput",
+    "ProductServiceTypeEnum",
     "QuoteRenderingSettingsInput",
+    "ReceivableCursorFields",
+    "ReceivableType",
+    "RecipientsInput",
     "SourceOfPayableDataEnum",
+    "UnitRequestInput",
+    "UpdateEntityAddressSchemaInput",
+    "VatIDTypeEnum",
     "VatModeEnum",
 ]
 
@@ -44,6 +61,8 @@ AllowedCountries: TypeAlias = Literal["AF", "AX", "AL", "DZ", "AS", "AD", "AO", 
     "UG", "UA", "AE", "GB", "US", "UM", "UY", "UZ", "VU", "VE", "VN", "VG", "VI", "WF", "EH", "YE", "ZM", "ZW",
     "BL", "BQ", "CW", "MF", "SX"] | str  # fmt: skip
 
+CounterpartType: TypeAlias = Literal["individual", "organization"] | str
+
 CurrencyEnum: TypeAlias = Literal["AED", "AFN", "ALL", "AMD", "ANG", "AOA", "ARS", "AUD", "AWG", "AZN", "BAM",
     "BBD", "BDT", "BGN", "BHD", "BIF", "BMD", "BND", "BOB", "BRL", "BSD", "BTN", "BWP", "BYN", "BZD", "CAD", "CDF",
     "CHF", "CLP", "CNY", "COP", "CRC", "CVE", "CZK", "DJF", "DKK", "DOP", "DZD", "EGP", "ETB", "EUR", "FJD", "FKP",
@@ -54,6 +73,12 @@ CurrencyEnum: TypeAlias = Literal["AED", "AFN", "ALL", "AMD", "ANG", "AOA", "ARS
     "RUB", "RWF", "SAR", "SBD", "SCR", "SEK", "SGD", "SHP", "SLE", "SOS", "SRD", "SSP", "SVC", "SZL", "THB", "TJS",
     "TMT", "TND", "TOP", "TRY", "TTD", "TWD", "TZS", "UAH", "UGX", "USD", "UYU", "UZS", "VND", "VUV", "WST", "XAF",
     "XCD", "XOF", "XPF", "YER", "ZAR", "ZMW"] | str  # fmt: skip
+
+EinvoiceSchemaTypeEnum: TypeAlias = Literal["DE:VAT", "NL:KVK", "NL:VAT", "BE:VAT", "BE:EN"] | str
+
+EntityBusinessStructure: TypeAlias = Literal["incorporated_partnership", "unincorporated_partnership",
+    "public_corporation", "private_corporation", "sole_proprietorship", "single_member_llc", "multi_member_llc",
+    "private_partnership", "unincorporated_association", "public_partnership"] | str  # fmt: skip
 
 LanguageCodeEnum: TypeAlias = Literal["ab", "aa", "af", "ak", "sq", "am", "ar", "an", "hy", "av", "ae", "ay", "az",
     "bm", "ba", "eu", "be", "bn", "bi", "bs", "br", "bg", "my", "ca", "ch", "ce", "ny", "zh", "cu", "cv", "kw",
@@ -67,16 +92,38 @@ LanguageCodeEnum: TypeAlias = Literal["ab", "aa", "af", "ak", "sq", "am", "ar", 
     "bo", "ti", "to", "ts", "tn", "tr", "tk", "tw", "ug", "uk", "ur", "uz", "ve", "vi", "vo", "wa", "cy", "wo",
     "xh", "yi", "yo", "za", "zu"] | str  # fmt: skip
 
+MoniteAllPaymentMethodsTypes: TypeAlias = Literal["sepa_credit", "us_ach", "blik", "card", "bacs_direct_debit",
+    "bancontact", "eps", "giropay", "ideal", "p24", "sepa_debit", "sofort", "applepay", "googlepay", "affirm",
+    "klarna"] | str  # fmt: skip
+
 OcrStatusEnum: TypeAlias = Literal["processing", "error", "success", "canceled"] | str
 
 OrderEnum: TypeAlias = Literal["asc", "desc"] | str
+
+OriginEnum: TypeAlias = Literal["upload", "einvoicing"] | str
+
+PayableCreditNoteStateEnum: TypeAlias = Literal["new", "draft", "applied", "approved", "rejected", "canceled",
+    "submitted_for_approval"] | str  # fmt: skip
 
 PayableOriginEnum: TypeAlias = Literal["upload", "email", "einvoicing"] | str
 
 PayableStateEnum: TypeAlias = Literal["draft", "new", "approve_in_progress", "waiting_to_be_paid", "partially_paid",
     "paid", "canceled", "rejected"] | str  # fmt: skip
 
+ProductServiceTypeEnum: TypeAlias = Literal["product", "service"] | str
+
+ReceivableCursorFields: TypeAlias = Literal["counterpart_name", "counterpart_id", "amount", "total_amount",
+    "discounted_subtotal", "status", "due_date", "issue_date", "document_id", "created_at", "project_id"] | str  # fmt: skip
+
+ReceivableType: TypeAlias = Literal["quote", "invoice", "credit_note"] | str
+
 SourceOfPayableDataEnum: TypeAlias = Literal["ocr", "user_specified", "einvoicing"] | str
+
+VatIDTypeEnum: TypeAlias = Literal["ae_trn", "au_abn", "au_arn", "bg_uic", "br_cnpj", "br_cpf", "ca_bn",
+    "ca_gst_hst", "ca_pst_bc", "ca_pst_mb", "ca_pst_sk", "ca_qst", "ch_vat", "cl_tin", "es_cif", "eu_oss_vat",
+    "eu_vat", "gb_vat", "ge_vat", "hk_br", "hu_tin", "id_npwp", "il_vat", "in_gst", "is_vat", "jp_cn", "jp_rn",
+    "kr_brn", "li_uid", "mx_rfc", "my_frp", "my_itn", "my_sst", "no_vat", "nz_gst", "ru_inn", "ru_kpp", "sa_vat",
+    "sg_gst", "sg_uen", "si_tin", "th_vat", "tw_vat", "ua_vat", "us_ein", "za_vat", "unknown"] | str  # fmt: skip
 
 VatModeEnum: TypeAlias = Literal["exclusive", "inclusive"] | str
 
@@ -124,6 +171,49 @@ class LineItemsRenderingSettingsInput(TypedDict, total=False):
     vat_rate: LineItemNumericColumnSettingsInput | Model | None
 
 
+class OptionalIndividualSchemaInput(TypedDict, total=False):
+    date_of_birth: dt.date | str | None
+    first_name: str | None
+    id_number: str | None
+    last_name: str | None
+    ssn_last_4: str | None
+    title: str | None
+
+
+class OptionalOrganizationSchemaInput(TypedDict, total=False):
+    business_structure: EntityBusinessStructure | None
+    directors_provided: bool | None
+    executives_provided: bool | None
+    legal_entity_id: str | None
+    legal_name: str | None
+    owners_provided: bool | None
+    representative_provided: bool | None
+
+
+class PriceInput(TypedDict, total=False):
+    currency: Required[CurrencyEnum]
+    value: Required[int]
+
+
 class QuoteRenderingSettingsInput(TypedDict, total=False):
     display_entity_bank_account: bool
     display_signature: bool
+
+
+class RecipientsInput(TypedDict, total=False):
+    bcc: Sequence[str] | None
+    cc: Sequence[str] | None
+    to: Sequence[str] | None
+
+
+class UnitRequestInput(TypedDict, total=False):
+    name: Required[str]
+    description: str | None
+
+
+class UpdateEntityAddressSchemaInput(TypedDict, total=False):
+    city: str | None
+    line1: str | None
+    line2: str | None
+    postal_code: str | None
+    state: str | None
