@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from monite_async._core import Core
+    from monite_async._downloads import Download, FileTarget, StreamedResponse
 
 __all__ = ["EntityClient", "EntityUserClient", "Scope", "UserClient"]
 
@@ -203,15 +204,95 @@ class Scope:
             ConfigurationError: The call is wrong; nothing was sent.
             MoniteError: The call failed.
         """
-        verb = str(method).upper()
-        if verb not in _METHODS:
-            raise ConfigurationError(f"method must be one of {', '.join(sorted(_METHODS))}")
+        verb = _verb(method)
         if json is not None and multipart is not None:
             raise ConfigurationError("give either json or multipart, not both")
         check_result(cast_to)
         operation: Operation[Any] = Operation(verb, raw_path(path), cast_to, multipart is not None)
         body = json if multipart is None else multipart
         return await self._channel.call(operation, path=path_params, query=query, body=body, options=options)
+
+    def stream(
+        self,
+        method: str,
+        path: str,
+        *,
+        path_params: Mapping[str, object] | None = None,
+        query: Mapping[str, object] | None = None,
+        json: object = None,
+        options: RequestOptions | None = None,
+    ) -> StreamedResponse:
+        """Return a call whose answer is read while it comes: ``async with scope.stream(...) as response``.
+
+        A link that the API gave (``file.url``, ``source_url``) can stand for the path of a GET. It is asked for without
+        the token, wherever it leads.
+
+        Args:
+            method: HTTP method.
+            path: Path below the base URL, or a link; ``{name}`` in a path stands for a value of ``path_params``.
+            path_params: Values of the path, quoted here.
+            query: Query parameters; lists repeat the key.
+            json: The body, as JSON.
+            options: Options of this call. Their ``deadline`` bounds it to the last byte; the deadline of the client
+                does so to the first byte only, and from then on ``timeout`` bounds the wait for each further piece.
+
+        Raises:
+            ConfigurationError: The call is wrong; nothing was sent.
+        """
+        from monite_async._downloads import StreamedResponse
+
+        verb, channel = _verb(method), self._channel
+        bounded = options is not None and options.deadline is not None
+        if "://" in str(path) and not str(path).startswith("/"):
+            if verb != "GET" or path_params is not None or query is not None or json is not None:
+                raise ConfigurationError("a link is complete: only GET it, without path_params, query and json")
+            return StreamedResponse(lambda: channel.open_link(path, options), bounded=bounded)
+        operation: Operation[bytes] = Operation(verb, raw_path(path), bytes)
+        return StreamedResponse(
+            lambda: channel.open(operation, path=path_params, query=query, body=json, options=options), bounded=bounded
+        )
+
+    async def download(
+        self,
+        source: str,
+        *,
+        to: FileTarget,
+        path_params: Mapping[str, object] | None = None,
+        query: Mapping[str, object] | None = None,
+        max_bytes: int | None = None,
+        options: RequestOptions | None = None,
+    ) -> Download:
+        """Write a file of the API to the disk, never holding it in memory as a whole.
+
+        At a path the file appears when it is complete, in place of what was there; until then, and when the download
+        fails or is cancelled, nothing changes.
+
+        Args:
+            source: Path of a GET below the base URL (``/document_templates/{id}/preview``), or a link that the API
+                gave; the token is never sent to a link.
+            to: A path, or a file open for writing in binary mode, which stays open.
+            path_params: Values of the path, quoted here.
+            query: Query parameters; lists repeat the key.
+            max_bytes: Most bytes to accept, decompressed; None for no limit.
+            options: Options of this call, see ``stream``.
+
+        Raises:
+            ConfigurationError: The call is wrong; nothing was sent.
+            ResponseValidationError: The file is longer than ``max_bytes``.
+            MoniteError: The file could not be had.
+            OSError: It could not be written.
+        """
+        from monite_async._downloads import open_target, save
+
+        response = self.stream("GET", source, path_params=path_params, query=query, options=options)
+        return await save(response, open_target(to), max_bytes)
+
+
+def _verb(method: str) -> str:
+    verb = str(method).upper()
+    if verb not in _METHODS:
+        raise ConfigurationError(f"method must be one of {', '.join(sorted(_METHODS))}")
+    return verb
 
 
 class EntityClient(EntityResources, Scope):

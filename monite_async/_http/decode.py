@@ -92,6 +92,20 @@ class Inflater:
             pass
         raise UnsupportedEncodingError("the compressed body of the answer is damaged")
 
+    def some(self, data: bytes, room: int) -> bytes:
+        """Return at most ``room`` bytes of what ``data`` decompresses to; the rest comes with the next calls.
+
+        Nothing for no data means that more data is needed.
+
+        Raises:
+            UnsupportedEncodingError: The data is damaged.
+        """
+        try:
+            return self._inner.decompress(self._inner.unconsumed_tail + data, room)
+        except zlib.error:
+            pass
+        raise UnsupportedEncodingError("the compressed body of the answer is damaged")
+
     def finish(self) -> None:
         """Check that the compressed body is complete, and that nothing follows it.
 

@@ -96,6 +96,11 @@ class Progress:
         """When a try that starts now ends at the latest."""
         return min(self._now() + self.limits.timeout, self.deadline_at)
 
+    @property
+    def piece_until(self) -> float:
+        """When to give up waiting for the next piece of an answer that is read while it comes."""
+        return self._now() + self.limits.timeout
+
     def facts(self) -> dict[str, Any]:
         """Return what every error says about its call."""
         return {
