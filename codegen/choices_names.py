@@ -140,5 +140,16 @@ UNCOUNTABLE: frozenset[str] = frozenset({"extra data"})
 """Words that have no plural, and no article."""
 
 
-MIXINS: dict[str, str] = {}
+MIXINS: dict[str, str] = {
+    "accounting_synced_records": "monite_async._waits:SyncedRecordsToWaitFor",
+    "batch_payments": "monite_async._waits:BatchPaymentsToWaitFor",
+    "data_exports": "monite_async._waits:DataExportsToWaitFor",
+    "delivery_notes": "monite_async._waits:PdfOfDeliveryNotes",
+    "ocr_tasks": "monite_async._waits:OcrTasksToWaitFor",
+    "payable_credit_notes": "monite_async._waits:OcrOfCreditNotes",
+    "payable_purchase_orders": "monite_async._waits:PdfOfPurchaseOrders",
+    "payables": "monite_async._waits:OcrOfPayables",
+    "receipts": "monite_async._waits:OcrOfReceipts",
+    "receivables": "monite_async._waits:ReceivablesToWaitFor",
+}
 """Hand-written methods of a resource, as ``module:Class``: a base of the class that has ``get``."""

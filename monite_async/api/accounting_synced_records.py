@@ -8,6 +8,7 @@ from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
 from monite_async._response import raw
+from monite_async._waits import SyncedRecordsToWaitFor
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -33,7 +34,7 @@ _PUSH: Final[Operation[SyncRecordResource]] = operation(
 )
 
 
-class AccountingSyncedRecords(Resource):
+class AccountingSyncedRecords(SyncedRecordsToWaitFor, Resource):
     """Operations on accounting synced records."""
 
     __slots__ = ()

@@ -7,6 +7,7 @@ from monite_async._operations import operation
 from monite_async._options import RequestOptions
 from monite_async._resource import Resource
 from monite_async._response import raw
+from monite_async._waits import BatchPaymentsToWaitFor
 
 if TYPE_CHECKING:
     from monite_async._http.operation import Operation
@@ -26,7 +27,7 @@ _GET: Final[Operation[PaymentsBatchPaymentResponse]] = operation(
 )
 
 
-class BatchPayments(Resource):
+class BatchPayments(BatchPaymentsToWaitFor, Resource):
     """Operations on batch payments."""
 
     __slots__ = ()

@@ -8,6 +8,7 @@ from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
 from monite_async._response import raw
+from monite_async._waits import DataExportsToWaitFor
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -279,7 +280,7 @@ class DataExportsExtraDataWithRawResponse:
         self.delete = raw(resource.delete)
 
 
-class DataExports(Resource):
+class DataExports(DataExportsToWaitFor, Resource):
     """Operations on data exports."""
 
     __slots__ = ()

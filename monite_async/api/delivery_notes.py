@@ -8,6 +8,7 @@ from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
 from monite_async._response import raw
+from monite_async._waits import PdfOfDeliveryNotes
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -52,7 +53,7 @@ _MARK_AS_DELIVERED: Final[Operation[DeliveryNoteResource]] = operation(
 )
 
 
-class DeliveryNotes(Resource):
+class DeliveryNotes(PdfOfDeliveryNotes, Resource):
     """Operations on delivery notes."""
 
     __slots__ = ()

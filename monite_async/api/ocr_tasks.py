@@ -8,6 +8,7 @@ from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
 from monite_async._response import raw
+from monite_async._waits import OcrTasksToWaitFor
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -32,7 +33,7 @@ _UPLOAD_FROM_FILE: Final[Operation[OcrTaskResponseSchema]] = operation(
 _GET: Final[Operation[OcrTaskResponseSchema]] = operation("get_ocr_tasks_id", "ocr_tasks:OcrTaskResponseSchema")
 
 
-class OcrTasks(Resource):
+class OcrTasks(OcrTasksToWaitFor, Resource):
     """Operations on OCR tasks."""
 
     __slots__ = ()

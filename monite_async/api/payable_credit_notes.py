@@ -8,6 +8,7 @@ from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
 from monite_async._response import raw
+from monite_async._waits import OcrOfCreditNotes
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -478,7 +479,7 @@ class PayableCreditNotesLineItemsWithRawResponse:
         self.delete = raw(resource.delete)
 
 
-class _PayableCreditNotesOfEntityAndEntityUser(Resource):
+class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
     """Operations on payable credit notes."""
 
     __slots__ = ()

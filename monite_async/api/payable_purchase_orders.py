@@ -8,6 +8,7 @@ from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
 from monite_async._response import raw
+from monite_async._waits import PdfOfPurchaseOrders
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -67,7 +68,7 @@ _SEND: Final[Operation[PurchaseOrderEmailSentResponse]] = operation(
 )
 
 
-class _PayablePurchaseOrdersOfEntityAndEntityUser(Resource):
+class _PayablePurchaseOrdersOfEntityAndEntityUser(PdfOfPurchaseOrders, Resource):
     """Operations on payable purchase orders."""
 
     __slots__ = ()

@@ -11,6 +11,7 @@ from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
 from monite_async._response import raw
+from monite_async._waits import OcrOfPayables
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -493,7 +494,7 @@ class PayablesLineItemsWithRawResponse:
         self.delete = raw(resource.delete)
 
 
-class _PayablesOfEntityAndEntityUser(Resource):
+class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
     """Operations on payables."""
 
     __slots__ = ()

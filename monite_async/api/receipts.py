@@ -8,6 +8,7 @@ from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
 from monite_async._response import raw
+from monite_async._waits import OcrOfReceipts
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -269,7 +270,7 @@ class ReceiptsLineItemsWithRawResponse:
         self.delete = raw(resource.delete)
 
 
-class Receipts(Resource):
+class Receipts(OcrOfReceipts, Resource):
     """Operations on receipts."""
 
     __slots__ = ()

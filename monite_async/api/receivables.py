@@ -11,6 +11,7 @@ from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
 from monite_async._response import raw
+from monite_async._waits import ReceivablesToWaitFor
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -403,7 +404,7 @@ class ReceivablesMailsWithRawResponse:
         self.get = raw(resource.get)
 
 
-class _ReceivablesOfEntityAndEntityUser(Resource):
+class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
     """Operations on receivables."""
 
     __slots__ = ()
