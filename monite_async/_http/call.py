@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol, TypeVar, cast
 import httpx
 
 from monite_async._errors import ClientClosedError, ConfigurationError, ResponseValidationError
+from monite_async._files import MAX_FILE_BYTES
 from monite_async._headers import encode_headers
 from monite_async._http.body import EMPTY, Body, json_body, multipart_body
 from monite_async._http.decode import Answer, parse, read_error
@@ -232,7 +233,7 @@ class Channel:
             url = f"{url}?{text}"
         content: Body
         if operation.multipart and body:
-            content = await multipart_body(body)
+            content = await multipart_body(body, limit=MAX_FILE_BYTES.get(operation.path))
         else:
             content = json_body(operation.method, body)
         return Outgoing(operation.method, _url(url), head, content, limits.phases, self._authorization)
