@@ -13,6 +13,7 @@ from codegen.plan import Plan, make_plan
 from codegen.reader import fixed, read
 from codegen.write_api import api_module, scopes_module, table_module
 from codegen.write_emulator import emulator_modules
+from codegen.write_packages import models_package, types_package
 from codegen.write_schemas import models_module, types_module
 
 __all__ = ["OWNED", "build", "render"]
@@ -32,6 +33,8 @@ def render(plan: Plan, body_tags: Sequence[str] | None = None) -> dict[str, str]
     files = {f"monite_async/emulator/_contract/{name}.py": text for name, text in emulator.items()}
     files["monite_async/api/_scopes.py"] = scopes_module(plan)
     files["monite_async/api/_table.py"] = table_module(plan)
+    files["monite_async/models/__init__.py"] = models_package(plan)
+    files["monite_async/types/__init__.py"] = types_package(plan)
     for resource in plan.resources:
         files[f"monite_async/api/{resource.module}.py"] = api_module(plan, resource)
     for module in sorted(set(plan.models.by_name.values())):

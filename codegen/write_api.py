@@ -306,15 +306,16 @@ def table_module(plan: Plan) -> str:
         op = method.op
         facts = (op.operation_id, op.method, op.path, method.scope, resource.name, method.name)
         words = [*map(quoted, facts), str(method.paging is not None), str(method.idempotent)]
-        lines.append(f"    OperationInfo({', '.join(words)}),")
+        lines.append(f"    ({', '.join(words)}),")
     head = [
-        HEADER.format(what="every operation of the API."),
+        HEADER.format(what="every operation of the API, in the fields of ``OperationInfo``."),
         "from __future__ import annotations\n",
-        "from typing import Final\n",
-        "from monite_async._operations import OperationInfo\n",
-        '__all__ = ["OPERATIONS"]\n',
+        "from typing import TYPE_CHECKING, Final\n",
+        "if TYPE_CHECKING:",
+        "    from monite_async._operations import Row\n",
+        '__all__ = ["ROWS"]\n',
         # One line each: the formatter would make thousands of them.
         "# fmt: off",
-        "OPERATIONS: Final[tuple[OperationInfo, ...]] = (",
+        "ROWS: Final[tuple[Row, ...]] = (",
     ]
     return "\n".join([*head, *lines, ")", "# fmt: on"]) + "\n"

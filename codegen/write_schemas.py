@@ -6,6 +6,7 @@ import keyword
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from codegen.choices import SECRETS
 from codegen.errors import ContractError
 from codegen.ir import (
     Alias,
@@ -88,10 +89,13 @@ class _Models:
             # Not defined yet, because it leads back here: resolved when the model is first used.
             text = quoted(text)
         name = attribute(member.name)
-        alias = "" if name == member.name else f"alias={quoted(member.name)}"
-        if member.required:
-            return f"    {name}: {text}" + (f" = Field({alias})" if alias else "")
-        return f"    {name}: {text} = " + (f"Field(default=None, {alias})" if alias else "None")
+        words = [] if member.required else ["default=None"]
+        words += [] if name == member.name else [f"alias={quoted(member.name)}"]
+        # What gives access to something stays out of logs, where the repr of a model ends up.
+        words += ["repr=False"] if member.name in SECRETS else []
+        if words == ["default=None"]:
+            return f"    {name}: {text} = None"
+        return f"    {name}: {text}" + (f" = Field({', '.join(words)})" if words else "")
 
     def schema(self, name: str) -> str:
         schema = self.plan.contract.schemas[name]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from monite_async._http.operation import Operation
 
-__all__ = ["OperationInfo", "operation", "operations"]
+__all__ = ["OperationInfo", "Row", "Scope", "operation", "operations"]
+
+Scope: TypeAlias = Literal["partner", "entity", "user", "any"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +33,29 @@ class OperationInfo:
     id: str
     method: str
     path: str
-    scope: Literal["partner", "entity", "user", "any"]
+    scope: Scope
     resource: str
     name: str
     paged: bool
     idempotent: bool
 
 
-def operations() -> tuple[OperationInfo, ...]:
-    """Return all operations of the API, by resource and name."""
-    from monite_async.api._table import OPERATIONS
-
-    return OPERATIONS
+Row: TypeAlias = tuple[str, str, str, Scope, str, str, bool, bool]
+"""An operation as the generated table has it. Constants of plain tuples come out of the bytecode ready-made; 405 objects
+would cost every process that makes one call."""
 
 
 @functools.cache
-def _by_id() -> dict[str, OperationInfo]:
-    return {info.id: info for info in operations()}
+def operations() -> tuple[OperationInfo, ...]:
+    """Return all operations of the API, by resource and name."""
+    return tuple(OperationInfo(*row) for row in _by_id().values())
+
+
+@functools.cache
+def _by_id() -> dict[str, Row]:
+    from monite_async.api._table import ROWS
+
+    return {row[0]: row for row in ROWS}
 
 
 def operation(name: str, result: str | type | None = None, *, multipart: bool = False) -> Operation[Any]:
@@ -58,5 +66,5 @@ def operation(name: str, result: str | type | None = None, *, multipart: bool = 
         result: Where the model of its answer lives, see ``Operation``.
         multipart: Whether its body is sent as multipart/form-data.
     """
-    info = _by_id()[name]
-    return Operation(info.method, info.path, result, multipart, info.idempotent)
+    row = _by_id()[name]
+    return Operation(row[1], row[2], result, multipart, row[7])

@@ -21,7 +21,7 @@ from monite_async._resource import Resource
 from monite_async.api._scopes import EntityResources, EntityUserResources, PartnerResources, UserResources
 from monite_async.emulator._contract.routes import ROUTES
 from monite_async.emulator._route import Route
-from monite_async.models._shared import BizObjectsSchema
+from monite_async.models import BizObjectsSchema
 
 T = TypeVar("T")
 

@@ -17,10 +17,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from monite_async import models
 from monite_async._errors import ResponseValidationError
-from monite_async.models import entities, entity_users, payables, roles
+from monite_async.models import RoleResponse, entities, entity_users, payables, roles
 from monite_async.models._base import Model, decode
-from monite_async.models._shared import RoleResponse
 
 # -- valid answers -----------------------------------------------------------------------------------------------
 
@@ -304,7 +304,7 @@ def test_an_object_of_an_unknown_kind_stays_readable() -> None:
 def test_the_word_that_tells_objects_apart_picks_the_model() -> None:
     """An entity is read as what its type says, however much else is odd in it."""
     thing: Any = decode(entities.EntityResponse, b'{"type": "individual", "id": 5}', lenient=True)
-    assert type(thing) is entities.EntityIndividualResponse
+    assert type(thing) is models.EntityIndividualResponse
     assert thing.type == "individual"
     missing: Any = decode(
         entities.EntityResponse, b'{"id": "x", "individual": {"first_name": "Ann", "last_name": "B"}}', lenient=True
@@ -317,8 +317,8 @@ def test_the_word_that_tells_objects_apart_picks_the_model() -> None:
 def test_without_the_telling_word_the_better_fit_wins() -> None:
     """An entity without a type is read as the kind that leaves fewer holes, whichever the contract names first."""
     for part, kind in (
-        ({"organization": {"legal_name": "Acme"}}, entities.EntityOrganizationResponse),
-        ({"individual": {"first_name": "Ann", "last_name": "B"}}, entities.EntityIndividualResponse),
+        ({"organization": {"legal_name": "Acme"}}, models.EntityOrganizationResponse),
+        ({"individual": {"first_name": "Ann", "last_name": "B"}}, models.EntityIndividualResponse),
     ):
         assert type(decode(entities.EntityResponse, json.dumps({"id": "e", **part}).encode(), lenient=True)) is kind
 

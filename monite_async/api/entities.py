@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from monite_async._files import FileInput
     from monite_async.models._base import Model
-    from monite_async.models._shared import EntityResponse, FileSchema2, PartnerMetadataResponse
+    from monite_async.models._entities_entity_users import EntityResponse, FileSchema2
+    from monite_async.models._shared import PartnerMetadataResponse
     from monite_async.models.entities import (
         EntityOnboardingDataResponse,
         EntityPaginationResponse,
@@ -30,17 +31,19 @@ if TYPE_CHECKING:
         OnboardingRequirementsResponse,
         SettingsResponse,
     )
+    from monite_async.types._entities_entity_users import (
+        OptionalIndividualSchemaInput,
+        OptionalOrganizationSchemaInput,
+        UpdateEntityAddressSchemaInput,
+    )
+    from monite_async.types._entities_receivables import VatModeEnum
     from monite_async.types._shared import (
         AllowedCountries,
         CurrencySettingsInput,
         LanguageCodeEnum,
         MoniteAllPaymentMethodsTypes,
-        OptionalIndividualSchemaInput,
-        OptionalOrganizationSchemaInput,
         OrderEnum,
-        UpdateEntityAddressSchemaInput,
         VatIDTypeEnum,
-        VatModeEnum,
     )
     from monite_async.types.entities import (
         AccountingSettingsInput,
@@ -97,21 +100,27 @@ _VAT_IDS_DELETE: Final[Operation[None]] = operation("delete_entities_id_vat_ids_
 
 _LIST: Final[Operation[EntityPaginationResponse]] = operation("get_entities", "entities:EntityPaginationResponse")
 
-_CREATE: Final[Operation[EntityResponse]] = operation("post_entities", "_shared:EntityResponse")
+_CREATE: Final[Operation[EntityResponse]] = operation("post_entities", "_entities_entity_users:EntityResponse")
 
-_GET_ME: Final[Operation[EntityResponse]] = operation("get_entities_me", "_shared:EntityResponse")
+_GET_ME: Final[Operation[EntityResponse]] = operation("get_entities_me", "_entities_entity_users:EntityResponse")
 
-_UPDATE_ME: Final[Operation[EntityResponse]] = operation("patch_entities_me", "_shared:EntityResponse")
+_UPDATE_ME: Final[Operation[EntityResponse]] = operation("patch_entities_me", "_entities_entity_users:EntityResponse")
 
-_GET: Final[Operation[EntityResponse]] = operation("get_entities_id", "_shared:EntityResponse")
+_GET: Final[Operation[EntityResponse]] = operation("get_entities_id", "_entities_entity_users:EntityResponse")
 
-_UPDATE: Final[Operation[EntityResponse]] = operation("patch_entities_id", "_shared:EntityResponse")
+_UPDATE: Final[Operation[EntityResponse]] = operation("patch_entities_id", "_entities_entity_users:EntityResponse")
 
-_ACTIVATE: Final[Operation[EntityResponse]] = operation("post_entities_id_activate", "_shared:EntityResponse")
+_ACTIVATE: Final[Operation[EntityResponse]] = operation(
+    "post_entities_id_activate", "_entities_entity_users:EntityResponse"
+)
 
-_DEACTIVATE: Final[Operation[EntityResponse]] = operation("post_entities_id_deactivate", "_shared:EntityResponse")
+_DEACTIVATE: Final[Operation[EntityResponse]] = operation(
+    "post_entities_id_deactivate", "_entities_entity_users:EntityResponse"
+)
 
-_UPLOAD_LOGO: Final[Operation[FileSchema2]] = operation("put_entities_id_logo", "_shared:FileSchema2", multipart=True)
+_UPLOAD_LOGO: Final[Operation[FileSchema2]] = operation(
+    "put_entities_id_logo", "_entities_entity_users:FileSchema2", multipart=True
+)
 
 _DELETE_LOGO: Final[Operation[None]] = operation("delete_entities_id_logo")
 

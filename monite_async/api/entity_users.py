@@ -15,14 +15,15 @@ if TYPE_CHECKING:
     from monite_async._http.operation import Operation
     from collections.abc import Sequence
     from monite_async.models._base import Model
-    from monite_async.models._shared import EntityResponse, RoleResponse
+    from monite_async.models._entities_entity_users import EntityResponse
+    from monite_async.models._entity_users_roles import RoleResponse
     from monite_async.models.entity_users import EntityUserPaginationResponse, EntityUserResponse
-    from monite_async.types._shared import (
+    from monite_async.types._entities_entity_users import (
         OptionalIndividualSchemaInput,
         OptionalOrganizationSchemaInput,
-        OrderEnum,
         UpdateEntityAddressSchemaInput,
     )
+    from monite_async.types._shared import OrderEnum
     from monite_async.types.entity_users import EntityUserCursorFields
 
 __all__ = [
@@ -44,13 +45,15 @@ _GET_ME: Final[Operation[EntityUserResponse]] = operation("get_entity_users_me",
 
 _UPDATE_ME: Final[Operation[EntityUserResponse]] = operation("patch_entity_users_me", "entity_users:EntityUserResponse")
 
-_GET_MY_ENTITY: Final[Operation[EntityResponse]] = operation("get_entity_users_my_entity", "_shared:EntityResponse")
-
-_UPDATE_MY_ENTITY: Final[Operation[EntityResponse]] = operation(
-    "patch_entity_users_my_entity", "_shared:EntityResponse"
+_GET_MY_ENTITY: Final[Operation[EntityResponse]] = operation(
+    "get_entity_users_my_entity", "_entities_entity_users:EntityResponse"
 )
 
-_GET_MY_ROLE: Final[Operation[RoleResponse]] = operation("get_entity_users_my_role", "_shared:RoleResponse")
+_UPDATE_MY_ENTITY: Final[Operation[EntityResponse]] = operation(
+    "patch_entity_users_my_entity", "_entities_entity_users:EntityResponse"
+)
+
+_GET_MY_ROLE: Final[Operation[RoleResponse]] = operation("get_entity_users_my_role", "_entity_users_roles:RoleResponse")
 
 _GET: Final[Operation[EntityUserResponse]] = operation("get_entity_users_id", "entity_users:EntityUserResponse")
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from monite_async._http.operation import Operation
     from collections.abc import Sequence
     from monite_async.models._base import Model
-    from monite_async.models._shared import RoleResponse
+    from monite_async.models._entity_users_roles import RoleResponse
     from monite_async.models.roles import RolePaginationResponse
     from monite_async.types._shared import OrderEnum
     from monite_async.types.roles import BizObjectsSchemaInput, RoleCursorFields
@@ -24,11 +24,11 @@ __all__ = ["Roles", "RolesWithRawResponse"]
 
 _LIST: Final[Operation[RolePaginationResponse]] = operation("get_roles", "roles:RolePaginationResponse")
 
-_CREATE: Final[Operation[RoleResponse]] = operation("post_roles", "_shared:RoleResponse")
+_CREATE: Final[Operation[RoleResponse]] = operation("post_roles", "_entity_users_roles:RoleResponse")
 
-_GET: Final[Operation[RoleResponse]] = operation("get_roles_id", "_shared:RoleResponse")
+_GET: Final[Operation[RoleResponse]] = operation("get_roles_id", "_entity_users_roles:RoleResponse")
 
-_UPDATE: Final[Operation[RoleResponse]] = operation("patch_roles_id", "_shared:RoleResponse")
+_UPDATE: Final[Operation[RoleResponse]] = operation("patch_roles_id", "_entity_users_roles:RoleResponse")
 
 _DELETE: Final[Operation[None]] = operation("delete_roles_id")
 

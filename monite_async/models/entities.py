@@ -3,19 +3,21 @@
 import datetime as dt
 from typing import Literal, TypeAlias
 from monite_async.models._base import Model
+from monite_async.models._entities_entity_users import EntityResponse
+from monite_async.models._entities_receivables import (
+    CreditNoteRenderingSettings,
+    InvoiceRenderingSettings,
+    LineItemsRenderingSettings,
+    QuoteRenderingSettings,
+    VatModeEnum,
+)
 from monite_async.models._shared import (
     AllowedCountries,
-    CreditNoteRenderingSettings,
     CurrencyEnum,
     CurrencySettings,
-    EntityResponse,
-    InvoiceRenderingSettings,
     LanguageCodeEnum,
-    LineItemsRenderingSettings,
     MoniteAllPaymentMethodsTypes,
-    QuoteRenderingSettings,
     VatIDTypeEnum,
-    VatModeEnum,
 )
 
 __all__ = [

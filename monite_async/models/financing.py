@@ -2,6 +2,7 @@
 
 import datetime as dt
 from typing import Literal, TypeAlias
+from pydantic import Field
 from monite_async.models._base import Model
 from monite_async.models._shared import CurrencyEnum
 
@@ -90,9 +91,9 @@ class FinancingOffersResponse(Model):
 
 
 class FinancingPushInvoicesResponse(Model):
-    connect_token: str
+    connect_token: str = Field(repr=False)
     session_token: str
 
 
 class FinancingTokenResponse(Model):
-    connect_token: str
+    connect_token: str = Field(repr=False)

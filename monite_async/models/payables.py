@@ -3,7 +3,8 @@
 import datetime as dt
 from typing import Literal, TypeAlias
 from monite_async.models._base import Model
-from monite_async.models._shared import CounterpartRawData, CurrencyEnum, ObjectType, TagReadSchema
+from monite_async.models._payable_credit_notes_payables import CounterpartRawData
+from monite_async.models._shared import CurrencyEnum, ObjectType, TagReadSchema
 
 __all__ = [
     "CurrencyExchangeSchema2",

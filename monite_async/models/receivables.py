@@ -4,23 +4,25 @@ import datetime as dt
 from typing import Annotated, Literal, TypeAlias
 from pydantic import Field
 from monite_async.models._base import Model
+from monite_async.models._entities_receivables import (
+    CreditNoteRenderingSettings,
+    InvoiceRenderingSettings,
+    LineItemsRenderingSettings,
+    QuoteRenderingSettings,
+    VatModeEnum,
+)
 from monite_async.models._shared import (
     AllowedCountries,
     CounterpartType,
-    CreditNoteRenderingSettings,
     CurrencyEnum,
-    InvoiceRenderingSettings,
     LanguageCodeEnum,
-    LineItemsRenderingSettings,
     Price,
     ProductServiceTypeEnum,
-    QuoteRenderingSettings,
     ReceivableEntityAddressSchema,
     ReceivableEntityIndividual,
     ReceivableEntityOrganization,
     TagReadSchema,
     VatIDTypeEnum,
-    VatModeEnum,
     VatRateComponent,
 )
 

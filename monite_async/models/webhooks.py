@@ -80,6 +80,6 @@ class WebhookSubscriptionResourceWithSecret(Model):
     id: str
     event_types: list[str]
     object_type: WebhookObjectType
-    secret: str
+    secret: str = Field(repr=False)
     status: WebhookSubscriptionStatus
     url: str

@@ -5,28 +5,19 @@ from __future__ import annotations
 from typing import Literal, Required, TYPE_CHECKING, TypeAlias, TypedDict
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Sequence
     from monite_async.models._base import Model
 
 __all__ = [
     "AllowedCountries",
     "CounterpartType",
-    "CreditNoteRenderingSettingsInput",
     "CurrencyEnum",
     "CurrencySettingsInput",
     "EinvoiceSchemaTypeEnum",
-    "EntityBusinessStructure",
     "ExchangeRateInput",
-    "InvoiceRenderingSettingsInput",
     "LanguageCodeEnum",
-    "LineItemColumnSettingsInput",
-    "LineItemNumericColumnSettingsInput",
-    "LineItemsRenderingSettingsInput",
     "MoniteAllPaymentMethodsTypes",
     "OcrStatusEnum",
-    "OptionalIndividualSchemaInput",
-    "OptionalOrganizationSchemaInput",
     "OrderEnum",
     "OriginEnum",
     "PayableCreditNoteStateEnum",
@@ -34,15 +25,12 @@ __all__ = [
     "PayableStateEnum",
     "PriceInput",
     "ProductServiceTypeEnum",
-    "QuoteRenderingSettingsInput",
     "ReceivableCursorFields",
     "ReceivableType",
     "RecipientsInput",
     "SourceOfPayableDataEnum",
     "UnitRequestInput",
-    "UpdateEntityAddressSchemaInput",
     "VatIDTypeEnum",
-    "VatModeEnum",
 ]
 
 AllowedCountries: TypeAlias = Literal["AF", "AX", "AL", "DZ", "AS", "AD", "AO", "AI", "AQ", "AG", "AR", "AM", "AW",
@@ -75,10 +63,6 @@ CurrencyEnum: TypeAlias = Literal["AED", "AFN", "ALL", "AMD", "ANG", "AOA", "ARS
     "XCD", "XOF", "XPF", "YER", "ZAR", "ZMW"] | str  # fmt: skip
 
 EinvoiceSchemaTypeEnum: TypeAlias = Literal["DE:VAT", "NL:KVK", "NL:VAT", "BE:VAT", "BE:EN"] | str
-
-EntityBusinessStructure: TypeAlias = Literal["incorporated_partnership", "unincorporated_partnership",
-    "public_corporation", "private_corporation", "sole_proprietorship", "single_member_llc", "multi_member_llc",
-    "private_partnership", "unincorporated_association", "public_partnership"] | str  # fmt: skip
 
 LanguageCodeEnum: TypeAlias = Literal["ab", "aa", "af", "ak", "sq", "am", "ar", "an", "hy", "av", "ae", "ay", "az",
     "bm", "ba", "eu", "be", "bn", "bi", "bs", "br", "bg", "my", "ca", "ch", "ce", "ny", "zh", "cu", "cv", "kw",
@@ -125,12 +109,6 @@ VatIDTypeEnum: TypeAlias = Literal["ae_trn", "au_abn", "au_arn", "bg_uic", "br_c
     "kr_brn", "li_uid", "mx_rfc", "my_frp", "my_itn", "my_sst", "no_vat", "nz_gst", "ru_inn", "ru_kpp", "sa_vat",
     "sg_gst", "sg_uen", "si_tin", "th_vat", "tw_vat", "ua_vat", "us_ein", "za_vat", "unknown"] | str  # fmt: skip
 
-VatModeEnum: TypeAlias = Literal["exclusive", "inclusive"] | str
-
-
-class CreditNoteRenderingSettingsInput(TypedDict, total=False):
-    display_entity_bank_account: bool
-
 
 class ExchangeRateInput(TypedDict, total=False):
     base: Required[CurrencyEnum]
@@ -143,61 +121,9 @@ class CurrencySettingsInput(TypedDict, total=False):
     exchange_rates: Sequence[ExchangeRateInput | Model | None] | None
 
 
-class InvoiceRenderingSettingsInput(TypedDict, total=False):
-    display_entity_bank_account: bool
-
-
-class LineItemColumnSettingsInput(TypedDict, total=False):
-    display: bool
-    label: str | None
-
-
-class LineItemNumericColumnSettingsInput(TypedDict, total=False):
-    display: bool
-    label: str | None
-    precision: int | None
-
-
-class LineItemsRenderingSettingsInput(TypedDict, total=False):
-    discount: LineItemColumnSettingsInput | Model | None
-    measure_unit: LineItemColumnSettingsInput | Model | None
-    name: LineItemColumnSettingsInput | Model | None
-    price: LineItemNumericColumnSettingsInput | Model | None
-    price_after_vat: LineItemNumericColumnSettingsInput | Model | None
-    quantity: LineItemColumnSettingsInput | Model | None
-    total_price: LineItemNumericColumnSettingsInput | Model | None
-    total_price_after_vat: LineItemNumericColumnSettingsInput | Model | None
-    vat_amount: LineItemNumericColumnSettingsInput | Model | None
-    vat_rate: LineItemNumericColumnSettingsInput | Model | None
-
-
-class OptionalIndividualSchemaInput(TypedDict, total=False):
-    date_of_birth: dt.date | str | None
-    first_name: str | None
-    id_number: str | None
-    last_name: str | None
-    ssn_last_4: str | None
-    title: str | None
-
-
-class OptionalOrganizationSchemaInput(TypedDict, total=False):
-    business_structure: EntityBusinessStructure | None
-    directors_provided: bool | None
-    executives_provided: bool | None
-    legal_entity_id: str | None
-    legal_name: str | None
-    owners_provided: bool | None
-    representative_provided: bool | None
-
-
 class PriceInput(TypedDict, total=False):
     currency: Required[CurrencyEnum]
     value: Required[int]
-
-
-class QuoteRenderingSettingsInput(TypedDict, total=False):
-    display_entity_bank_account: bool
-    display_signature: bool
 
 
 class RecipientsInput(TypedDict, total=False):
@@ -209,11 +135,3 @@ class RecipientsInput(TypedDict, total=False):
 class UnitRequestInput(TypedDict, total=False):
     name: Required[str]
     description: str | None
-
-
-class UpdateEntityAddressSchemaInput(TypedDict, total=False):
-    city: str | None
-    line1: str | None
-    line2: str | None
-    postal_code: str | None
-    state: str | None

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from typing import Literal, Required, TYPE_CHECKING, TypeAlias, TypedDict
-from monite_async.types._shared import (
-    AllowedCountries,
+from monite_async.types._entities_entity_users import EntityBusinessStructure
+from monite_async.types._entities_receivables import (
     CreditNoteRenderingSettingsInput,
-    CurrencyEnum,
-    EntityBusinessStructure,
     InvoiceRenderingSettingsInput,
     LineItemsRenderingSettingsInput,
     QuoteRenderingSettingsInput,
 )
+from monite_async.types._shared import AllowedCountries, CurrencyEnum
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from typing import Literal, Required, TYPE_CHECKING, TypeAlias, TypedDict
-from monite_async.types._shared import (
-    AllowedCountries,
+from monite_async.types._entities_receivables import (
     CreditNoteRenderingSettingsInput,
-    CurrencyEnum,
     InvoiceRenderingSettingsInput,
     LineItemsRenderingSettingsInput,
+    QuoteRenderingSettingsInput,
+    VatModeEnum,
+)
+from monite_async.types._shared import (
+    AllowedCountries,
+    CurrencyEnum,
     PriceInput,
     ProductServiceTypeEnum,
-    QuoteRenderingSettingsInput,
     UnitRequestInput,
-    VatModeEnum,
 )
 
 if TYPE_CHECKING:

@@ -140,7 +140,7 @@ def test_the_files_pass_the_linter(made: Path) -> None:
 def test_models_read_every_construct(made: Path) -> None:
     """Maps, nested lists, recursion, awkward names, unions and open enums are read into attributes."""
     assert made.is_dir()
-    kind = _module("models._shared").Pet
+    kind = _module("models._kennels_pets").Pet
     body = {
         "id": "p",
         "copy": "c",
@@ -170,7 +170,7 @@ def test_models_read_every_construct(made: Path) -> None:
 def test_required_and_optional_fields(made: Path) -> None:
     """A field is required where the contract says so; every other one is None by default, whatever its default there."""
     assert made.is_dir()
-    pet = _module("models._shared").Pet
+    pet = _module("models._kennels_pets").Pet
     assert {name for name, info in pet.model_fields.items() if info.is_required()} == {"id", "copy_", "shade"}
     assert pet.model_construct(id="1", copy_="", shade=None).grid is None
 
@@ -237,7 +237,7 @@ async def test_results_of_every_kind(made: Path) -> None:
         (None, False),
         ("pets:GetPhotosResult", False),
     ]
-    assert typing.get_args(_module("models.pets").GetPhotosResult) == (_module("models._shared").Leaf,)
+    assert typing.get_args(_module("models.pets").GetPhotosResult) == (_module("models._kennels_pets").Leaf,)
     assert caller.calls[1][1]["path"] == {"pet_id": "p", "photo_id": "f"}
 
 

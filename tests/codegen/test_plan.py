@@ -170,13 +170,18 @@ def test_a_long_choice_is_wrapped_between_values_only() -> None:
 
 
 def test_schemas_live_with_their_family_or_are_shared() -> None:
-    """What several families answer with is shared; a body whose fields become arguments needs no place."""
+    """What two families share has a module of its own if it is much; a body that becomes arguments needs no place."""
     assert PLAN.models.by_name["Dog"] == "pets"
-    assert PLAN.models.by_name["PetPage"] == SHARED
+    assert PLAN.models.by_name["PetPage"] == "_pets_places"
     assert PLAN.models.by_name["Named"] == "places"
     assert PLAN.types.by_name["Ball"] == "pets"
     assert "Pet-Input" not in PLAN.types.by_name
     assert "Named" not in PLAN.types.by_name
+    raw = document()
+    raw["paths"]["/barns"] = {"get": operation("get_barns", result={"$ref": "#/components/schemas/PetPage"})}
+    raw["paths"]["/barns/all"] = {"get": operation("get_all", result={"$ref": "#/components/schemas/Named"})}
+    homes = make_plan(read(raw), CHOICES).models.by_name
+    assert (homes["PetPage"], homes["Named"]) == (SHARED, SHARED)
 
 
 def test_a_body_that_others_mention_keeps_its_place() -> None:
