@@ -11,6 +11,7 @@ from monite_async.emulator._collections import Collection, collection_of, kind_o
 from monite_async.emulator._contract.routes import ROUTES
 from monite_async.emulator._contract.shapes import RESULTS, Shape
 from monite_async.emulator._errors import refusal
+from monite_async.emulator._events import emit
 from monite_async.emulator._filters import Getter, Getters, matcher
 from monite_async.emulator._message import Response, as_list, as_object, dumps, json_response
 from monite_async.emulator._paging import page
@@ -32,7 +33,9 @@ __all__ = [
     "merged",
     "no_body",
     "parent_ids",
+    "readers",
     "records",
+    "remove",
     "ruled",
 ]
 
@@ -153,7 +156,9 @@ def create(
     record = call.world.record(home, {}, created_by=call.actor.user_id, stamps=stamps)
     record.private["source"] = {"id": record.id, **known}
     record.data = _data(call, collection.shape, known)
-    return call.world.state.table(collection.path).add(record)
+    call.world.state.table(collection.path).add(record)
+    emit(call, collection.path, "created", record)
+    return record
 
 
 def merged(target: Mapping[str, object], changes: Mapping[str, object]) -> Json:
@@ -174,6 +179,7 @@ def change(call: Call, record: Record, changes: Mapping[str, object], collection
     source = merged(as_object(record.private.get("source")), kept)
     record.private["source"] = source
     record.change(call.now, **_data(call, collection.shape, source))
+    emit(call, collection.path, "updated", record)
     return record
 
 
@@ -201,6 +207,11 @@ def _by_name(name: str) -> Getter:
         return value
 
     return get
+
+
+def readers(special: Getters) -> Getters:
+    """Return what reads any field by the name that a filter gives it; some are read in a way of their own."""
+    return _Readers(special)
 
 
 class _Readers(Mapping[str, Getter]):
@@ -232,7 +243,7 @@ def list_page(
     collection = collection or collection_of(call.route)
     group = group_of(call, collection)
     table = call.world.state.table(collection.path)
-    readers = _Readers(getters or {})
+    getters = readers(getters or {})
     shape = RESULTS[call.route.operation_id]
 
     def shown(record: Record) -> bool:
@@ -246,15 +257,22 @@ def list_page(
 
     names = {param.name for param in call.route.query}
     if "pagination_token" in names or "pagination_token" in call.query:
-        return page(call, table, group, shown, readers, render)
+        return page(call, table, group, shown, getters, render)
     query = {name: value for name, value in call.query.items() if name not in {"offset", "limit"}}
-    passes = matcher(query, readers)
+    passes = matcher(query, getters)
     chosen = [record for record in table.of(group) if shown(record) and passes(record)]
     start, size = call.query.get("offset", 0), call.query.get("limit", 250 if "offset" in names else None)
     if isinstance(start, int) and isinstance(size, int):
         chosen = chosen[start : start + size]
     data = b",".join(render(record) for record in chosen)
     return Response(call.route.status, {"content-type": "application/json"}, b'{"data":[' + data + b"]}")
+
+
+def remove(call: Call, record: Record) -> None:
+    """Delete a record of the collection of the call."""
+    path = collection_of(call.route).path
+    call.world.state.table(path).remove(record)
+    emit(call, path, "deleted", record)
 
 
 def _create(call: Call) -> Response:
@@ -271,7 +289,7 @@ def _update(call: Call) -> Response:
 
 def _delete(call: Call) -> Response:
     record = found(call)
-    call.world.state.table(collection_of(call.route).path).remove(record)
+    remove(call, record)
     return answer(call, record)
 
 

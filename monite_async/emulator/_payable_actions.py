@@ -8,6 +8,7 @@ from datetime import datetime
 from monite_async.emulator._call import Call, Handler, Rule, no_content, object_response, record_response
 from monite_async.emulator._errors import refusal
 from monite_async.emulator._filters import Getters
+from monite_async.emulator._lifecycles.approvals import start_policies
 from monite_async.emulator._message import Response, as_list, as_object
 from monite_async.emulator._paging import page
 from monite_async.emulator._payable_base import (
@@ -58,6 +59,8 @@ def _transition(action: str) -> Handler:
         if action == "submit_for_approval" and skips_approval(call):
             target = "waiting_to_be_paid"
         move(call, payable, target)
+        if target == "approve_in_progress":
+            start_policies(call, payable)
         return record_response(payable)
 
     return run

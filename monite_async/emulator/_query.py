@@ -16,7 +16,7 @@ from monite_async.emulator._permissions import is_uuid
 from monite_async.emulator._route import QueryParam, Route
 from monite_async.emulator._settings import EmulatorSettings
 
-__all__ = ["check_ids", "parse_body", "parse_query"]
+__all__ = ["check_ids", "parse_body", "parse_query", "parse_values"]
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:?\d\d)?")
@@ -66,6 +66,17 @@ def parse_query(route: Route, request: Request, settings: EmulatorSettings) -> d
     if details:
         only_limit = bad_limit and len(details) == 1
         raise invalid(*details, status=settings.bad_limit_status if only_limit else 422)
+    return parsed
+
+
+def parse_values(route: Route, values: Mapping[str, object]) -> dict[str, object]:
+    """Return the filters of a search, sent as JSON, as a route parses them from its query string."""
+    known = {param.name: param for param in route.query}
+    parsed: dict[str, object] = {}
+    for name, value in values.items():
+        param = known.get(name)
+        if value is not None:
+            parsed[name] = _value(param, value) if param is not None and isinstance(value, str) else value
     return parsed
 
 

@@ -18,6 +18,7 @@ from monite_async.emulator._message import as_list, as_object
 __all__ = ["Context", "build", "members", "resolved"]
 
 _MISSING = object()
+_MISFIT = -1_000_000
 _AUTHORS = ("created_by", "updated_by", "entity_user_id")
 _TEXTS = frozenset({"string", "uuid", "date", "date-time", "email", "uri", "hostname", "binary"})
 _NAMED: Mapping[str, str] = {"email": "nobody@emulator.test", "hostname": "emulator.test", "binary": ""}
@@ -78,7 +79,7 @@ def build(shape: Shape, value: object, context: Context, name: str = "") -> obje
             return build(SHAPES[str(shape[1])], value, context, name)
         case "null":
             inner = cast("Shape", shape[1])
-            given = value is not _MISSING and value is not None and _rank(inner, value) >= 0
+            given = value is not _MISSING and value is not None and _rank(inner, value) > _MISFIT
             return build(inner, value, context, name) if given else None
         case "enum":
             return value if value in shape[1:] else shape[1]
@@ -106,7 +107,7 @@ def _object(shape: tuple[object, ...], source: Mapping[str, object], context: Co
             value = _embedded(name, kind, source, context)
         if value is _MISSING and len(member) > 3:
             value = copy.deepcopy(member[3])
-        if required or (value is not _MISSING and value is not None and _rank(kind, value) >= 0):
+        if required or (value is not _MISSING and value is not None and _rank(kind, value) > _MISFIT):
             made[name] = build(kind, value, context, name)
         else:
             made[name] = None
@@ -127,18 +128,18 @@ def _embedded(name: str, kind: Shape, source: Mapping[str, object], context: Con
 
 
 def _rank(shape: Shape, value: object) -> int:
-    """Return how well a value fits a shape: -1 not at all, above that the more the better."""
+    """Return how well a value fits a shape: the more the better, ``_MISFIT`` when not at all."""
     shape = resolved(shape)
     if isinstance(shape, str) or shape[0] == "scalar":
         kind = shape if isinstance(shape, str) else str(shape[1])
-        return 0 if kind == "any" or _is(kind, value) else -1
+        return 0 if kind == "any" or _is(kind, value) else _MISFIT
     match shape[0]:
         case "enum":
-            return 0 if value in shape[1:] else -1
+            return 0 if value in shape[1:] else _MISFIT
         case "list":
-            return 0 if isinstance(value, list) else -1
+            return 0 if isinstance(value, list) else _MISFIT
         case "map":
-            return 0 if isinstance(value, dict) else -1
+            return 0 if isinstance(value, dict) else _MISFIT
         case "union":
             return max(_rank(branch, value) for branch in cast("tuple[Shape, ...]", shape[2:]))
         case _:
@@ -147,15 +148,15 @@ def _rank(shape: Shape, value: object) -> int:
 
 def _object_rank(shape: tuple[object, ...], value: object) -> int:
     if not isinstance(value, dict):
-        return -1
+        return _MISFIT
     source, rank = as_object(cast("object", value)), 0
     for member in cast("tuple[tuple[object, ...], ...]", shape[1:]):
         kind = resolved(cast("Shape", member[2]))
         given = source.get(str(member[0]))
         pinned = isinstance(kind, tuple) and kind[0] == "enum"
         if pinned and given is not None and given not in kind[1:]:
-            return -1
-        rank += (given is not None) * (3 if member[1] else 1)
+            return _MISFIT
+        rank += 1 if given is not None else -2 * bool(member[1])
     return rank
 
 
