@@ -14,6 +14,7 @@ from codegen.reader import fixed, read
 from codegen.write_api import api_module, scopes_module, table_module
 from codegen.write_emulator import emulator_modules
 from codegen.write_packages import models_package, types_package
+from codegen.write_permissions import PERMISSIONS_MODULE, permissions_module
 from codegen.write_schemas import models_module, types_module
 
 __all__ = ["OWNED", "build", "render"]
@@ -41,6 +42,9 @@ def render(plan: Plan, body_tags: Sequence[str] | None = None) -> dict[str, str]
         files[f"monite_async/models/{module}.py"] = models_module(plan, module)
     for module in sorted(set(plan.types.by_name.values())):
         files[f"monite_async/types/{module}.py"] = types_module(plan, module)
+    permissions = permissions_module(plan.contract)
+    if permissions is not None:
+        files[PERMISSIONS_MODULE] = permissions
     return files
 
 
