@@ -127,10 +127,10 @@ class _Bodies:
             return f"    {name}: {text}" + (f" = Field({alias})" if alias else "")
         # With a default that is not null, leaving it out is fine and null is not; without one both are.
         default = "None" if member.default is None or nullable else quoted(member.default)
-        if isinstance(member.default, list | dict) and not nullable:
+        if isinstance(member.type, ListOf | MapOf) and default != "None":
             # Nobody reads the default: what was not sent is left out of what the emulator sees.
-            factory = text if text.startswith(("list[", "dict[")) else type(member.default).__name__
-            words = [f"default_factory={factory}", *([alias] if alias else [])]
+            bare = ListOf(member.type.item) if isinstance(member.type, ListOf) else member.type
+            words = [f"default_factory={self.type(bare, form)}", *([alias] if alias else [])]
             return f"    {name}: {text} = Field({', '.join(words)})"
         text += " | None" if default == "None" and not nullable else ""
         return f"    {name}: {text} = " + (f"Field(default={default}, {alias})" if alias else default)

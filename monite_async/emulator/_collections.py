@@ -134,7 +134,8 @@ def _collect() -> dict[str, Collection]:
         lone = first is not None and first.operation_id in RESULTS and listed(RESULTS[first.operation_id]) is not None
         shape = _item_shape(path, items) if path not in found and (items or lone) else None
         if shape is not None:
-            entity = (items[0] if items else route).entity_header != "absent"
+            own = [_BY_PLACE.get((method, path)) for method in ("GET", "POST")]
+            entity = any(one is not None and one.entity_header != "absent" for one in (*items, *own))
             found[path] = Collection(path, _parents(path), shape, _noun(path), entity)
     return found
 

@@ -63,14 +63,14 @@ def answer(call: Call, source: Record | Mapping[str, object] | list[object] | No
     """Answer an operation as the contract has it: its status, and its shape filled with what is given."""
     shape = RESULTS.get(call.route.operation_id)
     if shape is None:
-        return Response(call.route.status)
+        return no_body(call)
     value = {**source.view(), **source.private} if isinstance(source, Record) else source
     return json_response(call.route.status, build(shape, value, context(call)))
 
 
 def no_body(call: Call) -> Response:
-    """Answer an operation that says nothing but that it is done."""
-    return Response(call.route.status)
+    """Answer an operation that says nothing but that it is done: with 200 that is JSON's null."""
+    return json_response(200, None) if call.route.status == 200 else Response(call.route.status)
 
 
 def parent_ids(call: Call, collection: Collection) -> list[str]:
@@ -165,9 +165,8 @@ def merged(target: Mapping[str, object], changes: Mapping[str, object]) -> Json:
     """Return an object with changes, objects within objects key by key: a PATCH sends only what changes."""
     result = dict(target)
     for key, value in changes.items():
-        current = result.get(key)
-        both = isinstance(value, dict) and isinstance(current, dict)
-        result[key] = merged(as_object(current), as_object(value)) if both else copy.deepcopy(value)
+        current = as_object(result.get(key))
+        result[key] = merged(current, as_object(value)) if current and as_object(value) else copy.deepcopy(value)
     return result
 
 
@@ -265,7 +264,12 @@ def list_page(
     if isinstance(start, int) and isinstance(size, int):
         chosen = chosen[start : start + size]
     data = b",".join(render(record) for record in chosen)
-    return Response(call.route.status, {"content-type": "application/json"}, b'{"data":[' + data + b"]}")
+    tail = (
+        b',"next_pagination_token":null,"prev_pagination_token":null}'
+        if "next_pagination_token" in members(shape)
+        else b"}"
+    )
+    return Response(call.route.status, {"content-type": "application/json"}, b'{"data":[' + data + b"]" + tail)
 
 
 def remove(call: Call, record: Record) -> None:

@@ -153,8 +153,7 @@ def _object_rank(shape: tuple[object, ...], value: object) -> int:
     for member in cast("tuple[tuple[object, ...], ...]", shape[1:]):
         kind = resolved(cast("Shape", member[2]))
         given = source.get(str(member[0]))
-        pinned = isinstance(kind, tuple) and kind[0] == "enum"
-        if pinned and given is not None and given not in kind[1:]:
+        if isinstance(kind, tuple) and kind[0] == "enum" and given is not None and given not in kind[1:]:
             return _MISFIT
         rank += 1 if given is not None else -2 * bool(member[1])
     return rank

@@ -245,7 +245,7 @@ class BatchPaymentLinkRequest(Strict):
     expires_at: Moment | None = None
     funding_payment_method: Literal["us_ach"] = "us_ach"
     payout_payment_methods: Annotated[list[MoniteAllPaymentMethodsTypes], Field(min_length=1)] = Field(
-        default_factory=list
+        default_factory=list[MoniteAllPaymentMethodsTypes]
     )
     return_url: Annotated[Uri, Field(min_length=1, max_length=2083)] | None = None
 

@@ -24,7 +24,7 @@ def _connect(call: Call) -> Response:
     if any(record.data["status"] == "connected" for record in records(call, _CONNECTIONS.path)):
         raise refusal(409, "The entity has an accounting connection already")
     url = f"{call.world.origin}/accounting/connect"
-    facts = {"connection_url": url, "platform": "quickbooks", "status": "connected", "errors": []}
+    facts: Json = {"connection_url": url, "platform": "quickbooks", "status": "connected", "errors": []}
     return answer(call, create(call, facts, _CONNECTIONS))
 
 

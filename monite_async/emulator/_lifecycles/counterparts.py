@@ -5,7 +5,7 @@ from __future__ import annotations
 from monite_async.emulator._call import Call, no_content
 from monite_async.emulator._collections import COLLECTIONS
 from monite_async.emulator._errors import detail, invalid, refusal
-from monite_async.emulator._filters import Getters
+from monite_async.emulator._filters import Getter, Getters
 from monite_async.emulator._generic import answer, change, create, found, list_page, remove, ruled
 from monite_async.emulator._message import Response, as_list, as_object
 from monite_async.emulator._state import Record
@@ -35,13 +35,11 @@ _GETTERS: Getters = {
 
 
 def _list(call: Call) -> Response:
-    def addresses(record: Record, name: str) -> list[object]:
-        return [address.data.get(name) for address in call.world.state.table(_ADDRESSES.path).of(record.id)]
+    def address(name: str) -> Getter:
+        return lambda record: [place.data.get(name) for place in call.world.state.table(_ADDRESSES.path).of(record.id)]
 
-    places: Getters = {
-        f"address.{name}": lambda record, name=name: addresses(record, name)  # type: ignore[misc]
-        for name in ("city", "country", "line1", "line2", "postal_code", "state")
-    }
+    names = ("city", "country", "line1", "line2", "postal_code", "state")
+    places: Getters = {f"address.{name}": address(name) for name in names}
     return list_page(call, _HOME, getters={**_GETTERS, **places})
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from monite_async.emulator._call import Call
 from monite_async.emulator._collections import COLLECTIONS
 from monite_async.emulator._files import file_url, keep_file
-from monite_async.emulator._generic import answer, change, create, found, list_page, records, ruled
+from monite_async.emulator._generic import Json, answer, change, create, found, list_page, records, ruled
 from monite_async.emulator._message import Response, as_list, as_object, dumps
 from monite_async.emulator._state import Record
 
@@ -17,17 +17,18 @@ _EXPORTS = COLLECTIONS["/data_exports"]
 _FORMATS = ("csv", "xml", "xlsx", "pdf")
 
 
+def _rows(call: Call, wanted: Json, group: str) -> list[Json]:
+    statuses = as_list(wanted.get("statuses"))
+    chosen = records(call, f"/{wanted.get('name')}s", group)
+    return [record.view() for record in chosen if not statuses or record.data.get("status") in statuses]
+
+
 def _settle(call: Call, record: Record) -> bool:
     due = record.private.get("ready_at")
     if isinstance(due, datetime) and call.now >= due:
         del record.private["ready_at"]
         wanted = [as_object(item) for item in as_list(as_object(record.private["source"]).get("objects"))]
-        rows: list[object] = []
-        for item in wanted:
-            statuses = as_list(item.get("statuses"))
-            for one in records(call, f"/{item.get('name')}s", record.group):
-                if not statuses or one.data.get("status") in statuses:
-                    rows.append(one.view())
+        rows = [row for item in wanted for row in _rows(call, item, record.group)]
         url = file_url(call.world, keep_file(call.world, "application/json", dumps(rows)))
         change(call, record, {"status": "succeeded", "source_url": url, "count": len(rows)}, _EXPORTS)
     return True

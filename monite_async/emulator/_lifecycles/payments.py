@@ -115,7 +115,7 @@ def _create_recurrence(call: Call) -> Response:
     start = str(call.body.get("start_date") or call.now.date().isoformat())
     facts: Json = {
         "automation_level": "draft",
-        "current_iteration": 0,
+        "current_iteration": 1,
         "day_of_month": "first_day",
         "frequency": "month",
         "interval": 1,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from monite_async.emulator._call import Call
 from monite_async.emulator._collections import COLLECTIONS
-from monite_async.emulator._generic import answer, create, found, records, ruled
+from monite_async.emulator._generic import Json, answer, create, found, records, ruled
 from monite_async.emulator._message import Response
 
 __all__ = ["TEMPLATE_OPERATIONS"]
@@ -19,7 +19,7 @@ def _provide(call: Call) -> None:
     if records(call, _PDF_TEMPLATES.path):
         return
     for name in _NAMES:
-        facts = {
+        facts: Json = {
             "blocks": [],
             "document_type": "receivable",
             "is_default": name == _NAMES[0],
