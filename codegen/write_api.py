@@ -102,7 +102,7 @@ def _raw_class(name: str, methods: list[Method]) -> str:
     for method in methods:
         # Wrapping is not calling: whoever calls is told.
         note = "  # pyright: ignore[reportDeprecated]" if method.op.deprecated else ""
-        lines.append(f"        self.{method.name} = raw(resource.{method.name}){note}")
+        lines.append(f"        self.{method.name}: Final = raw(resource.{method.name}){note}")
     return "\n".join(lines)
 
 

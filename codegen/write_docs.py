@@ -160,9 +160,10 @@ def _type(contract: Contract, name: str, kind: Type) -> str:
 
 
 def _choice(values: tuple[str, ...]) -> str:
-    if len(values) > _MOST:
-        return f"one of {len(values)} values, among them ``{values[0]}`` and ``{values[1]}``"
-    return "one of " + ", ".join(f"``{value}``" for value in values) if len(values) > 1 else f"``{values[0]}``"
+    shown = [f"``{value}``" for value in values]
+    if len(shown) > _MOST:
+        return f"one of {len(shown)} values, among them {shown[0]} and {shown[1]}"
+    return f"one of {', '.join(shown)}" if len(shown) > 1 else "".join(shown)
 
 
 def _scalar(name: str, scalar: Scalar) -> str:

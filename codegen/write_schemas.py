@@ -178,7 +178,9 @@ class Inputs:
         kind = member.type
         if not member.required and member.default is None and not isinstance(kind, Nullable):
             kind = Nullable(kind)
-        return self.type(kind, member.pinned)
+        # A field that must be there and takes one word only is what tells the kinds of an object apart.
+        single = member.required and isinstance(kind, Choice) and len(kind.values) == 1
+        return self.type(kind, member.pinned or single)
 
     def schema(self, name: str) -> str:
         """Return the definition of a schema."""
@@ -186,8 +188,7 @@ class Inputs:
         python = self.name(name)
         if isinstance(schema, Alias):
             text = self.type(schema.type)
-            # A string, for most names in it exist for type checkers only; enums need none.
-            return statement(f"{python}: TypeAlias = {text if text.startswith('Literal') else quoted(text)}")
+            return statement(f"{python}: TypeAlias = {text}")
         members = sorted(schema.members, key=lambda member: not member.required)
         entries = [
             (member.name, f"Required[{self.member(member)}]" if member.required else self.member(member))
@@ -210,20 +211,16 @@ def types_module(plan: Plan, module: str) -> str:
     text = "\n\n".join(parts)
     typing = [name for name in ("Literal", "Required", "TypeAlias", "TypedDict") if name in text]
     abstract = [name for name in ("Mapping", "Sequence") if f"{name}[" in text]
-    guarded = [
-        "    import datetime as dt" if "dt.d" in text else "",
-        f"    from collections.abc import {', '.join(abstract)}" if abstract else "",
-        "    from monite_async._files import FileInput" if mentions(text, "FileInput") else "",
-        "    from monite_async.models._base import Model" if "| Model" in text else "",
-    ]
-    guarded = [line for line in guarded if line]
-    typing += ["TYPE_CHECKING"] if guarded else []
+    # For real, not for type checkers only: whoever asks for the hints of an input at run time gets them.
     head = [
         HEADER.format(what="what requests may hold."),
         "from __future__ import annotations\n",
-        f"from typing import {', '.join(sorted(typing))}" if typing else "",
+        "import datetime as dt\n" if "dt.d" in text else "",
+        f"from collections.abc import {', '.join(abstract)}" if abstract else "",
+        f"from typing import {', '.join(sorted(typing))}\n" if typing else "",
+        "from monite_async._files import FileInput" if mentions(text, "FileInput") else "",
+        "from monite_async.models._base import Model" if "| Model" in text else "",
         *_imports(plan.types, used, python, "types"),
-        *(["if TYPE_CHECKING:", *guarded] if guarded else []),
     ]
     listed = ", ".join(quoted(name) for name in sorted(python[name] for name in own))
     return "\n".join(line for line in head if line) + f"\n\n__all__ = [{listed}]\n\n{text}\n"

@@ -135,7 +135,8 @@ async def test_a_method_says_what_the_contract_says(mixin: type[Any], kind: type
     assert list(query) == [entry.name for entry in route.query]
     assert operation.multipart is route.multipart
     assert (body is None) is (route.body == "absent")
-    fields: dict[str, object] = body if isinstance(body, dict) else {} if body is None else {"body": body}
+    whole = {} if body is None else {"body": body}
+    fields = cast("dict[str, object]", body if isinstance(body, dict) else whole)
     sent = [value for value in (*query.values(), *fields.values()) if value is not UNSET]
     assert sorted(map(str, sent)) == sorted(named.values())
     _check_scope(mixin, route)

@@ -57,7 +57,7 @@ KINDS: list[Any] = [
     payables.PayableHistoryPaginationResponse,
     payables.PayableTemplatesVariablesObjectList,
     entities.EntityPaginationResponse,
-    entities.EntityResponse,
+    models.EntityResponse,
     entities.SettingsResponse,
     entity_users.EntityUserPaginationResponse,
     roles.RolePaginationResponse,
@@ -295,7 +295,7 @@ def test_drift_is_found_deep_inside() -> None:
 
 def test_an_object_of_an_unknown_kind_stays_readable() -> None:
     """A union whose distinguishing word is new gives a plain model with everything in it."""
-    thing = decode(entities.EntityResponse, b'{"type": "trust", "id": "e-1", "nested": {"a": 1}}')
+    thing = decode(models.EntityResponse, b'{"type": "trust", "id": "e-1", "nested": {"a": 1}}')
     assert type(thing) is Model
     assert thing.model_extra == {"type": "trust", "id": "e-1", "nested": {"a": 1}}
     assert thing.drift == ("body: expected one of EntityOrganizationResponse, EntityIndividualResponse",)
@@ -303,11 +303,11 @@ def test_an_object_of_an_unknown_kind_stays_readable() -> None:
 
 def test_the_word_that_tells_objects_apart_picks_the_model() -> None:
     """An entity is read as what its type says, however much else is odd in it."""
-    thing: Any = decode(entities.EntityResponse, b'{"type": "individual", "id": 5}', lenient=True)
+    thing: Any = decode(models.EntityResponse, b'{"type": "individual", "id": 5}', lenient=True)
     assert type(thing) is models.EntityIndividualResponse
     assert thing.type == "individual"
     missing: Any = decode(
-        entities.EntityResponse, b'{"id": "x", "individual": {"first_name": "Ann", "last_name": "B"}}', lenient=True
+        models.EntityResponse, b'{"id": "x", "individual": {"first_name": "Ann", "last_name": "B"}}', lenient=True
     )
     assert missing.id == "x"
     with pytest.raises(ResponseValidationError):
@@ -320,7 +320,7 @@ def test_without_the_telling_word_the_better_fit_wins() -> None:
         ({"organization": {"legal_name": "Acme"}}, models.EntityOrganizationResponse),
         ({"individual": {"first_name": "Ann", "last_name": "B"}}, models.EntityIndividualResponse),
     ):
-        assert type(decode(entities.EntityResponse, json.dumps({"id": "e", **part}).encode(), lenient=True)) is kind
+        assert type(decode(models.EntityResponse, json.dumps({"id": "e", **part}).encode(), lenient=True)) is kind
 
 
 def test_a_list_with_something_that_is_no_object_is_unreadable_as_a_whole() -> None:

@@ -97,5 +97,5 @@ class AccessTokensWithRawResponse:
     """The methods of ``AccessTokens``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: AccessTokens) -> None:
-        self.revoke = raw(resource.revoke)
-        self.create = raw(resource.create)
+        self.revoke: Final = raw(resource.revoke)
+        self.create: Final = raw(resource.create)

@@ -99,8 +99,8 @@ class AccountingPayablesWithRawResponse:
     """The methods of ``AccountingPayables``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: AccountingPayables) -> None:
-        self.list = raw(resource.list)
-        self.get = raw(resource.get)
+        self.list: Final = raw(resource.list)
+        self.get: Final = raw(resource.get)
 
 
 class AccountingReceivables(Resource):
@@ -159,8 +159,8 @@ class AccountingReceivablesWithRawResponse:
     """The methods of ``AccountingReceivables``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: AccountingReceivables) -> None:
-        self.list = raw(resource.list)
-        self.get = raw(resource.get)
+        self.list: Final = raw(resource.list)
+        self.get: Final = raw(resource.get)
 
 
 class Accounting(Resource):

@@ -144,8 +144,8 @@ class AccountingConnectionsWithRawResponse:
     """The methods of ``AccountingConnections``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: AccountingConnections) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
-        self.get = raw(resource.get)
-        self.disconnect = raw(resource.disconnect)
-        self.sync = raw(resource.sync)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)
+        self.get: Final = raw(resource.get)
+        self.disconnect: Final = raw(resource.disconnect)
+        self.sync: Final = raw(resource.sync)

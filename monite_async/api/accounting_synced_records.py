@@ -157,6 +157,6 @@ class AccountingSyncedRecordsWithRawResponse:
     """The methods of ``AccountingSyncedRecords``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: AccountingSyncedRecords) -> None:
-        self.list = raw(resource.list)
-        self.get = raw(resource.get)
-        self.push = raw(resource.push)
+        self.list: Final = raw(resource.list)
+        self.get: Final = raw(resource.get)
+        self.push: Final = raw(resource.push)

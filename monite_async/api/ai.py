@@ -103,7 +103,7 @@ class AiConversationsMessagesWithRawResponse:
     """The methods of ``AiConversationsMessages``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: AiConversationsMessages) -> None:
-        self.create = raw(resource.create)
+        self.create: Final = raw(resource.create)
 
 
 class AiConversations(Resource):
@@ -188,9 +188,9 @@ class AiConversationsWithRawResponse:
     """The methods of ``AiConversations``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: AiConversations) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
-        self.get = raw(resource.get)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)
+        self.get: Final = raw(resource.get)
 
 
 class AiMessageFeedbacks(Resource):
@@ -246,8 +246,8 @@ class AiMessageFeedbacksWithRawResponse:
     """The methods of ``AiMessageFeedbacks``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: AiMessageFeedbacks) -> None:
-        self.create = raw(resource.create)
-        self.add_commentary = raw(resource.add_commentary)
+        self.create: Final = raw(resource.create)
+        self.add_commentary: Final = raw(resource.add_commentary)
 
 
 class AiPrompts(Resource):
@@ -351,11 +351,11 @@ class AiPromptsWithRawResponse:
     """The methods of ``AiPrompts``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: AiPrompts) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
-        self.get = raw(resource.get)
-        self.update = raw(resource.update)
-        self.delete = raw(resource.delete)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)
+        self.get: Final = raw(resource.get)
+        self.update: Final = raw(resource.update)
+        self.delete: Final = raw(resource.delete)
 
 
 class Ai(Resource):

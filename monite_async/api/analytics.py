@@ -602,6 +602,6 @@ class AnalyticsWithRawResponse:
     """The methods of ``Analytics``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: Analytics) -> None:
-        self.get_credit_notes = raw(resource.get_credit_notes)
-        self.get_payables = raw(resource.get_payables)
-        self.get_receivables = raw(resource.get_receivables)
+        self.get_credit_notes: Final = raw(resource.get_credit_notes)
+        self.get_payables: Final = raw(resource.get_payables)
+        self.get_receivables: Final = raw(resource.get_receivables)

@@ -174,10 +174,10 @@ class ApprovalPoliciesProcessesWithRawResponse:
     """The methods of ``ApprovalPoliciesProcesses``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: ApprovalPoliciesProcesses) -> None:
-        self.list = raw(resource.list)
-        self.get = raw(resource.get)
-        self.cancel = raw(resource.cancel)
-        self.list_steps = raw(resource.list_steps)
+        self.list: Final = raw(resource.list)
+        self.get: Final = raw(resource.get)
+        self.cancel: Final = raw(resource.cancel)
+        self.list_steps: Final = raw(resource.list_steps)
 
 
 class ApprovalPolicies(Resource):
@@ -420,8 +420,8 @@ class ApprovalPoliciesWithRawResponse:
     """The methods of ``ApprovalPolicies``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: ApprovalPolicies) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
-        self.get = raw(resource.get)
-        self.update = raw(resource.update)
-        self.delete = raw(resource.delete)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)
+        self.get: Final = raw(resource.get)
+        self.update: Final = raw(resource.update)
+        self.delete: Final = raw(resource.delete)

@@ -255,9 +255,9 @@ class ApprovalRequestsWithRawResponse:
     """The methods of ``ApprovalRequests``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: ApprovalRequests) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
-        self.get = raw(resource.get)
-        self.approve = raw(resource.approve)
-        self.cancel = raw(resource.cancel)
-        self.reject = raw(resource.reject)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)
+        self.get: Final = raw(resource.get)
+        self.approve: Final = raw(resource.approve)
+        self.cancel: Final = raw(resource.cancel)
+        self.reject: Final = raw(resource.reject)

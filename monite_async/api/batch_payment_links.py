@@ -129,6 +129,6 @@ class BatchPaymentLinksWithRawResponse:
     """The methods of ``BatchPaymentLinks``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: BatchPaymentLinks) -> None:
-        self.create = raw(resource.create)
-        self.get = raw(resource.get)
-        self.expire = raw(resource.expire)
+        self.create: Final = raw(resource.create)
+        self.get: Final = raw(resource.get)
+        self.expire: Final = raw(resource.expire)

@@ -42,7 +42,7 @@ class BatchPayments(BatchPaymentsToWaitFor, Resource):
         *,
         payer_bank_account_id: str,
         payment_intents: Sequence[SinglePaymentIntentInput | Model],
-        payment_method: Literal["us_ach"] | str,
+        payment_method: Literal["us_ach"],
         options: RequestOptions | None = None,
     ) -> PaymentsBatchPaymentResponse:
         """Create a batch payment.
@@ -97,5 +97,5 @@ class BatchPaymentsWithRawResponse:
     """The methods of ``BatchPayments``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: BatchPayments) -> None:
-        self.create = raw(resource.create)
-        self.get = raw(resource.get)
+        self.create: Final = raw(resource.create)
+        self.get: Final = raw(resource.get)

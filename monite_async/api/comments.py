@@ -205,8 +205,8 @@ class CommentsWithRawResponse:
     """The methods of ``Comments``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: Comments) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
-        self.get = raw(resource.get)
-        self.update = raw(resource.update)
-        self.delete = raw(resource.delete)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)
+        self.get: Final = raw(resource.get)
+        self.update: Final = raw(resource.update)
+        self.delete: Final = raw(resource.delete)

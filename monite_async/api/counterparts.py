@@ -352,11 +352,11 @@ class CounterpartsAddressesWithRawResponse:
     """The methods of ``CounterpartsAddresses``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: CounterpartsAddresses) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
-        self.get = raw(resource.get)
-        self.update = raw(resource.update)
-        self.delete = raw(resource.delete)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)
+        self.get: Final = raw(resource.get)
+        self.update: Final = raw(resource.update)
+        self.delete: Final = raw(resource.delete)
 
 
 class CounterpartsBankAccounts(Resource):
@@ -587,12 +587,12 @@ class CounterpartsBankAccountsWithRawResponse:
     """The methods of ``CounterpartsBankAccounts``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: CounterpartsBankAccounts) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
-        self.get = raw(resource.get)
-        self.update = raw(resource.update)
-        self.delete = raw(resource.delete)
-        self.make_default = raw(resource.make_default)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)
+        self.get: Final = raw(resource.get)
+        self.update: Final = raw(resource.update)
+        self.delete: Final = raw(resource.delete)
+        self.make_default: Final = raw(resource.make_default)
 
 
 class CounterpartsContacts(Resource):
@@ -790,12 +790,12 @@ class CounterpartsContactsWithRawResponse:
     """The methods of ``CounterpartsContacts``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: CounterpartsContacts) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
-        self.get = raw(resource.get)
-        self.update = raw(resource.update)
-        self.delete = raw(resource.delete)
-        self.make_default = raw(resource.make_default)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)
+        self.get: Final = raw(resource.get)
+        self.update: Final = raw(resource.update)
+        self.delete: Final = raw(resource.delete)
+        self.make_default: Final = raw(resource.make_default)
 
 
 class CounterpartsEinvoicingCredentials(Resource):
@@ -939,11 +939,11 @@ class CounterpartsEinvoicingCredentialsWithRawResponse:
     """The methods of ``CounterpartsEinvoicingCredentials``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: CounterpartsEinvoicingCredentials) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
-        self.get = raw(resource.get)
-        self.update = raw(resource.update)
-        self.delete = raw(resource.delete)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)
+        self.get: Final = raw(resource.get)
+        self.update: Final = raw(resource.update)
+        self.delete: Final = raw(resource.delete)
 
 
 class CounterpartsVatIds(Resource):
@@ -1090,11 +1090,11 @@ class CounterpartsVatIdsWithRawResponse:
     """The methods of ``CounterpartsVatIds``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: CounterpartsVatIds) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
-        self.get = raw(resource.get)
-        self.update = raw(resource.update)
-        self.delete = raw(resource.delete)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)
+        self.get: Final = raw(resource.get)
+        self.update: Final = raw(resource.update)
+        self.delete: Final = raw(resource.delete)
 
 
 class Counterparts(Resource):
@@ -1377,10 +1377,10 @@ class CounterpartsWithRawResponse:
     """The methods of ``Counterparts``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: Counterparts) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
-        self.get = raw(resource.get)
-        self.update = raw(resource.update)
-        self.delete = raw(resource.delete)
-        self.get_partner_metadata = raw(resource.get_partner_metadata)
-        self.update_partner_metadata = raw(resource.update_partner_metadata)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)
+        self.get: Final = raw(resource.get)
+        self.update: Final = raw(resource.update)
+        self.delete: Final = raw(resource.delete)
+        self.get_partner_metadata: Final = raw(resource.get_partner_metadata)
+        self.update_partner_metadata: Final = raw(resource.update_partner_metadata)

@@ -159,7 +159,7 @@ class DataExportsExtraData(Resource):
         field_name: SupportedFieldNames,
         field_value: str,
         object_id: str,
-        object_type: Literal["counterpart"] | str,
+        object_type: Literal["counterpart"],
         options: RequestOptions | None = None,
     ) -> ExtraDataResource:
         """Create extra data.
@@ -273,11 +273,11 @@ class DataExportsExtraDataWithRawResponse:
     """The methods of ``DataExportsExtraData``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: DataExportsExtraData) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
-        self.get = raw(resource.get)
-        self.update = raw(resource.update)
-        self.delete = raw(resource.delete)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)
+        self.get: Final = raw(resource.get)
+        self.update: Final = raw(resource.update)
+        self.delete: Final = raw(resource.delete)
 
 
 class DataExports(DataExportsToWaitFor, Resource):
@@ -426,7 +426,7 @@ class DataExportsWithRawResponse:
     """The methods of ``DataExports``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: DataExports) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
-        self.list_supported_formats = raw(resource.list_supported_formats)
-        self.get = raw(resource.get)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)
+        self.list_supported_formats: Final = raw(resource.list_supported_formats)
+        self.get: Final = raw(resource.get)

@@ -311,10 +311,10 @@ class DeliveryNotesWithRawResponse:
     """The methods of ``DeliveryNotes``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: DeliveryNotes) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
-        self.get = raw(resource.get)
-        self.update = raw(resource.update)
-        self.delete = raw(resource.delete)
-        self.cancel = raw(resource.cancel)
-        self.mark_as_delivered = raw(resource.mark_as_delivered)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)
+        self.get: Final = raw(resource.get)
+        self.update: Final = raw(resource.update)
+        self.delete: Final = raw(resource.delete)
+        self.cancel: Final = raw(resource.cancel)
+        self.mark_as_delivered: Final = raw(resource.mark_as_delivered)

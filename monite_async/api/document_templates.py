@@ -138,8 +138,8 @@ class DocumentTemplatesWithRawResponse:
     """The methods of ``DocumentTemplates``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: DocumentTemplates) -> None:
-        self.list = raw(resource.list)
-        self.list_system = raw(resource.list_system)
-        self.get = raw(resource.get)
-        self.make_default = raw(resource.make_default)
-        self.preview = raw(resource.preview)
+        self.list: Final = raw(resource.list)
+        self.list_system: Final = raw(resource.list_system)
+        self.get: Final = raw(resource.get)
+        self.make_default: Final = raw(resource.make_default)
+        self.preview: Final = raw(resource.preview)

@@ -58,4 +58,4 @@ class EinvoiceSearchWithRawResponse:
     """The methods of ``EinvoiceSearch``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: EinvoiceSearch) -> None:
-        self.search = raw(resource.search)
+        self.search: Final = raw(resource.search)

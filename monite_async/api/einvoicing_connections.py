@@ -99,7 +99,7 @@ class EinvoicingConnectionsNetworkCredentialsWithRawResponse:
     """The methods of ``EinvoicingConnectionsNetworkCredentials``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: EinvoicingConnectionsNetworkCredentials) -> None:
-        self.create = raw(resource.create)
+        self.create: Final = raw(resource.create)
 
 
 class EinvoicingConnections(Resource):
@@ -246,8 +246,8 @@ class EinvoicingConnectionsWithRawResponse:
     """The methods of ``EinvoicingConnections``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: EinvoicingConnections) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
-        self.get = raw(resource.get)
-        self.update = raw(resource.update)
-        self.delete = raw(resource.delete)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)
+        self.get: Final = raw(resource.get)
+        self.update: Final = raw(resource.update)
+        self.delete: Final = raw(resource.delete)

@@ -200,7 +200,7 @@ class EntitiesDocumentsWithRawResponse:
     """The methods of ``EntitiesDocuments``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: EntitiesDocuments) -> None:
-        self.create = raw(resource.create)  # pyright: ignore[reportDeprecated]
+        self.create: Final = raw(resource.create)  # pyright: ignore[reportDeprecated]
 
 
 class EntitiesVatIds(Resource):
@@ -341,11 +341,11 @@ class EntitiesVatIdsWithRawResponse:
     """The methods of ``EntitiesVatIds``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: EntitiesVatIds) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
-        self.get = raw(resource.get)
-        self.update = raw(resource.update)
-        self.delete = raw(resource.delete)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)
+        self.get: Final = raw(resource.get)
+        self.update: Final = raw(resource.update)
+        self.delete: Final = raw(resource.delete)
 
 
 class _EntitiesOfPartner(Resource):
@@ -639,14 +639,14 @@ class _EntitiesOfPartnerWithRawResponse:
     """The methods of ``EntitiesOfPartner``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: _EntitiesOfPartner) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
-        self.get = raw(resource.get)
-        self.update = raw(resource.update)
-        self.activate = raw(resource.activate)
-        self.deactivate = raw(resource.deactivate)
-        self.get_partner_metadata = raw(resource.get_partner_metadata)
-        self.update_partner_metadata = raw(resource.update_partner_metadata)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)
+        self.get: Final = raw(resource.get)
+        self.update: Final = raw(resource.update)
+        self.activate: Final = raw(resource.activate)
+        self.deactivate: Final = raw(resource.deactivate)
+        self.get_partner_metadata: Final = raw(resource.get_partner_metadata)
+        self.update_partner_metadata: Final = raw(resource.update_partner_metadata)
 
 
 class _EntitiesOfEntityUserAndUser(Resource):
@@ -735,8 +735,8 @@ class _EntitiesOfEntityUserAndUserWithRawResponse:
     """The methods of ``EntitiesOfEntityUserAndUser``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: _EntitiesOfEntityUserAndUser) -> None:
-        self.get_me = raw(resource.get_me)  # pyright: ignore[reportDeprecated]
-        self.update_me = raw(resource.update_me)  # pyright: ignore[reportDeprecated]
+        self.get_me: Final = raw(resource.get_me)  # pyright: ignore[reportDeprecated]
+        self.update_me: Final = raw(resource.update_me)  # pyright: ignore[reportDeprecated]
 
 
 class _EntitiesOfAll(Resource):
@@ -1086,17 +1086,17 @@ class _EntitiesOfAllWithRawResponse:
     """The methods of ``EntitiesOfAll``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: _EntitiesOfAll) -> None:
-        self.upload_logo = raw(resource.upload_logo)
-        self.delete_logo = raw(resource.delete_logo)
-        self.get_onboarding_data = raw(resource.get_onboarding_data)
-        self.replace_onboarding_data = raw(resource.replace_onboarding_data)  # pyright: ignore[reportDeprecated]
-        self.update_onboarding_data = raw(resource.update_onboarding_data)
-        self.get_onboarding_requirements = raw(resource.get_onboarding_requirements)  # pyright: ignore[reportDeprecated]
-        self.list_payment_methods = raw(resource.list_payment_methods)
-        self.update_payment_methods = raw(resource.update_payment_methods)
-        self.get_settings = raw(resource.get_settings)
-        self.update_settings = raw(resource.update_settings)
-        self.get_next_document_numbers = raw(resource.get_next_document_numbers)
+        self.upload_logo: Final = raw(resource.upload_logo)
+        self.delete_logo: Final = raw(resource.delete_logo)
+        self.get_onboarding_data: Final = raw(resource.get_onboarding_data)
+        self.replace_onboarding_data: Final = raw(resource.replace_onboarding_data)  # pyright: ignore[reportDeprecated]
+        self.update_onboarding_data: Final = raw(resource.update_onboarding_data)
+        self.get_onboarding_requirements: Final = raw(resource.get_onboarding_requirements)  # pyright: ignore[reportDeprecated]
+        self.list_payment_methods: Final = raw(resource.list_payment_methods)
+        self.update_payment_methods: Final = raw(resource.update_payment_methods)
+        self.get_settings: Final = raw(resource.get_settings)
+        self.update_settings: Final = raw(resource.update_settings)
+        self.get_next_document_numbers: Final = raw(resource.get_next_document_numbers)
 
 
 class EntitiesForPartner(_EntitiesOfPartner, _EntitiesOfAll):

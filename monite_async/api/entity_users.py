@@ -277,11 +277,11 @@ class _EntityUsersOfEntityAndEntityUserWithRawResponse:
     """The methods of ``EntityUsersOfEntityAndEntityUser``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: _EntityUsersOfEntityAndEntityUser) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
-        self.get = raw(resource.get)
-        self.update = raw(resource.update)
-        self.delete = raw(resource.delete)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)
+        self.get: Final = raw(resource.get)
+        self.update: Final = raw(resource.update)
+        self.delete: Final = raw(resource.delete)
 
 
 class _EntityUsersOfEntityUserAndUser(Resource):
@@ -433,11 +433,11 @@ class _EntityUsersOfEntityUserAndUserWithRawResponse:
     """The methods of ``EntityUsersOfEntityUserAndUser``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: _EntityUsersOfEntityUserAndUser) -> None:
-        self.get_me = raw(resource.get_me)
-        self.update_me = raw(resource.update_me)
-        self.get_my_entity = raw(resource.get_my_entity)
-        self.update_my_entity = raw(resource.update_my_entity)
-        self.get_my_role = raw(resource.get_my_role)
+        self.get_me: Final = raw(resource.get_me)
+        self.update_me: Final = raw(resource.update_me)
+        self.get_my_entity: Final = raw(resource.get_my_entity)
+        self.update_my_entity: Final = raw(resource.update_my_entity)
+        self.get_my_role: Final = raw(resource.get_my_role)
 
 
 class EntityUsersForEntity(_EntityUsersOfEntityAndEntityUser):

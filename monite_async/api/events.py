@@ -88,7 +88,7 @@ class _EventsOfEntityAndEntityUserWithRawResponse:
     """The methods of ``EventsOfEntityAndEntityUser``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: _EventsOfEntityAndEntityUser) -> None:
-        self.list = raw(resource.list)
+        self.list: Final = raw(resource.list)
 
 
 class _EventsOfAll(Resource):
@@ -119,7 +119,7 @@ class _EventsOfAllWithRawResponse:
     """The methods of ``EventsOfAll``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: _EventsOfAll) -> None:
-        self.get = raw(resource.get)
+        self.get: Final = raw(resource.get)
 
 
 class EventsForPartner(_EventsOfAll):

@@ -120,7 +120,7 @@ class FilesWithRawResponse:
     """The methods of ``Files``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: Files) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
-        self.get = raw(resource.get)
-        self.delete = raw(resource.delete)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)
+        self.get: Final = raw(resource.get)
+        self.delete: Final = raw(resource.delete)

@@ -191,5 +191,5 @@ class FinancingInvoicesWithRawResponse:
     """The methods of ``FinancingInvoices``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: FinancingInvoices) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)

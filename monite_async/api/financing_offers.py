@@ -49,4 +49,4 @@ class FinancingOffersWithRawResponse:
     """The methods of ``FinancingOffers``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: FinancingOffers) -> None:
-        self.get = raw(resource.get)
+        self.get: Final = raw(resource.get)

@@ -51,4 +51,4 @@ class FinancingTokensWithRawResponse:
     """The methods of ``FinancingTokens``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: FinancingTokens) -> None:
-        self.create = raw(resource.create)
+        self.create: Final = raw(resource.create)

@@ -185,8 +185,8 @@ class LedgerAccountsWithRawResponse:
     """The methods of ``LedgerAccounts``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: LedgerAccounts) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
-        self.get = raw(resource.get)
-        self.update = raw(resource.update)
-        self.delete = raw(resource.delete)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)
+        self.get: Final = raw(resource.get)
+        self.update: Final = raw(resource.update)
+        self.delete: Final = raw(resource.delete)

@@ -285,13 +285,13 @@ class _MailTemplatesOfAllWithRawResponse:
     """The methods of ``MailTemplatesOfAll``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: _MailTemplatesOfAll) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
-        self.list_system = raw(resource.list_system)
-        self.get = raw(resource.get)
-        self.update = raw(resource.update)
-        self.delete = raw(resource.delete)
-        self.make_default = raw(resource.make_default)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)
+        self.list_system: Final = raw(resource.list_system)
+        self.get: Final = raw(resource.get)
+        self.update: Final = raw(resource.update)
+        self.delete: Final = raw(resource.delete)
+        self.make_default: Final = raw(resource.make_default)
 
 
 class _MailTemplatesOfEntityAndEntityUser(Resource):
@@ -337,7 +337,7 @@ class _MailTemplatesOfEntityAndEntityUserWithRawResponse:
     """The methods of ``MailTemplatesOfEntityAndEntityUser``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: _MailTemplatesOfEntityAndEntityUser) -> None:
-        self.preview = raw(resource.preview)
+        self.preview: Final = raw(resource.preview)
 
 
 class MailTemplatesForPartner(_MailTemplatesOfAll):

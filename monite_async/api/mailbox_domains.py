@@ -106,7 +106,7 @@ class MailboxDomainsWithRawResponse:
     """The methods of ``MailboxDomains``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: MailboxDomains) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
-        self.delete = raw(resource.delete)
-        self.verify = raw(resource.verify)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)
+        self.delete: Final = raw(resource.delete)
+        self.verify: Final = raw(resource.verify)

@@ -125,7 +125,7 @@ class MailboxesWithRawResponse:
     """The methods of ``Mailboxes``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: Mailboxes) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
-        self.search = raw(resource.search)
-        self.delete = raw(resource.delete)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)
+        self.search: Final = raw(resource.search)
+        self.delete: Final = raw(resource.delete)

@@ -178,7 +178,7 @@ class OcrTasksWithRawResponse:
     """The methods of ``OcrTasks``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: OcrTasks) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
-        self.upload_from_file = raw(resource.upload_from_file)
-        self.get = raw(resource.get)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)
+        self.upload_from_file: Final = raw(resource.upload_from_file)
+        self.get: Final = raw(resource.get)

@@ -88,4 +88,4 @@ class OnboardingDocumentsWithRawResponse:
     """The methods of ``OnboardingDocuments``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: OnboardingDocuments) -> None:
-        self.create = raw(resource.create)
+        self.create: Final = raw(resource.create)

@@ -62,4 +62,4 @@ class OnboardingLinksWithRawResponse:
     """The methods of ``OnboardingLinks``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: OnboardingLinks) -> None:
-        self.create = raw(resource.create)
+        self.create: Final = raw(resource.create)

@@ -51,4 +51,4 @@ class OnboardingRequirementsWithRawResponse:
     """The methods of ``OnboardingRequirements``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: OnboardingRequirements) -> None:
-        self.list = raw(resource.list)
+        self.list: Final = raw(resource.list)

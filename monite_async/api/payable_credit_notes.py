@@ -471,12 +471,12 @@ class PayableCreditNotesLineItemsWithRawResponse:
     """The methods of ``PayableCreditNotesLineItems``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: PayableCreditNotesLineItems) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
-        self.replace = raw(resource.replace)
-        self.get = raw(resource.get)
-        self.update = raw(resource.update)
-        self.delete = raw(resource.delete)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)
+        self.replace: Final = raw(resource.replace)
+        self.get: Final = raw(resource.get)
+        self.update: Final = raw(resource.update)
+        self.delete: Final = raw(resource.delete)
 
 
 class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
@@ -944,18 +944,18 @@ class _PayableCreditNotesOfEntityAndEntityUserWithRawResponse:
     """The methods of ``PayableCreditNotesOfEntityAndEntityUser``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: _PayableCreditNotesOfEntityAndEntityUser) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
-        self.upload_from_file = raw(resource.upload_from_file)
-        self.get = raw(resource.get)
-        self.update = raw(resource.update)
-        self.delete = raw(resource.delete)
-        self.approve = raw(resource.approve)
-        self.cancel = raw(resource.cancel)
-        self.cancel_ocr = raw(resource.cancel_ocr)
-        self.reject = raw(resource.reject)
-        self.submit_for_approval = raw(resource.submit_for_approval)
-        self.validate = raw(resource.validate)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)
+        self.upload_from_file: Final = raw(resource.upload_from_file)
+        self.get: Final = raw(resource.get)
+        self.update: Final = raw(resource.update)
+        self.delete: Final = raw(resource.delete)
+        self.approve: Final = raw(resource.approve)
+        self.cancel: Final = raw(resource.cancel)
+        self.cancel_ocr: Final = raw(resource.cancel_ocr)
+        self.reject: Final = raw(resource.reject)
+        self.submit_for_approval: Final = raw(resource.submit_for_approval)
+        self.validate: Final = raw(resource.validate)
 
 
 class _PayableCreditNotesOfAll(Resource):
@@ -1022,9 +1022,9 @@ class _PayableCreditNotesOfAllWithRawResponse:
     """The methods of ``PayableCreditNotesOfAll``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: _PayableCreditNotesOfAll) -> None:
-        self.get_validations = raw(resource.get_validations)
-        self.update_validations = raw(resource.update_validations)
-        self.reset_validations = raw(resource.reset_validations)
+        self.get_validations: Final = raw(resource.get_validations)
+        self.update_validations: Final = raw(resource.update_validations)
+        self.reset_validations: Final = raw(resource.reset_validations)
 
 
 class PayableCreditNotesForPartner(_PayableCreditNotesOfAll):

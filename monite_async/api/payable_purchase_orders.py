@@ -372,13 +372,13 @@ class _PayablePurchaseOrdersOfEntityAndEntityUserWithRawResponse:
     """The methods of ``PayablePurchaseOrdersOfEntityAndEntityUser``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: _PayablePurchaseOrdersOfEntityAndEntityUser) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
-        self.get = raw(resource.get)
-        self.update = raw(resource.update)
-        self.delete = raw(resource.delete)
-        self.preview = raw(resource.preview)
-        self.send = raw(resource.send)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)
+        self.get: Final = raw(resource.get)
+        self.update: Final = raw(resource.update)
+        self.delete: Final = raw(resource.delete)
+        self.preview: Final = raw(resource.preview)
+        self.send: Final = raw(resource.send)
 
 
 class _PayablePurchaseOrdersOfAll(Resource):
@@ -408,7 +408,7 @@ class _PayablePurchaseOrdersOfAllWithRawResponse:
     """The methods of ``PayablePurchaseOrdersOfAll``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: _PayablePurchaseOrdersOfAll) -> None:
-        self.get_variables = raw(resource.get_variables)
+        self.get_variables: Final = raw(resource.get_variables)
 
 
 class PayablePurchaseOrdersForPartner(_PayablePurchaseOrdersOfAll):

@@ -247,7 +247,7 @@ class PayablesHistoryWithRawResponse:
     """The methods of ``PayablesHistory``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: PayablesHistory) -> None:
-        self.list = raw(resource.list)
+        self.list: Final = raw(resource.list)
 
 
 class PayablesLineItems(Resource):
@@ -486,12 +486,12 @@ class PayablesLineItemsWithRawResponse:
     """The methods of ``PayablesLineItems``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: PayablesLineItems) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
-        self.replace = raw(resource.replace)
-        self.get = raw(resource.get)
-        self.update = raw(resource.update)
-        self.delete = raw(resource.delete)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)
+        self.replace: Final = raw(resource.replace)
+        self.get: Final = raw(resource.get)
+        self.update: Final = raw(resource.update)
+        self.delete: Final = raw(resource.delete)
 
 
 class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
@@ -1353,26 +1353,26 @@ class _PayablesOfEntityAndEntityUserWithRawResponse:
     """The methods of ``PayablesOfEntityAndEntityUser``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: _PayablesOfEntityAndEntityUser) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
-        self.get_analytics = raw(resource.get_analytics)  # pyright: ignore[reportDeprecated]
-        self.upload_from_file = raw(resource.upload_from_file)
-        self.get_variables = raw(resource.get_variables)
-        self.get = raw(resource.get)
-        self.update = raw(resource.update)
-        self.delete = raw(resource.delete)
-        self.approve_payment_operation = raw(resource.approve_payment_operation)
-        self.attach_file = raw(resource.attach_file)
-        self.cancel = raw(resource.cancel)
-        self.cancel_ocr = raw(resource.cancel_ocr)
-        self.mark_as_paid = raw(resource.mark_as_paid)
-        self.mark_as_partially_paid = raw(resource.mark_as_partially_paid)
-        self.reject = raw(resource.reject)
-        self.reopen = raw(resource.reopen)
-        self.submit_for_approval = raw(resource.submit_for_approval)
-        self.get_suggestions = raw(resource.get_suggestions)
-        self.delete_suggestions = raw(resource.delete_suggestions)
-        self.validate = raw(resource.validate)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)
+        self.get_analytics: Final = raw(resource.get_analytics)  # pyright: ignore[reportDeprecated]
+        self.upload_from_file: Final = raw(resource.upload_from_file)
+        self.get_variables: Final = raw(resource.get_variables)
+        self.get: Final = raw(resource.get)
+        self.update: Final = raw(resource.update)
+        self.delete: Final = raw(resource.delete)
+        self.approve_payment_operation: Final = raw(resource.approve_payment_operation)
+        self.attach_file: Final = raw(resource.attach_file)
+        self.cancel: Final = raw(resource.cancel)
+        self.cancel_ocr: Final = raw(resource.cancel_ocr)
+        self.mark_as_paid: Final = raw(resource.mark_as_paid)
+        self.mark_as_partially_paid: Final = raw(resource.mark_as_partially_paid)
+        self.reject: Final = raw(resource.reject)
+        self.reopen: Final = raw(resource.reopen)
+        self.submit_for_approval: Final = raw(resource.submit_for_approval)
+        self.get_suggestions: Final = raw(resource.get_suggestions)
+        self.delete_suggestions: Final = raw(resource.delete_suggestions)
+        self.validate: Final = raw(resource.validate)
 
 
 class _PayablesOfAll(Resource):
@@ -1439,9 +1439,9 @@ class _PayablesOfAllWithRawResponse:
     """The methods of ``PayablesOfAll``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: _PayablesOfAll) -> None:
-        self.get_validations = raw(resource.get_validations)
-        self.update_validations = raw(resource.update_validations)
-        self.reset_validations = raw(resource.reset_validations)
+        self.get_validations: Final = raw(resource.get_validations)
+        self.update_validations: Final = raw(resource.update_validations)
+        self.reset_validations: Final = raw(resource.reset_validations)
 
 
 class PayablesForPartner(_PayablesOfAll):

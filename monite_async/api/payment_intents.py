@@ -77,7 +77,7 @@ class PaymentIntentsHistoryWithRawResponse:
     """The methods of ``PaymentIntentsHistory``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: PaymentIntentsHistory) -> None:
-        self.list = raw(resource.list)
+        self.list: Final = raw(resource.list)
 
 
 class PaymentIntents(Resource):
@@ -186,6 +186,6 @@ class PaymentIntentsWithRawResponse:
     """The methods of ``PaymentIntents``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: PaymentIntents) -> None:
-        self.list = raw(resource.list)
-        self.get = raw(resource.get)
-        self.update = raw(resource.update)
+        self.list: Final = raw(resource.list)
+        self.get: Final = raw(resource.get)
+        self.update: Final = raw(resource.update)

@@ -137,6 +137,6 @@ class PaymentLinksWithRawResponse:
     """The methods of ``PaymentLinks``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: PaymentLinks) -> None:
-        self.create = raw(resource.create)
-        self.get = raw(resource.get)
-        self.expire = raw(resource.expire)
+        self.create: Final = raw(resource.create)
+        self.get: Final = raw(resource.get)
+        self.expire: Final = raw(resource.expire)

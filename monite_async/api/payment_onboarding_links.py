@@ -67,4 +67,4 @@ class PaymentOnboardingLinksWithRawResponse:
     """The methods of ``PaymentOnboardingLinks``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: PaymentOnboardingLinks) -> None:
-        self.create = raw(resource.create)
+        self.create: Final = raw(resource.create)

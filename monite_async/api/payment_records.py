@@ -381,10 +381,10 @@ class PaymentRecordsWithRawResponse:
     """The methods of ``PaymentRecords``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: PaymentRecords) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
-        self.get = raw(resource.get)
-        self.update = raw(resource.update)
-        self.cancel = raw(resource.cancel)
-        self.mark_as_succeeded = raw(resource.mark_as_succeeded)
-        self.start_processing = raw(resource.start_processing)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)
+        self.get: Final = raw(resource.get)
+        self.update: Final = raw(resource.update)
+        self.cancel: Final = raw(resource.cancel)
+        self.mark_as_succeeded: Final = raw(resource.mark_as_succeeded)
+        self.start_processing: Final = raw(resource.start_processing)

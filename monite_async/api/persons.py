@@ -82,7 +82,7 @@ class PersonsDocumentsWithRawResponse:
     """The methods of ``PersonsDocuments``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: PersonsDocuments) -> None:
-        self.create = raw(resource.create)  # pyright: ignore[reportDeprecated]
+        self.create: Final = raw(resource.create)  # pyright: ignore[reportDeprecated]
 
 
 class PersonsOnboardingDocuments(Resource):
@@ -138,7 +138,7 @@ class PersonsOnboardingDocumentsWithRawResponse:
     """The methods of ``PersonsOnboardingDocuments``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: PersonsOnboardingDocuments) -> None:
-        self.create = raw(resource.create)
+        self.create: Final = raw(resource.create)
 
 
 class Persons(Resource):
@@ -331,8 +331,8 @@ class PersonsWithRawResponse:
     """The methods of ``Persons``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: Persons) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
-        self.get = raw(resource.get)
-        self.update = raw(resource.update)
-        self.delete = raw(resource.delete)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)
+        self.get: Final = raw(resource.get)
+        self.update: Final = raw(resource.update)
+        self.delete: Final = raw(resource.delete)

@@ -287,8 +287,8 @@ class ProjectsWithRawResponse:
     """The methods of ``Projects``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: Projects) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
-        self.get = raw(resource.get)
-        self.update = raw(resource.update)
-        self.delete = raw(resource.delete)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)
+        self.get: Final = raw(resource.get)
+        self.update: Final = raw(resource.update)
+        self.delete: Final = raw(resource.delete)

@@ -264,10 +264,10 @@ class ReceiptsLineItemsWithRawResponse:
     """The methods of ``ReceiptsLineItems``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: ReceiptsLineItems) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
-        self.update = raw(resource.update)
-        self.delete = raw(resource.delete)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)
+        self.update: Final = raw(resource.update)
+        self.delete: Final = raw(resource.delete)
 
 
 class Receipts(OcrOfReceipts, Resource):
@@ -569,10 +569,10 @@ class ReceiptsWithRawResponse:
     """The methods of ``Receipts``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: Receipts) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
-        self.upload_from_file = raw(resource.upload_from_file)
-        self.get = raw(resource.get)
-        self.update = raw(resource.update)
-        self.delete = raw(resource.delete)
-        self.attach_file = raw(resource.attach_file)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)
+        self.upload_from_file: Final = raw(resource.upload_from_file)
+        self.get: Final = raw(resource.get)
+        self.update: Final = raw(resource.update)
+        self.delete: Final = raw(resource.delete)
+        self.attach_file: Final = raw(resource.attach_file)

@@ -259,8 +259,8 @@ class ReceivablesHistoryWithRawResponse:
     """The methods of ``ReceivablesHistory``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: ReceivablesHistory) -> None:
-        self.list = raw(resource.list)
-        self.get = raw(resource.get)
+        self.list: Final = raw(resource.list)
+        self.get: Final = raw(resource.get)
 
 
 class ReceivablesLineItems(Resource):
@@ -301,7 +301,7 @@ class ReceivablesLineItemsWithRawResponse:
     """The methods of ``ReceivablesLineItems``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: ReceivablesLineItems) -> None:
-        self.replace = raw(resource.replace)
+        self.replace: Final = raw(resource.replace)
 
 
 class ReceivablesMails(Resource):
@@ -400,8 +400,8 @@ class ReceivablesMailsWithRawResponse:
     """The methods of ``ReceivablesMails``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: ReceivablesMails) -> None:
-        self.list = raw(resource.list)
-        self.get = raw(resource.get)
+        self.list: Final = raw(resource.list)
+        self.get: Final = raw(resource.get)
 
 
 class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
@@ -1249,26 +1249,26 @@ class _ReceivablesOfEntityAndEntityUserWithRawResponse:
     """The methods of ``ReceivablesOfEntityAndEntityUser``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: _ReceivablesOfEntityAndEntityUser) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
-        self.get_required_fields = raw(resource.get_required_fields)
-        self.search = raw(resource.search)
-        self.get = raw(resource.get)
-        self.update = raw(resource.update)
-        self.delete = raw(resource.delete)
-        self.accept = raw(resource.accept)
-        self.cancel = raw(resource.cancel)
-        self.clone = raw(resource.clone)
-        self.decline = raw(resource.decline)
-        self.issue = raw(resource.issue)
-        self.mark_as_paid = raw(resource.mark_as_paid)
-        self.mark_as_partially_paid = raw(resource.mark_as_partially_paid)  # pyright: ignore[reportDeprecated]
-        self.mark_as_uncollectible = raw(resource.mark_as_uncollectible)
-        self.get_pdf_link = raw(resource.get_pdf_link)
-        self.preview = raw(resource.preview)
-        self.send = raw(resource.send)
-        self.send_test_reminder = raw(resource.send_test_reminder)
-        self.verify = raw(resource.verify)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)
+        self.get_required_fields: Final = raw(resource.get_required_fields)
+        self.search: Final = raw(resource.search)
+        self.get: Final = raw(resource.get)
+        self.update: Final = raw(resource.update)
+        self.delete: Final = raw(resource.delete)
+        self.accept: Final = raw(resource.accept)
+        self.cancel: Final = raw(resource.cancel)
+        self.clone: Final = raw(resource.clone)
+        self.decline: Final = raw(resource.decline)
+        self.issue: Final = raw(resource.issue)
+        self.mark_as_paid: Final = raw(resource.mark_as_paid)
+        self.mark_as_partially_paid: Final = raw(resource.mark_as_partially_paid)  # pyright: ignore[reportDeprecated]
+        self.mark_as_uncollectible: Final = raw(resource.mark_as_uncollectible)
+        self.get_pdf_link: Final = raw(resource.get_pdf_link)
+        self.preview: Final = raw(resource.preview)
+        self.send: Final = raw(resource.send)
+        self.send_test_reminder: Final = raw(resource.send_test_reminder)
+        self.verify: Final = raw(resource.verify)
 
 
 class _ReceivablesOfAll(Resource):
@@ -1298,7 +1298,7 @@ class _ReceivablesOfAllWithRawResponse:
     """The methods of ``ReceivablesOfAll``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: _ReceivablesOfAll) -> None:
-        self.get_variables = raw(resource.get_variables)
+        self.get_variables: Final = raw(resource.get_variables)
 
 
 class ReceivablesForPartner(_ReceivablesOfAll):

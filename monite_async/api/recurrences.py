@@ -271,10 +271,10 @@ class RecurrencesWithRawResponse:
     """The methods of ``Recurrences``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: Recurrences) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
-        self.get = raw(resource.get)
-        self.update = raw(resource.update)
-        self.cancel = raw(resource.cancel)
-        self.pause = raw(resource.pause)
-        self.resume = raw(resource.resume)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)
+        self.get: Final = raw(resource.get)
+        self.update: Final = raw(resource.update)
+        self.cancel: Final = raw(resource.cancel)
+        self.pause: Final = raw(resource.pause)
+        self.resume: Final = raw(resource.resume)

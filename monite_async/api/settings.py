@@ -122,5 +122,5 @@ class SettingsWithRawResponse:
     """The methods of ``Settings``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: Settings) -> None:
-        self.get = raw(resource.get)
-        self.update = raw(resource.update)
+        self.get: Final = raw(resource.get)
+        self.update: Final = raw(resource.update)

@@ -194,9 +194,9 @@ class TextTemplatesWithRawResponse:
     """The methods of ``TextTemplates``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: TextTemplates) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
-        self.get = raw(resource.get)
-        self.update = raw(resource.update)
-        self.delete = raw(resource.delete)
-        self.make_default = raw(resource.make_default)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)
+        self.get: Final = raw(resource.get)
+        self.update: Final = raw(resource.update)
+        self.delete: Final = raw(resource.delete)
+        self.make_default: Final = raw(resource.make_default)

@@ -339,9 +339,9 @@ class TransactionsWithRawResponse:
     """The methods of ``Transactions``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: Transactions) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
-        self.create_bulk = raw(resource.create_bulk)
-        self.get = raw(resource.get)
-        self.update = raw(resource.update)
-        self.delete = raw(resource.delete)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)
+        self.create_bulk: Final = raw(resource.create_bulk)
+        self.get: Final = raw(resource.get)
+        self.update: Final = raw(resource.update)
+        self.delete: Final = raw(resource.delete)

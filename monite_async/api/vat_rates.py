@@ -74,4 +74,4 @@ class VatRatesWithRawResponse:
     """The methods of ``VatRates``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: VatRates) -> None:
-        self.list = raw(resource.list)
+        self.list: Final = raw(resource.list)

@@ -99,4 +99,4 @@ class WebhookDeliveriesWithRawResponse:
     """The methods of ``WebhookDeliveries``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: WebhookDeliveries) -> None:
-        self.list = raw(resource.list)
+        self.list: Final = raw(resource.list)

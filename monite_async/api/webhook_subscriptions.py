@@ -284,11 +284,11 @@ class WebhookSubscriptionsWithRawResponse:
     """The methods of ``WebhookSubscriptions``, each answering a ``RawResponse``."""
 
     def __init__(self, resource: WebhookSubscriptions) -> None:
-        self.list = raw(resource.list)
-        self.create = raw(resource.create)
-        self.get = raw(resource.get)
-        self.update = raw(resource.update)
-        self.delete = raw(resource.delete)
-        self.disable = raw(resource.disable)
-        self.enable = raw(resource.enable)
-        self.regenerate_secret = raw(resource.regenerate_secret)
+        self.list: Final = raw(resource.list)
+        self.create: Final = raw(resource.create)
+        self.get: Final = raw(resource.get)
+        self.update: Final = raw(resource.update)
+        self.delete: Final = raw(resource.delete)
+        self.disable: Final = raw(resource.disable)
+        self.enable: Final = raw(resource.enable)
+        self.regenerate_secret: Final = raw(resource.regenerate_secret)

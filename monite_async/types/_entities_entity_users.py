@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal, TYPE_CHECKING, TypeAlias, TypedDict
+import datetime as dt
 
-if TYPE_CHECKING:
-    import datetime as dt
+from typing import Literal, TypeAlias, TypedDict
+
 
 __all__ = [
     "EntityBusinessStructure",

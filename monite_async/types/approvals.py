@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal, Required, TYPE_CHECKING, TypeAlias, TypedDict
+from collections.abc import Sequence
+from typing import Literal, Required, TypeAlias, TypedDict
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from monite_async.models._base import Model
+from monite_async.models._base import Model
 
 __all__ = [
     "ApprovalPolicyCursorFields",
@@ -50,7 +49,7 @@ class ApprovalRequestCreateByUserRequestInput(TypedDict, total=False):
 
 
 ApprovalRequestCreateRequestInput: TypeAlias = (
-    "ApprovalRequestCreateByRoleRequestInput | ApprovalRequestCreateByUserRequestInput | Model"
+    ApprovalRequestCreateByRoleRequestInput | ApprovalRequestCreateByUserRequestInput | Model
 )
 
 ApprovalRequestCursorFields: TypeAlias = Literal["created_at", "updated_at"] | str

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, Required, TYPE_CHECKING, TypeAlias, TypedDict
+from typing import Literal, Required, TypeAlias, TypedDict
 
-if TYPE_CHECKING:
-    from monite_async.models._base import Model
+from monite_async.models._base import Model
 
 __all__ = [
     "AirwallexMandateInput",

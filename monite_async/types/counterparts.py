@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, Required, TYPE_CHECKING, TypeAlias, TypedDict
-from monite_async.types._shared import AllowedCountries, EinvoiceSchemaTypeEnum, LanguageCodeEnum
+from collections.abc import Sequence
+from typing import Literal, Required, TypeAlias, TypedDict
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from monite_async.models._base import Model
+from monite_async.models._base import Model
+from monite_async.types._shared import AllowedCountries, EinvoiceSchemaTypeEnum, LanguageCodeEnum
 
 __all__ = [
     "CounterpartAddressInput",
@@ -78,7 +77,7 @@ class CounterpartOrganizationRootCreatePayloadInput(TypedDict, total=False):
 
 
 CounterpartCreatePayloadInput: TypeAlias = (
-    "CounterpartOrganizationRootCreatePayloadInput | CounterpartIndividualRootCreatePayloadInput | Model"
+    CounterpartOrganizationRootCreatePayloadInput | CounterpartIndividualRootCreatePayloadInput | Model
 )
 
 CounterpartCursorFields: TypeAlias = Literal["counterpart_name"] | str
@@ -125,7 +124,7 @@ class CounterpartOrganizationRootUpdatePayloadInput(TypedDict, total=False):
 
 
 CounterpartUpdatePayloadInput: TypeAlias = (
-    "CounterpartIndividualRootUpdatePayloadInput | CounterpartOrganizationRootUpdatePayloadInput | Model"
+    CounterpartIndividualRootUpdatePayloadInput | CounterpartOrganizationRootUpdatePayloadInput | Model
 )
 
 
@@ -139,5 +138,5 @@ class CreateCounterpartEinvoicingCredentialCounterpartVatIdInput(TypedDict, tota
 
 
 CreateCounterpartEinvoicingCredentialPayloadInput: TypeAlias = (
-    "CreateCounterpartEinvoicingCredentialCounterpartVatIdInput | CounterpartEinvoicingCredentialSchemaInput | Model"
+    CreateCounterpartEinvoicingCredentialCounterpartVatIdInput | CounterpartEinvoicingCredentialSchemaInput | Model
 )

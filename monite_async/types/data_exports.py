@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, Required, TYPE_CHECKING, TypeAlias, TypedDict
-from monite_async.types._shared import PayableStateEnum
+from collections.abc import Sequence
+from typing import Literal, Required, TypeAlias, TypedDict
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from monite_async.models._base import Model
+from monite_async.models._base import Model
+from monite_async.types._shared import PayableStateEnum
 
 __all__ = [
     "DataExportCursorFields",
@@ -39,7 +38,7 @@ class ExportReceivableSchemaInput(TypedDict, total=False):
     statuses: Required[Sequence[ReceivablesStatusEnum]]
 
 
-ExportObjectSchemaInput: TypeAlias = "ExportPayableSchemaInput | ExportReceivableSchemaInput | Model"
+ExportObjectSchemaInput: TypeAlias = ExportPayableSchemaInput | ExportReceivableSchemaInput | Model
 
 ExportSettingCursorFields: TypeAlias = Literal["id", "created_at"] | str
 

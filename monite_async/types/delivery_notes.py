@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, Required, TYPE_CHECKING, TypeAlias, TypedDict
-from monite_async.types._shared import UnitRequestInput
+import datetime as dt
 
-if TYPE_CHECKING:
-    import datetime as dt
-    from collections.abc import Sequence
-    from monite_async.models._base import Model
+from collections.abc import Sequence
+from typing import Literal, Required, TypeAlias, TypedDict
+
+from monite_async.models._base import Model
+from monite_async.types._shared import UnitRequestInput
 
 __all__ = [
     "DeliveryNoteCreateBasedOnRequestInput",

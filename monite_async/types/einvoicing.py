@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypeAlias, TypedDict
 
+
 __all__ = ["AllowedEinvoicingCountryCodes", "EinvoicingAddressInput", "UpdateEinvoicingAddressInput"]
 
 AllowedEinvoicingCountryCodes: TypeAlias = Literal["DE", "NL", "BE"] | str

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, Required, TYPE_CHECKING, TypeAlias, TypedDict
+import datetime as dt
+
+from collections.abc import Sequence
+from typing import Literal, Required, TypeAlias, TypedDict
+
+from monite_async.models._base import Model
 from monite_async.types._entities_entity_users import EntityBusinessStructure
 from monite_async.types._entities_receivables import (
     CreditNoteRenderingSettingsInput,
@@ -11,11 +16,6 @@ from monite_async.types._entities_receivables import (
     QuoteRenderingSettingsInput,
 )
 from monite_async.types._shared import AllowedCountries, CurrencyEnum
-
-if TYPE_CHECKING:
-    import datetime as dt
-    from collections.abc import Sequence
-    from monite_async.models._base import Model
 
 __all__ = [
     "AccountingSettingsInput",

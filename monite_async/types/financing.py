@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypeAlias, TypedDict
 
+
 __all__ = [
     "FinancingInvoiceCursorFields",
     "FinancingInvoiceType",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
+
 __all__ = ["CursorFields", "OCRDocumentTypeEnum", "OCRTaskStatus"]
 
 CursorFields: TypeAlias = Literal["id", "created_at"] | str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Literal, Required, TypeAlias, TypedDict
+
 from monite_async.types._shared import AllowedCountries
 
 __all__ = [

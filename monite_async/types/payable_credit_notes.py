@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias, TypedDict
 
+
 __all__ = [
     "CreditNoteCursorFields",
     "CreditNoteFieldsAllowedForValidate",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Literal, Required, TypeAlias, TypedDict
+
 from monite_async.types._shared import CurrencyEnum
 
 __all__ = ["PurchaseOrderCursorFields", "PurchaseOrderItemInput", "PurchaseOrderStatusEnum"]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, Required, TYPE_CHECKING, TypeAlias, TypedDict
-from monite_async.types._shared import AllowedCountries
+import datetime as dt
 
-if TYPE_CHECKING:
-    import datetime as dt
-    from monite_async.models._base import Model
+from typing import Literal, Required, TypeAlias, TypedDict
+
+from monite_async.models._base import Model
+from monite_async.types._shared import AllowedCountries
 
 __all__ = [
     "CounterpartRawAddressUpdateRequestInput",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, Required, TYPE_CHECKING, TypeAlias, TypedDict
+import datetime as dt
 
-if TYPE_CHECKING:
-    import datetime as dt
-    from monite_async.models._base import Model
+from typing import Literal, Required, TypeAlias, TypedDict
+
+from monite_async.models._base import Model
 
 __all__ = [
     "BatchPaymentIntentsRecipientInput",
@@ -45,13 +45,13 @@ PaymentRecordStatusEnum: TypeAlias = Literal["created", "processing", "succeeded
 
 class BatchPaymentIntentsRecipientInput(TypedDict, total=False):
     id: Required[str]
-    type: Required[Literal["counterpart"] | str]
+    type: Required[Literal["counterpart"]]
     bank_account_id: str | None
 
 
 class PaymentObjectPayableInput(TypedDict, total=False):
     id: Required[str]
-    type: Required[Literal["payable"] | str]
+    type: Required[Literal["payable"]]
 
 
 class BatchSinglePaymentIntentInput(TypedDict, total=False):
@@ -79,7 +79,7 @@ class PaymentAccountObjectInput(TypedDict, total=False):
 
 class PaymentIntentsRecipientInput(TypedDict, total=False):
     id: Required[str]
-    type: Required[Literal["counterpart"] | str]
+    type: Required[Literal["counterpart"]]
     bank_account_id: str | None
     payout_method: PaymentIntentPayoutMethod
 

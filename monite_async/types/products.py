@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypeAlias, TypedDict
 
+
 __all__ = ["ProductCursorFields", "TermDiscountDaysInput", "TermFinalDaysInput", "VatRateComponentInput"]
 
 ProductCursorFields: TypeAlias = Literal["name"] | str

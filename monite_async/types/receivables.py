@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, Required, TYPE_CHECKING, TypeAlias, TypedDict
+import datetime as dt
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, Required, TypeAlias, TypedDict
+
+from monite_async.models._base import Model
 from monite_async.types._entities_receivables import (
     CreditNoteRenderingSettingsInput,
     InvoiceRenderingSettingsInput,
@@ -17,11 +22,6 @@ from monite_async.types._shared import (
     ProductServiceTypeEnum,
     UnitRequestInput,
 )
-
-if TYPE_CHECKING:
-    import datetime as dt
-    from collections.abc import Mapping, Sequence
-    from monite_async.models._base import Model
 
 __all__ = [
     "AttachmentRequestInput",
@@ -165,7 +165,7 @@ class ReceivableFacadeCreateInvoicePayloadInput(TypedDict, total=False):
     counterpart_id: Required[str]
     currency: Required[CurrencyEnum]
     line_items: Required[Sequence[LineItemInput | Model]]
-    type: Required[Literal["invoice"] | str]
+    type: Required[Literal["invoice"]]
     attachments: Sequence[AttachmentRequestInput | Model] | None
     commercial_condition_description: str | None
     counterpart_business_type: str | None
@@ -207,7 +207,7 @@ class ReceivableFacadeCreateQuotePayloadInput(TypedDict, total=False):
     counterpart_id: Required[str]
     currency: Required[CurrencyEnum]
     line_items: Required[Sequence[LineItemInput | Model]]
-    type: Required[Literal["quote"] | str]
+    type: Required[Literal["quote"]]
     attachments: Sequence[AttachmentRequestInput | Model] | None
     commercial_condition_description: str | None
     counterpart_business_type: str | None
@@ -237,7 +237,12 @@ class ReceivableFacadeCreateQuotePayloadInput(TypedDict, total=False):
     withholding_tax_rate: int | None
 
 
-ReceivableFacadeCreatePayloadInput: TypeAlias = "ReceivableFacadeCreateQuotePayloadInput | ReceivableFacadeCreateInvoicePayloadInput | ReceivableCreateBasedOnPayloadInput | Model"
+ReceivableFacadeCreatePayloadInput: TypeAlias = (
+    ReceivableFacadeCreateQuotePayloadInput
+    | ReceivableFacadeCreateInvoicePayloadInput
+    | ReceivableCreateBasedOnPayloadInput
+    | Model
+)
 
 ReceivableHistoryCursorFields: TypeAlias = Literal["timestamp"] | str
 
@@ -275,7 +280,7 @@ class UpdateProductForCreditNoteInput(TypedDict, total=False):
     price_diff: int | None
 
 
-UpdateLineItemForCreditNoteInput: TypeAlias = "Mapping[str, UpdateProductForCreditNoteInput | Model]"
+UpdateLineItemForCreditNoteInput: TypeAlias = Mapping[str, UpdateProductForCreditNoteInput | Model]
 
 
 class UpdateCreditNoteInput(TypedDict, total=False):
@@ -452,7 +457,13 @@ class UpdateQuotePayloadInput(TypedDict, total=False):
     quote: Required[UpdateQuoteInput | Model]
 
 
-ReceivableUpdatePayloadInput: TypeAlias = "UpdateQuotePayloadInput | UpdateInvoicePayloadInput | UpdateCreditNotePayloadInput | UpdateIssuedInvoicePayloadInput | Model"
+ReceivableUpdatePayloadInput: TypeAlias = (
+    UpdateQuotePayloadInput
+    | UpdateInvoicePayloadInput
+    | UpdateCreditNotePayloadInput
+    | UpdateIssuedInvoicePayloadInput
+    | Model
+)
 
 ReceivablesPreviewTypeEnum: TypeAlias = Literal["receivable", "discount_reminder", "final_reminder"] | str
 

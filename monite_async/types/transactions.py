@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, Required, TYPE_CHECKING, TypeAlias, TypedDict
-from monite_async.types._shared import CurrencyEnum
+import datetime as dt
 
-if TYPE_CHECKING:
-    import datetime as dt
-    from collections.abc import Mapping
-    from monite_async.models._base import Model
+from collections.abc import Mapping
+from typing import Literal, Required, TypeAlias, TypedDict
+
+from monite_async.models._base import Model
+from monite_async.types._shared import CurrencyEnum
 
 __all__ = [
     "BankAccountPaymentMethodDetailsInput",
@@ -58,7 +58,7 @@ class CardPaymentMethodInput(TypedDict, total=False):
     type: Required[Literal["card"]]
 
 
-TransactionPaymentMethodInput: TypeAlias = "CardPaymentMethodInput | BankAccountPaymentMethodInput | Model"
+TransactionPaymentMethodInput: TypeAlias = CardPaymentMethodInput | BankAccountPaymentMethodInput | Model
 
 TransactionStatusEnum: TypeAlias = Literal["created", "processing", "succeeded", "declined", "refunded",
     "failed"] | str  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
+
 __all__ = ["EventCursorFields", "WebhookDeliveryCursorFields", "WebhookObjectType", "WebhookSubscriptionCursorFields"]
 
 EventCursorFields: TypeAlias = Literal["created_at", "updated_at"] | str
