@@ -96,7 +96,7 @@ class AsyncMonite(PartnerResources, Scope):
             issuer=issuer is not None,
         )
         core = Core(settings, store=token_store, transport=transport, issuer=issuer, wire=wire)
-        super().__init__(core, None, None, core.config.options)
+        super().__init__(core, core.key(), None, core.config.options)
 
     @classmethod
     def from_env(cls) -> Self:
@@ -135,7 +135,7 @@ class AsyncMonite(PartnerResources, Scope):
             ConfigurationError: The id is empty.
         """
         scope = object.__new__(EntityClient)
-        Scope.__init__(scope, self._core, None, clean_id("entity id", entity_id), self._channel.options)
+        Scope.__init__(scope, self._core, self._core.key(), clean_id("entity id", entity_id), self._channel.options)
         return scope
 
     def as_user(self, user_id: str | UUID) -> UserClient:
@@ -145,7 +145,7 @@ class AsyncMonite(PartnerResources, Scope):
             ConfigurationError: The id is empty, or the client has a static token.
         """
         scope = object.__new__(UserClient)
-        Scope.__init__(scope, self._core, clean_id("user id", user_id), None, self._channel.options)
+        Scope.__init__(scope, self._core, self._core.key(clean_id("user id", user_id)), None, self._channel.options)
         return scope
 
     def httpx_auth(self, entity_user_id: str | UUID | None = None) -> httpx.Auth:

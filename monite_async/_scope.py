@@ -18,6 +18,7 @@ from monite_async._http.decode import check_result
 from monite_async._http.encode import raw_path
 from monite_async._http.operation import Caller, Operation
 from monite_async._options import RequestOptions, RetryPolicy
+from monite_async._tokens.keys import TokenKey
 from monite_async._tokens.record import AccessToken
 from monite_async.api._scopes import EntityResources, EntityUserResources, UserResources
 
@@ -38,15 +39,15 @@ _METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "
 class Scope:
     """What all scopes can do; use ``AsyncMonite`` and what it hands out."""
 
-    def __init__(self, core: Core, user_id: str | None, entity_id: str | None, options: RequestOptions) -> None:
+    def __init__(self, core: Core, key: TokenKey, entity_id: str | None, options: RequestOptions) -> None:
         self._core = core
-        self._channel = Channel(core.engine, core.key(user_id), entity_id, options)
+        self._channel = Channel(core.engine, key, entity_id, options)
         self._caller: Caller = self._channel
 
     def _like(self, options: RequestOptions) -> Self:
         """Return a scope that differs in its options only."""
         twin = object.__new__(type(self))
-        Scope.__init__(twin, self._core, self._channel.key.entity_user_id or None, self._channel.entity_id, options)
+        Scope.__init__(twin, self._core, self._channel.key, self._channel.entity_id, options)
         return twin
 
     if not TYPE_CHECKING:  # which would let every name pass; at run time it is asked for what is not there
@@ -68,14 +69,14 @@ class Scope:
         )
 
     def __hash__(self) -> int:
-        return hash((id(self._core), self._channel.key.entity_user_id, self._channel.entity_id))
+        return hash((id(self._core), self._channel.key.id, self._channel.entity_id))
 
     def __repr__(self) -> str:
         # Tracebacks with locals show also a client whose constructor has just failed.
         channel: Channel | None = getattr(self, "_channel", None)
         parts: list[str] = []
-        if channel is not None and channel.entity_id:
-            parts.append(f"entity_id={channel.entity_id!r}")
+        if channel is not None and (channel.entity_id or channel.key.entity_id):
+            parts.append(f"entity_id={channel.entity_id or channel.key.entity_id!r}")
         if channel is not None and channel.key.entity_user_id:
             parts.append(f"user_id={channel.key.entity_user_id!r}")
         return f"<{type(self).__name__}{''.join(' ' + part for part in parts)}>"
@@ -310,7 +311,8 @@ class EntityClient(EntityResources, Scope):
             ConfigurationError: The id is empty, or the client has a static token.
         """
         scope = object.__new__(EntityUserClient)
-        Scope.__init__(scope, self._core, clean_id("user id", user_id), self.entity_id, self._channel.options)
+        key = self._core.key(clean_id("user id", user_id))
+        Scope.__init__(scope, self._core, key, self.entity_id, self._channel.options)
         return scope
 
 

@@ -125,8 +125,9 @@ class Channel:
             (b"accept", b"application/json"),
             (b"accept-encoding", b"gzip"),
             (b"user-agent", USER_AGENT.encode("ascii")),
-            (engine.wire.version_header.encode("ascii"), engine.api_version.encode("ascii")),
         ]
+        if engine.wire.version_header:
+            head.append((engine.wire.version_header.encode("ascii"), engine.api_version.encode("ascii")))
         if entity_id is not None:
             head.append((engine.wire.entity_header.encode("ascii"), entity_id.encode("ascii")))
         self._head = _overlay(tuple(head), encode_headers(options.headers, engine.reserved_headers))
