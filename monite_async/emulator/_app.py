@@ -15,6 +15,7 @@ from monite_async.emulator._entities import ENTITY_OPERATIONS, SETTINGS_OPERATIO
 from monite_async.emulator._errors import RefusedError, detail, gateway_refusal, missing_version, refusal
 from monite_async.emulator._generic import GENERIC_OPERATIONS
 from monite_async.emulator._lifecycles import LIFECYCLE_OPERATIONS
+from monite_async.emulator._legacy import LEGACY, legacy
 from monite_async.emulator._message import Request, Response
 from monite_async.emulator._payable_actions import ACTION_OPERATIONS, LINE_ITEM_OPERATIONS
 from monite_async.emulator._payables import PAYABLE_OPERATIONS
@@ -123,6 +124,8 @@ def finish(response: Response, request: Request, started: float) -> Response:
 def _answer(world: World, sight: Sight) -> Response:
     if len(sight.request.body) > world.settings.max_body:
         raise gateway_refusal(413, "Request size limit exceeded")
+    if sight.request.path.startswith(LEGACY):
+        return legacy(world, sight.request)
     is_auth = sight.request.path.startswith("/v1/auth/")
     version = _version(world.settings, sight.request, optional=is_auth)
     route = _route(sight)

@@ -10,12 +10,14 @@ from pathlib import PurePosixPath
 from monite_async.emulator._errors import refusal
 from monite_async.emulator._state import World, iso
 
-__all__ = ["DOCUMENTS", "FILES_PATH", "IMAGES", "file_url", "keep_file", "store_file"]
+__all__ = ["DOCUMENTS", "FILES_PATH", "IMAGES", "PDF", "file_url", "keep_file", "store_file"]
 
 DOCUMENTS = frozenset({"application/pdf", "image/png", "image/jpeg"})
 """What payables may have attached."""
 IMAGES = frozenset({"image/png", "image/jpeg", "image/gif"})
 """What a logo may be."""
+PDF = b"%PDF-1.4\n%%EOF\n"
+"""What every PDF that the emulator makes looks like."""
 FILES_PATH = "/_emulator/files/"
 """Where the stored files are served."""
 

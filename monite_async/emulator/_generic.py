@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
-from typing import TypeAlias
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeAlias, cast
 
 from monite_async.emulator._call import Call, Handler, Rule
 from monite_async.emulator._collections import Collection, collection_of, kind_of, listed, needs
@@ -29,6 +31,7 @@ __all__ = [
     "created",
     "found",
     "group_of",
+    "later",
     "list_page",
     "merged",
     "no_body",
@@ -37,9 +40,21 @@ __all__ = [
     "records",
     "remove",
     "ruled",
+    "settle",
 ]
 
 Json: TypeAlias = "dict[str, object]"
+
+
+@dataclass(frozen=True, slots=True)
+class _Later:
+    """A change that is to come."""
+
+    due: datetime
+    changes: Json
+    fill: bool
+
+
 _AUTHORS = ("created_by", "created_by_entity_user_id", "created_by_user_id", "entity_user_id", "was_created_by_user_id")
 
 
@@ -123,6 +138,7 @@ def found(call: Call, collection: Collection | None = None) -> Record:
     record = call.world.state.table(collection.path).get(list(call.params.values())[place].lower(), group)
     if record is None or record.private.get("deleted"):
         raise refusal(404, f"{collection.noun} not found")
+    settle(call, record, collection)
     wanted = needs(call.route)
     if wanted is not None:
         check_own(call, record, wanted)
@@ -180,6 +196,23 @@ def change(call: Call, record: Record, changes: Mapping[str, object], collection
     record.change(call.now, **_data(call, collection.shape, source))
     emit(call, collection.path, "updated", record)
     return record
+
+
+def later(call: Call, record: Record, seconds: float, changes: Mapping[str, object], *, fill: bool = False) -> None:
+    """Let a record change after some seconds of the emulator's clock; ``fill``: only fields that are null by then."""
+    waiting = cast("list[_Later]", record.private.setdefault("later", []))
+    waiting.append(_Later(call.now + timedelta(seconds=seconds), dict(changes), fill))
+
+
+def settle(call: Call, record: Record, collection: Collection) -> None:
+    """Let happen to a record what was to happen by now."""
+    waiting = cast("list[_Later]", record.private.get("later", []))
+    while waiting and call.now >= waiting[0].due:
+        event = waiting.pop(0)
+        wanted = {
+            name: value for name, value in event.changes.items() if not event.fill or record.data.get(name) is None
+        }
+        change(call, record, wanted, collection)
 
 
 def _demanded(member: tuple[object, ...] | None) -> bool:
@@ -240,13 +273,17 @@ def list_page(
 ) -> Response:
     """Answer a list call: in pages where the contract has them, whole where it has not."""
     collection = collection or collection_of(call.route)
+    home = collection
     group = group_of(call, collection)
     table = call.world.state.table(collection.path)
     getters = readers(getters or {})
     shape = RESULTS[call.route.operation_id]
 
     def shown(record: Record) -> bool:
-        return not record.private.get("deleted") and call.sees(record) and (seen is None or seen(record))
+        if record.private.get("deleted") or not call.sees(record):
+            return False
+        settle(call, record, home)
+        return seen is None or seen(record)
 
     def render(record: Record) -> bytes:
         item = listed(shape)

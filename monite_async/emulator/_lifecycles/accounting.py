@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from monite_async.emulator._call import Call
 from monite_async.emulator._collections import COLLECTIONS
 from monite_async.emulator._errors import refusal
-from monite_async.emulator._generic import Json, answer, change, create, found, records, ruled
+from monite_async.emulator._generic import Json, answer, change, create, found, later, records, ruled
 from monite_async.emulator._message import Response, as_object
 from monite_async.emulator._state import Record, iso
 
@@ -70,8 +70,8 @@ def _sync(call: Call) -> Response:
 
 def _push(call: Call) -> Response:
     record = found(call, _RECORDS)
-    changes = {"sync_status": "done", "last_pulled_at": iso(call.now), "platform_updated_at": iso(call.now)}
-    return answer(call, change(call, record, changes, _RECORDS))
+    later(call, record, call.world.settings.sync_seconds, {"sync_status": "done", "platform_updated_at": iso(call.now)})
+    return answer(call, change(call, record, {"sync_status": "pending"}, _RECORDS))
 
 
 def _pulled(call: Call) -> Response:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from monite_async.emulator._call import Call
 from monite_async.emulator._collections import COLLECTIONS
 from monite_async.emulator._errors import refusal
-from monite_async.emulator._generic import Json, answer, change, create, found, list_page, records, ruled
-from monite_async.emulator._lifecycles.recognition import attach, settle_upload, start_upload
+from monite_async.emulator._generic import Json, answer, change, create, found, records, ruled
+from monite_async.emulator._lifecycles.recognition import attach, cancel_recognition, uploaded
 from monite_async.emulator._message import Response, as_list, as_object
 from monite_async.emulator._state import Record
 
@@ -26,7 +26,6 @@ _SEEN: Mapping[str, object] = {
     "tax": 1900,
     "tax_amount": 1900,
     "total_amount": 11_900,
-    "status": "new",
 }
 
 
@@ -36,24 +35,8 @@ def _create(call: Call) -> Response:
 
 
 def _upload(call: Call) -> Response:
-    facts: Json = {"origin": "upload", "source_of_data": "ocr", "status": "draft", **attach(call, "payables")}
-    record = start_upload(call, _NOTES, facts, _SEEN)
-    settle_upload(call, record, _NOTES)
-    return answer(call, record)
-
-
-def _note(call: Call) -> Record:
-    record = found(call, _NOTES)
-    settle_upload(call, record, _NOTES)
-    return record
-
-
-def _get(call: Call) -> Response:
-    return answer(call, _note(call))
-
-
-def _list(call: Call) -> Response:
-    return list_page(call, _NOTES, seen=lambda record: settle_upload(call, record, _NOTES))
+    facts: Json = {"origin": "upload", "source_of_data": "ocr", "status": "new", **attach(call, "payables")}
+    return uploaded(call, _NOTES, facts, _SEEN)
 
 
 def _editable(call: Call) -> Record:
@@ -71,11 +54,7 @@ def _update(call: Call) -> Response:
 
 
 def _cancel_ocr(call: Call) -> Response:
-    record = _note(call)
-    if record.data.get("ocr_status") != "processing":
-        raise refusal(call.world.settings.wrong_state_status, "OCR is not in progress for this credit note")
-    record.private.pop("ocr_due", None)
-    return answer(call, change(call, record, {"ocr_status": "canceled"}, _NOTES))
+    return cancel_recognition(call, _NOTES)
 
 
 def _missing(call: Call, record: Record) -> list[str]:
@@ -84,7 +63,7 @@ def _missing(call: Call, record: Record) -> list[str]:
 
 
 def _validate(call: Call) -> Response:
-    record = _note(call)
+    record = found(call, _NOTES)
     errors = [{"loc": [name], "msg": "Field required", "type": "missing"} for name in _missing(call, record)]
     return answer(call, {"id": record.id, "validation_errors": errors})
 
@@ -150,10 +129,8 @@ def _delete_line(call: Call) -> Response:
 
 CREDIT_NOTE_OPERATIONS = ruled(
     {
-        "get_payable_credit_notes": _list,
         "post_payable_credit_notes": _create,
         "post_payable_credit_notes_upload_from_file": _upload,
-        "get_payable_credit_notes_id": _get,
         "patch_payable_credit_notes_id": _update,
         "post_payable_credit_notes_id_cancel_ocr": _cancel_ocr,
         "get_payable_credit_notes_id_validate": _validate,

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 from uuid import uuid4
 
 from monite_async.emulator._call import Call
 from monite_async.emulator._collections import COLLECTIONS
 from monite_async.emulator._errors import refusal
-from monite_async.emulator._generic import Json, answer, change, create, found, list_page, ruled
+from monite_async.emulator._files import PDF, file_url, keep_file
+from monite_async.emulator._generic import Json, answer, change, create, found, later, ruled
 from monite_async.emulator._lifecycles.receivable_base import located, party, source_of
-from monite_async.emulator._lifecycles.recognition import attach, settle_upload, start_upload
+from monite_async.emulator._lifecycles.recognition import attach, uploaded
 from monite_async.emulator._message import Response, as_list, as_object
 from monite_async.emulator._state import Record
 
@@ -47,13 +48,21 @@ def _counterpart(call: Call, source: Mapping[str, object]) -> Json:
     return made
 
 
+def _print(call: Call, record: Record, fields: Sequence[str]) -> Response:
+    """Let the PDF of a new document be there a little later, and answer with the document."""
+    url = file_url(call.world, keep_file(call.world, "application/pdf", PDF))
+    later(call, record, call.world.settings.pdf_seconds, dict.fromkeys(fields, url))
+    return answer(call, record)
+
+
 # -- purchase orders
 
 
 def _create_order(call: Call) -> Response:
     entity = cast("Record", call.entity)
     facts = {"status": "draft", "entity": entity.view(), "document_id": next_number(call, "purchase_order", "PO")}
-    return answer(call, create(call, {**facts, **_counterpart(call, call.body), **call.body}, _ORDERS))
+    record = create(call, {**facts, **_counterpart(call, call.body), **call.body}, _ORDERS)
+    return _print(call, record, ("file_url",))
 
 
 def _update_order(call: Call) -> Response:
@@ -120,7 +129,8 @@ def _create_note(call: Call) -> Response:
         "status": "created",
     }
     shown = {name: value for name, value in body.items() if name not in {"document_id", "line_items"}}
-    return answer(call, create(call, {**facts, **shown, "line_items": _lines(call, body.get("line_items"))}, _NOTES))
+    record = create(call, {**facts, **shown, "line_items": _lines(call, body.get("line_items"))}, _NOTES)
+    return _print(call, record, ("file_url", "original_file_url"))
 
 
 def _update_note(call: Call) -> Response:
@@ -138,12 +148,6 @@ def _update_note(call: Call) -> Response:
 # -- receipts
 
 
-def _receipt(call: Call) -> Record:
-    record = found(call, _RECEIPTS)
-    settle_upload(call, record, _RECEIPTS)
-    return record
-
-
 def _create_receipt(call: Call) -> Response:
     body = {name: value for name, value in call.body.items() if name != "base64_encoded_file"}
     return answer(call, create(call, {"origin": "upload", "source_of_data": "user_specified", **body}, _RECEIPTS))
@@ -151,24 +155,14 @@ def _create_receipt(call: Call) -> Response:
 
 def _upload_receipt(call: Call) -> Response:
     facts = {"origin": "upload", "source_of_data": "ocr", **attach(call, "receipts")}
-    record = start_upload(call, _RECEIPTS, facts, _SEEN)
-    settle_upload(call, record, _RECEIPTS)
-    return answer(call, record)
+    return uploaded(call, _RECEIPTS, facts, _SEEN)
 
 
 def _attach_to_receipt(call: Call) -> Response:
-    record = _receipt(call)
+    record = found(call, _RECEIPTS)
     if record.data.get("file_id") is not None:
         raise refusal(409, "The receipt has a file already")
     return answer(call, change(call, record, attach(call, "receipts"), _RECEIPTS))
-
-
-def _get_receipt(call: Call) -> Response:
-    return answer(call, _receipt(call))
-
-
-def _list_receipts(call: Call) -> Response:
-    return list_page(call, _RECEIPTS, seen=lambda record: settle_upload(call, record, _RECEIPTS))
 
 
 DOCUMENT_OPERATIONS = ruled(
@@ -180,10 +174,8 @@ DOCUMENT_OPERATIONS = ruled(
         "get_payable_purchase_orders_variables": _order_variables,
         "post_delivery_notes": _create_note,
         "patch_delivery_notes_id": _update_note,
-        "get_receipts": _list_receipts,
         "post_receipts": _create_receipt,
         "post_receipts_upload_from_file": _upload_receipt,
-        "get_receipts_id": _get_receipt,
         "post_receipts_id_attach_file": _attach_to_receipt,
     }
 )

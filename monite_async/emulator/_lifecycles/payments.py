@@ -8,7 +8,7 @@ from datetime import timedelta
 from monite_async.emulator._call import Call
 from monite_async.emulator._collections import COLLECTIONS
 from monite_async.emulator._errors import refusal
-from monite_async.emulator._generic import Json, answer, change, create, found, list_page, ruled
+from monite_async.emulator._generic import Json, answer, change, create, found, later, list_page, ruled
 from monite_async.emulator._lifecycles.receivable_base import located
 from monite_async.emulator._message import Response, as_list, as_object
 from monite_async.emulator._state import Record, iso
@@ -86,7 +86,11 @@ def _batch_facts(call: Call, intents: list[Json]) -> Json:
 
 
 def _create_batch(call: Call) -> Response:
-    return answer(call, create(call, _batch_facts(call, _intents(call, call.body["payment_method"]))))
+    record = create(call, _batch_facts(call, _intents(call, call.body["payment_method"])))
+    seconds = call.world.settings.payment_seconds
+    later(call, record, seconds / 2, {"status": "processing"})
+    later(call, record, seconds, {"status": "succeeded"})
+    return answer(call, record)
 
 
 def _create_batch_link(call: Call) -> Response:

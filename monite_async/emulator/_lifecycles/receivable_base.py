@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import cast
 from uuid import uuid4
 
 from monite_async.emulator._call import Call
 from monite_async.emulator._collections import COLLECTIONS
 from monite_async.emulator._errors import RefusedError, refusal
-from monite_async.emulator._files import file_url, keep_file
-from monite_async.emulator._generic import Json, change, create, found
+from monite_async.emulator._files import PDF, file_url, keep_file
+from monite_async.emulator._generic import Json, change, create, found, later
 from monite_async.emulator._lifecycles.tax_rates import find_rate, home
 from monite_async.emulator._lifecycles.totals import line_sums, sums
 from monite_async.emulator._message import as_list, as_object
@@ -38,7 +38,6 @@ RECEIVABLES = COLLECTIONS["/receivables"]
 HISTORY = COLLECTIONS["/receivables/{receivable_id}/history"]
 MAILS = COLLECTIONS["/receivables/{receivable_id}/mails"]
 _OPEN = frozenset({"issued", "partially_paid"})
-_PDF = b"%PDF-1.4\n%%EOF\n"
 
 
 def source_of(record: Record) -> Json:
@@ -81,13 +80,8 @@ def move(call: Call, record: Record, status: str, **fields: object) -> None:
 
 
 def settle(call: Call, record: Record) -> None:
-    """Bring a document up to date with the clock: overdue, expired, its PDF written."""
+    """Bring a document up to date with the clock: overdue, expired."""
     source, today = source_of(record), call.now.date().isoformat()
-    due = record.private.get("pdf_due")
-    if isinstance(due, datetime) and call.now >= due:
-        del record.private["pdf_due"]
-        url = file_url(call.world, keep_file(call.world, "application/pdf", _PDF))
-        alter(call, record, file_url=url, original_file_url=url)
     late = source.get("due_date")
     if record.data["type"] == "invoice" and record.data["status"] in _OPEN and late is not None and str(late) < today:
         move(call, record, "overdue")
@@ -212,7 +206,8 @@ def issue(call: Call, record: Record) -> None:
     if kind == "invoice" and source.get("due_date") is None:
         fields["due_date"] = _due_date(call, source)
     move(call, record, "issued", **fields)
-    record.private["pdf_due"] = call.now + timedelta(seconds=call.world.settings.pdf_seconds)
+    url = file_url(call.world, keep_file(call.world, "application/pdf", PDF))
+    later(call, record, call.world.settings.pdf_seconds, {"file_url": url, "original_file_url": url})
     if kind == "credit_note":
         _credit(call, record)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from monite_async.emulator._call import Call
 from monite_async.emulator._collections import COLLECTIONS
+from monite_async.emulator._files import PDF
 from monite_async.emulator._generic import Json, answer, create, found, records, ruled
 from monite_async.emulator._message import Response
 
 __all__ = ["TEMPLATE_OPERATIONS"]
 
 _PDF_TEMPLATES = COLLECTIONS["/document_templates"]
-_PREVIEW = b"%PDF-1.4\n%%EOF\n"
 _NAMES = ("Standard", "Modern")
 
 
@@ -38,7 +38,7 @@ def _list(call: Call) -> Response:
 
 def _preview(call: Call) -> Response:
     found(call, _PDF_TEMPLATES)
-    return Response(200, {"content-type": "application/pdf"}, _PREVIEW)
+    return Response(200, {"content-type": "application/pdf"}, PDF)
 
 
 def _preview_mail(call: Call) -> Response:
