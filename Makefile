@@ -54,6 +54,7 @@ bench: $(STAMP) ## the figures of the README, beside the peers
 
 generate: $(STAMP) ## write api/, models/, types/ and the emulator's tables anew from the contract
 	$(BIN)/python -m codegen
+	$(BIN)/python -m codegen.docs
 
 format: $(STAMP) ## format and fix what can be fixed
 	$(BIN)/ruff format .

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-__all__ = ["FIXES", "READS", "SCOPES", "SECRETS", "Fix", "Scope", "ScopeRule"]
+__all__ = ["FIXES", "INTERNAL", "READS", "SCOPES", "SECRETS", "Fix", "Scope", "ScopeRule"]
 
 Scope: TypeAlias = Literal["partner", "entity", "entity_user", "user"]
 
@@ -56,6 +56,10 @@ SCOPES: tuple[ScopeRule, ...] = (
         "They take the client's own id and secret, which is what the partner's client is made of.",
     ),
 )
+
+
+INTERNAL: tuple[str, ...] = ("/frontend/", "/internal/", "/portal/")
+"""Paths that the served document may hold and that are for the API's own pages, not for partners."""
 
 
 READS: dict[str, str] = {

@@ -5,7 +5,17 @@ Data only; each table says why it exists, each odd entry why it is there.
 
 from __future__ import annotations
 
-__all__ = ["FAMILIES", "METHOD_NAMES", "MIXINS", "NESTED", "PHRASES", "RESOURCE_NAMES", "SPELLINGS", "UNCOUNTABLE"]
+__all__ = [
+    "ARGUMENTS",
+    "FAMILIES",
+    "METHOD_NAMES",
+    "MIXINS",
+    "NESTED",
+    "PHRASES",
+    "RESOURCE_NAMES",
+    "SPELLINGS",
+    "UNCOUNTABLE",
+]
 
 RESOURCE_NAMES: dict[str, str] = {
     # Called like the group of the contract: "auth" alone would promise what ``httpx_auth()`` and the token cache do.
@@ -134,6 +144,16 @@ PHRASES: dict[str, str] = {
     "get_analytics_receivables": "Get figures of receivables",
     "get_analytics_credit_notes": "Get figures of credit notes",
 }
+
+
+ARGUMENTS: dict[str, str] = {
+    # Query parameters that mean the same everywhere, and more than their type tells.
+    "limit": "How many a page holds at most",
+    "order": "Which end comes first",
+    "sort": "What to sort by",
+    "pagination_token": "Token of a page, to go on from there; the API then knows the filters and ignores new ones",
+}
+"""What comes before the type in the description of a query parameter."""
 
 
 UNCOUNTABLE: frozenset[str] = frozenset({"extra data"})

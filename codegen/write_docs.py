@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from codegen.choices_names import PHRASES, SPELLINGS, UNCOUNTABLE
+from codegen.choices_names import ARGUMENTS, PHRASES, SPELLINGS, UNCOUNTABLE
 from codegen.ir import Choice, Contract, ListOf, MapOf, Nullable, Object, Op, Ref, Scalar, Type, Union
 from codegen.places import singular
 from codegen.plan import Method, Resource
@@ -122,7 +122,8 @@ def filtered(contract: Contract, name: str, kind: Type, default: object) -> str:
     if how in _FILTERS and field:
         inner = kind.item if isinstance(kind, ListOf) else kind
         return f"Only with ``{field}`` {_FILTERS[how]}: {_type(contract, field, inner)}."
-    return describe(contract, name, kind, default)
+    text = describe(contract, name, kind, default)
+    return f"{ARGUMENTS[name]}: {text[0].lower()}{text[1:]}" if name in ARGUMENTS else text
 
 
 def describe(contract: Contract, name: str, kind: Type, default: object) -> str:

@@ -61,7 +61,7 @@ class AccountingPayables(Resource):
         ``GET /accounting/payables``
 
         Args:
-            limit: Whole number, 1 to 500; 100 by default.
+            limit: How many a page holds at most: whole number, 1 to 500; 100 by default.
             offset: Whole number, at least 0; 0 by default.
             options: Options of this call.
 
@@ -121,7 +121,7 @@ class AccountingReceivables(Resource):
         ``GET /accounting/receivables``
 
         Args:
-            limit: Whole number, 1 to 500; 100 by default.
+            limit: How many a page holds at most: whole number, 1 to 500; 100 by default.
             offset: Whole number, at least 0; 0 by default.
             options: Options of this call.
 

@@ -70,10 +70,10 @@ class AccountingSyncedRecords(SyncedRecordsToWaitFor, Resource):
 
         Args:
             object_type: One of ``product``, ``customer``, ``vendor``, ``receivable``, ``bill``, ``payment_record``.
-            order: One of ``asc``, ``desc``; asc by default.
-            limit: Whole number, 1 to 250; 250 by default.
-            pagination_token: Text.
-            sort: One of ``created_at``, ``updated_at``.
+            order: Which end comes first: one of ``asc``, ``desc``; asc by default.
+            limit: How many a page holds at most: whole number, 1 to 250; 250 by default.
+            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            sort: What to sort by: one of ``created_at``, ``updated_at``.
             object_id: UUID.
             object_id__in: Only with ``object_id`` one of these: UUID.
             created_at__gt: Only with ``created_at`` greater than this: point in time with its offset (ISO 8601 if text).

@@ -133,7 +133,7 @@ class AiConversations(Resource):
         ``GET /ai/conversations``
 
         Args:
-            limit: Whole number; 100 by default.
+            limit: How many a page holds at most: whole number; 100 by default.
             title__icontains: Only with ``title`` containing this, in upper or lower case: text.
             options: Options of this call.
 

@@ -113,7 +113,7 @@ class Analytics(Resource):
             aggregation_function: One of ``count``, ``average``, ``summary``, ``min``, ``max``.
             dimension: One of ``created_at``, ``status``, ``counterpart_id``, ``currency``, ``issued_at``, ``project_id``.
             date_dimension_breakdown: One of ``daily``, ``weekly``, ``monthly``, ``quarterly``, ``yearly``.
-            limit: Whole number, 1 to 400; 100 by default.
+            limit: How many a page holds at most: whole number, 1 to 400; 100 by default.
             created_at__gt: Only with ``created_at`` greater than this: point in time with its offset (ISO 8601 if text).
             created_at__lt: Only with ``created_at`` less than this: point in time with its offset (ISO 8601 if text).
             created_at__gte: Only with ``created_at`` this or greater: point in time with its offset (ISO 8601 if text).
@@ -266,7 +266,7 @@ class Analytics(Resource):
             aggregation_function: One of ``count``, ``average``, ``summary``, ``min``, ``max``.
             dimension: One of 7 values, among them ``created_at`` and ``status``.
             date_dimension_breakdown: One of ``daily``, ``weekly``, ``monthly``, ``quarterly``, ``yearly``.
-            limit: Whole number, 1 to 400; 100 by default.
+            limit: How many a page holds at most: whole number, 1 to 400; 100 by default.
             created_at__gt: Only with ``created_at`` greater than this: point in time with its offset (ISO 8601 if text).
             created_at__lt: Only with ``created_at`` less than this: point in time with its offset (ISO 8601 if text).
             created_at__gte: Only with ``created_at`` this or greater: point in time with its offset (ISO 8601 if text).
@@ -483,13 +483,13 @@ class Analytics(Resource):
             aggregation_function: One of ``count``, ``average``, ``summary``, ``min``, ``max``.
             dimension: One of 8 values, among them ``created_at`` and ``status``.
             date_dimension_breakdown: One of ``daily``, ``weekly``, ``monthly``, ``quarterly``, ``yearly``.
-            order: One of ``asc``, ``desc``; asc by default.
-            limit: Whole number, 1 to 250; 100 by default.
-            pagination_token: Text.
+            order: Which end comes first: one of ``asc``, ``desc``; asc by default.
+            limit: How many a page holds at most: whole number, 1 to 250; 100 by default.
+            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
             id__in: Only with ``id`` one of these: UUID.
             status__in: Only with ``status`` one of these: one of 13 values, among them ``draft`` and ``issuing``.
             entity_user_id__in: Only with ``entity_user_id`` one of these: UUID.
-            sort: One of 11 values, among them ``counterpart_name`` and ``counterpart_id``.
+            sort: What to sort by: one of 11 values, among them ``counterpart_name`` and ``counterpart_id``.
             tag_ids__in: Only with ``tag_ids`` one of these: UUID.
             tag_ids: List; each one UUID.
             product_ids__in: Only with ``product_ids`` one of these: UUID.

@@ -226,10 +226,10 @@ class ApprovalPolicies(Resource):
 
         Args:
             process_id: UUID.
-            order: One of ``asc``, ``desc``; asc by default.
-            limit: Whole number, 1 to 100; 100 by default.
-            pagination_token: Text.
-            sort: One of ``created_at``, ``updated_at``.
+            order: Which end comes first: one of ``asc``, ``desc``; asc by default.
+            limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
+            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            sort: What to sort by: one of ``created_at``, ``updated_at``.
             id__in: Only with ``id`` one of these: UUID.
             status: One of ``active``, ``pending``.
             status__in: Only with ``status`` one of these: one of ``active``, ``pending``.

@@ -1179,10 +1179,10 @@ class Counterparts(Resource):
             tax_id: Text, at most 30 characters.
             vat_id: Text, at most 30 characters.
             id__in: Only with ``id`` one of these: UUID.
-            order: One of ``asc``, ``desc``; asc by default.
-            limit: Whole number, 1 to 100; 100 by default.
-            pagination_token: Text.
-            sort: ``counterpart_name``.
+            order: Which end comes first: one of ``asc``, ``desc``; asc by default.
+            limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
+            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            sort: What to sort by: ``counterpart_name``.
             type: One of ``individual``, ``organization``.
             counterpart_name: Text.
             counterpart_name__iexact: Only with ``counterpart_name`` equal to this, in upper or lower case: text.

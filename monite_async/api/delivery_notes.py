@@ -97,10 +97,10 @@ class DeliveryNotes(PdfOfDeliveryNotes, Resource):
         ``GET /delivery_notes``
 
         Args:
-            order: One of ``asc``, ``desc``; asc by default.
-            limit: Whole number, 1 to 100; 100 by default.
-            pagination_token: Text.
-            sort: One of ``status``, ``document_id``, ``delivery_date``, ``created_at``.
+            order: Which end comes first: one of ``asc``, ``desc``; asc by default.
+            limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
+            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            sort: What to sort by: one of ``status``, ``document_id``, ``delivery_date``, ``created_at``.
             id__in: Only with ``id`` one of these: UUID.
             status: One of ``created``, ``canceled``, ``delivered``.
             status__in: Only with ``status`` one of these: one of ``created``, ``canceled``, ``delivered``.

@@ -93,10 +93,10 @@ class _EntityUsersOfEntityAndEntityUser(Resource):
         ``GET /entity_users``
 
         Args:
-            order: One of ``asc``, ``desc``; asc by default.
-            limit: Whole number, 1 to 100; 100 by default.
-            pagination_token: Text.
-            sort: ``updated_at``.
+            order: Which end comes first: one of ``asc``, ``desc``; asc by default.
+            limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
+            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            sort: What to sort by: ``updated_at``.
             id__in: Only with ``id`` one of these: UUID.
             id__not_in: Only with ``id`` none of these: UUID.
             role_id: UUID.

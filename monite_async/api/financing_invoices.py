@@ -88,10 +88,10 @@ class FinancingInvoices(Resource):
         ``GET /financing_invoices``
 
         Args:
-            order: One of ``asc``, ``desc``; asc by default.
-            limit: Whole number, 1 to 100; 100 by default.
-            pagination_token: Text.
-            sort: One of ``id``, ``created_at``.
+            order: Which end comes first: one of ``asc``, ``desc``; asc by default.
+            limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
+            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            sort: What to sort by: one of ``id``, ``created_at``.
             invoice_id: UUID.
             invoice_id__in: Only with ``invoice_id`` one of these: UUID.
             status: One of 7 values, among them ``DRAFT`` and ``NEW``.

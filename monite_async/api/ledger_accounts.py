@@ -57,10 +57,10 @@ class LedgerAccounts(Resource):
         ``GET /ledger_accounts``
 
         Args:
-            order: One of ``asc``, ``desc``; asc by default.
-            limit: Whole number, 1 to 250; 250 by default.
-            pagination_token: Text.
-            sort: ``name``.
+            order: Which end comes first: one of ``asc``, ``desc``; asc by default.
+            limit: How many a page holds at most: whole number, 1 to 250; 250 by default.
+            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            sort: What to sort by: ``name``.
             is_external: True or false.
             options: Options of this call.
 

@@ -84,10 +84,10 @@ class _MailTemplatesOfAll(Resource):
         ``GET /mail_templates``
 
         Args:
-            order: One of ``asc``, ``desc``; asc by default.
-            limit: Whole number, 1 to 100; 100 by default.
-            pagination_token: Text.
-            sort: One of ``type``, ``name``.
+            order: Which end comes first: one of ``asc``, ``desc``; asc by default.
+            limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
+            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            sort: What to sort by: one of ``type``, ``name``.
             type: One of 9 values, among them ``receivables_quote`` and ``receivables_invoice``.
             type__in: Only with ``type`` one of these: one of 9 values, among them ``receivables_quote`` and ``receivables_invoice``.
             type__not_in: Only with ``type`` none of these: one of 9 values, among them ``receivables_quote`` and ``receivables_invoice``.

@@ -191,10 +191,10 @@ class PayableCreditNotesLineItems(Resource):
 
         Args:
             credit_note_id: Id of the credit note.
-            order: One of ``asc``, ``desc``; asc by default.
-            limit: Whole number, 1 to 100; 100 by default.
-            pagination_token: Text.
-            sort: One of ``id``, ``created_at``, ``name``, ``total``, ``quantity``, ``unit_price``.
+            order: Which end comes first: one of ``asc``, ``desc``; asc by default.
+            limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
+            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            sort: What to sort by: one of ``id``, ``created_at``, ``name``, ``total``, ``quantity``, ``unit_price``.
             created_at__gt: Only with ``created_at`` greater than this: point in time with its offset (ISO 8601 if text).
             created_at__lt: Only with ``created_at`` less than this: point in time with its offset (ISO 8601 if text).
             created_at__gte: Only with ``created_at`` this or greater: point in time with its offset (ISO 8601 if text).
@@ -530,10 +530,10 @@ class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
         ``GET /payable_credit_notes``
 
         Args:
-            order: One of ``asc``, ``desc``; asc by default.
-            limit: Whole number, 1 to 100; 100 by default.
-            pagination_token: Text.
-            sort: One of ``id``, ``created_at``.
+            order: Which end comes first: one of ``asc``, ``desc``; asc by default.
+            limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
+            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            sort: What to sort by: one of ``id``, ``created_at``.
             created_at__gt: Only with ``created_at`` greater than this: point in time with its offset (ISO 8601 if text).
             created_at__lt: Only with ``created_at`` less than this: point in time with its offset (ISO 8601 if text).
             created_at__gte: Only with ``created_at`` this or greater: point in time with its offset (ISO 8601 if text).

@@ -204,10 +204,10 @@ class PayablesHistory(Resource):
 
         Args:
             payable_id: Id of the payable.
-            order: One of ``asc``, ``desc``; asc by default.
-            limit: Whole number, 1 to 100; 100 by default.
-            pagination_token: Text.
-            sort: ``timestamp``.
+            order: Which end comes first: one of ``asc``, ``desc``; asc by default.
+            limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
+            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            sort: What to sort by: ``timestamp``.
             event_type__in: Only with ``event_type`` one of these: one of ``status_changed``, ``payable_created``, ``payable_updated``, ``credit_note_linked``, ``credit_note_unlinked``, ``file_attached``.
             entity_user_id__in: Only with ``entity_user_id`` one of these: UUID.
             timestamp__gt: Only with ``timestamp`` greater than this: point in time with its offset (ISO 8601 if text).
@@ -277,10 +277,10 @@ class PayablesLineItems(Resource):
 
         Args:
             payable_id: Id of the payable.
-            order: One of ``asc``, ``desc``; asc by default.
-            limit: Whole number, 1 to 100; 100 by default.
-            pagination_token: Text.
-            sort: One of ``created_at``, ``updated_at``.
+            order: Which end comes first: one of ``asc``, ``desc``; asc by default.
+            limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
+            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            sort: What to sort by: one of ``created_at``, ``updated_at``.
             was_created_by_user_id: UUID.
             options: Options of this call.
 
@@ -561,10 +561,10 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
         ``GET /payables``
 
         Args:
-            order: One of ``asc``, ``desc``; asc by default.
-            limit: Whole number, 1 to 100; 100 by default.
-            pagination_token: Text.
-            sort: One of ``id``, ``created_at``, ``issued_at``.
+            order: Which end comes first: one of ``asc``, ``desc``; asc by default.
+            limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
+            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            sort: What to sort by: one of ``id``, ``created_at``, ``issued_at``.
             created_at__gt: Only with ``created_at`` greater than this: point in time with its offset (ISO 8601 if text).
             created_at__lt: Only with ``created_at`` less than this: point in time with its offset (ISO 8601 if text).
             created_at__gte: Only with ``created_at`` this or greater: point in time with its offset (ISO 8601 if text).

@@ -111,10 +111,10 @@ class PaymentIntents(Resource):
         ``GET /payment_intents``
 
         Args:
-            order: One of ``asc``, ``desc``; asc by default.
-            limit: Whole number, 1 to 100; 100 by default.
-            pagination_token: Text.
-            sort: One of ``id``, ``created_at``.
+            order: Which end comes first: one of ``asc``, ``desc``; asc by default.
+            limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
+            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            sort: What to sort by: one of ``id``, ``created_at``.
             object_id: UUID.
             object_id__in: Only with ``object_id`` one of these: UUID.
             options: Options of this call.

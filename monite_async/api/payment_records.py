@@ -93,10 +93,10 @@ class PaymentRecords(Resource):
         ``GET /payment_records``
 
         Args:
-            order: One of ``asc``, ``desc``; asc by default.
-            limit: Whole number, 1 to 100; 100 by default.
-            pagination_token: Text.
-            sort: One of ``paid_at``, ``amount``, ``overpaid_amount``.
+            order: Which end comes first: one of ``asc``, ``desc``; asc by default.
+            limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
+            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            sort: What to sort by: one of ``paid_at``, ``amount``, ``overpaid_amount``.
             is_external: True or false.
             object_id: UUID.
             object_id__in: Only with ``object_id`` one of these: UUID.

@@ -75,10 +75,10 @@ class Products(Resource):
         ``GET /products``
 
         Args:
-            order: One of ``asc``, ``desc``; asc by default.
-            limit: Whole number, 1 to 100; 100 by default.
-            pagination_token: Text.
-            sort: ``name``.
+            order: Which end comes first: one of ``asc``, ``desc``; asc by default.
+            limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
+            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            sort: What to sort by: ``name``.
             id__in: Only with ``id`` one of these: UUID.
             name: Text, at most 100 characters.
             name__contains: Only with ``name`` containing this: text, at most 100 characters.

@@ -191,10 +191,10 @@ class ReceivablesHistory(Resource):
 
         Args:
             receivable_id: Id of the receivable.
-            order: One of ``asc``, ``desc``; asc by default.
-            limit: Whole number, 1 to 100; 100 by default.
-            pagination_token: Text.
-            sort: ``timestamp``.
+            order: Which end comes first: one of ``asc``, ``desc``; asc by default.
+            limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
+            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            sort: What to sort by: ``timestamp``.
             event_type__in: Only with ``event_type`` one of these: one of 8 values, among them ``status_changed`` and ``receivable_created``.
             entity_user_id__in: Only with ``entity_user_id`` one of these: UUID.
             timestamp__gt: Only with ``timestamp`` greater than this: point in time with its offset (ISO 8601 if text).
@@ -336,10 +336,10 @@ class ReceivablesMails(Resource):
 
         Args:
             receivable_id: Id of the receivable.
-            order: One of ``asc``, ``desc``; asc by default.
-            limit: Whole number, 1 to 100; 100 by default.
-            pagination_token: Text.
-            sort: One of ``status``, ``created_at``, ``updated_at``.
+            order: Which end comes first: one of ``asc``, ``desc``; asc by default.
+            limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
+            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            sort: What to sort by: one of ``status``, ``created_at``, ``updated_at``.
             status: One of ``pending``, ``processing``, ``sent``, ``partially_sent``, ``failed``.
             status__in: Only with ``status`` one of these: one of ``pending``, ``processing``, ``sent``, ``partially_sent``, ``failed``.
             created_at__gt: Only with ``created_at`` greater than this: point in time with its offset (ISO 8601 if text).
@@ -500,13 +500,13 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
         ``GET /receivables``
 
         Args:
-            order: One of ``asc``, ``desc``; asc by default.
-            limit: Whole number, 1 to 250; 100 by default.
-            pagination_token: Text.
+            order: Which end comes first: one of ``asc``, ``desc``; asc by default.
+            limit: How many a page holds at most: whole number, 1 to 250; 100 by default.
+            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
             id__in: Only with ``id`` one of these: UUID.
             status__in: Only with ``status`` one of these: one of 13 values, among them ``draft`` and ``issuing``.
             entity_user_id__in: Only with ``entity_user_id`` one of these: UUID.
-            sort: One of 11 values, among them ``counterpart_name`` and ``counterpart_id``.
+            sort: What to sort by: one of 11 values, among them ``counterpart_name`` and ``counterpart_id``.
             tag_ids__in: Only with ``tag_ids`` one of these: UUID.
             tag_ids: List; each one UUID.
             product_ids__in: Only with ``product_ids`` one of these: UUID.

@@ -64,10 +64,10 @@ class Roles(Resource):
         ``GET /roles``
 
         Args:
-            order: One of ``asc``, ``desc``; asc by default.
-            limit: Whole number, 1 to 100; 100 by default.
-            pagination_token: Text.
-            sort: One of ``updated_at``, ``created_at``.
+            order: Which end comes first: one of ``asc``, ``desc``; asc by default.
+            limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
+            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            sort: What to sort by: one of ``updated_at``, ``created_at``.
             id__in: Only with ``id`` one of these: UUID.
             name: Text.
             created_at: Point in time with its offset (ISO 8601 if text).

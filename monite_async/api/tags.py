@@ -59,10 +59,10 @@ class Tags(Resource):
         ``GET /tags``
 
         Args:
-            order: One of ``asc``, ``desc``; asc by default.
-            limit: Whole number, 1 to 100; 100 by default.
-            pagination_token: Text.
-            sort: One of ``created_at``, ``updated_at``.
+            order: Which end comes first: one of ``asc``, ``desc``; asc by default.
+            limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
+            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            sort: What to sort by: one of ``created_at``, ``updated_at``.
             created_by_entity_user_id: UUID.
             name__in: Only with ``name`` one of these: text.
             id__in: Only with ``id`` one of these: UUID.

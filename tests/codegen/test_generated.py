@@ -283,7 +283,7 @@ def test_docstrings_say_what_goes_in_and_out(made: Path) -> None:
     doc = str(_module("api.pets").PetsForEntity.list.__doc__)
     assert "List pets." in doc
     assert "``GET /pets``" in doc
-    assert "limit: Whole number, 1 to 100; 100 by default." in doc
+    assert "limit: How many a page holds at most: whole number, 1 to 100; 100 by default." in doc
     assert "born__gt: Only with ``born`` greater than this: point in time with its offset (ISO 8601 if text)." in doc
     assert "colour__in: Only with ``colour`` one of these: one of ``red``, ``blue``." in doc
     assert "A pager: " in doc
