@@ -205,12 +205,16 @@ def test_a_fix_without_effect_is_refused(fix: Fix) -> None:
         fixed(document(), [fix])
 
 
+def _kind(value: object) -> object:
+    """Return the type of a value without narrowing it to a container of unknowns."""
+    return type(value)
+
+
 def _told(raw: Any) -> Any:
     """Return a document with words beside every schema, as the API serves it."""
-    kind: object = type(raw)
-    if kind is list:
+    if _kind(raw) is list:
         return [_told(entry) for entry in raw]
-    if kind is not dict:
+    if _kind(raw) is not dict:
         return raw
     told: dict[str, Any] = {key: _told(value) for key, value in raw.items()}
     schema = {"type", "anyOf", "oneOf", "allOf", "$ref"} & told.keys() and not {"in", "properties"} & told.keys()
