@@ -14,8 +14,8 @@ from monite_async.emulator._call import Call, Rule
 from monite_async.emulator._entities import ENTITY_OPERATIONS, SETTINGS_OPERATIONS
 from monite_async.emulator._errors import RefusedError, detail, gateway_refusal, missing_version, refusal
 from monite_async.emulator._generic import GENERIC_OPERATIONS
-from monite_async.emulator._lifecycles import LIFECYCLE_OPERATIONS
 from monite_async.emulator._legacy import LEGACY, legacy
+from monite_async.emulator._lifecycles import LIFECYCLE_OPERATIONS
 from monite_async.emulator._message import Request, Response
 from monite_async.emulator._payable_actions import ACTION_OPERATIONS, LINE_ITEM_OPERATIONS
 from monite_async.emulator._payables import PAYABLE_OPERATIONS

@@ -167,8 +167,16 @@ def _change_entity(call: _Call) -> Response:
 
 
 def _create_user(call: _Call) -> Response:
-    fields = {**call.body, "entity_id": call.owner.partition(":")[2], "status": "active"}
+    named = {name: call.body.get(name) for name in ("role_id", "first_name", "last_name", "title")}
+    fields = {**named, "login": call.text("login"), "api_user_id": call.world.settings.client_id, "status": "active"}
     return json_response(200, call.table(_USERS).add(call.world.record(call.owner, fields)).view())
+
+
+def _info(call: _Call) -> Response:
+    user = call.table(_USERS).get(call.owner.partition(":")[2])
+    if user is None:
+        raise refusal(404, "Object not found.")
+    return json_response(200, user.view())
 
 
 def _upload_bill(call: _Call) -> Response:
@@ -245,6 +253,7 @@ _ROUTES: Final[tuple[tuple[str, str, str | None, Callable[[_Call], Response]], .
     ("DELETE", "entities/v1/auth/([^/]+)", "entity", _log_out_user),
     ("POST", "entities/v1/entity_users", "entity", _create_user),
     ("GET", "entities/v1/entity_users/([^/]+)", "entity", _show(_USERS)),
+    ("GET", "entity_users/v1/info", "user", _info),
     ("GET", "entities/v1/incoming_bills", "entity", _list(_BILLS)),
     ("POST", "entities/v1/incoming_bills", "entity", _upload_bill),
     ("GET", "entities/v1/incoming_bills/([^/]+)", "entity", _show(_BILLS)),
