@@ -211,6 +211,13 @@ ANN = "client.entity(entity_id).as_user(user_id)"
         ),
         ("entity", "entities.get", ["client.entities.get"]),
         ("partner", "payables.list", ["client.entity(entity_id).payables.list", f"{ANN}.payables.list"]),
+        (
+            "partner",
+            "payables.line_items",
+            ["client.entity(entity_id).payables.line_items", f"{ANN}.payables.line_items"],
+        ),
+        ("entity", "entities.documents.list", []),
+        ("entity", "payables.line_items.approve_payment_operation", []),
         ("partner", "payables.nonsense", []),
         ("partner", "nonsense", []),
         ("partner", "entity_id", []),

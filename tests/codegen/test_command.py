@@ -124,3 +124,12 @@ def test_writing_without_a_contract_is_refused(capsys: pytest.CaptureFixture[str
         main(["nowhere.json"])
     assert caught.value.code == 2
     assert "name the OpenAPI document" in capsys.readouterr().err
+
+
+def test_what_is_generated_stays_within_bounds() -> None:
+    """All generated code is at most 35,000 lines in at most 160 files, and none is over 1,500 lines."""
+    names = [name for name in json.loads((ROOT / LOCK).read_text())["files"] if name.endswith(".py")]
+    lines = {name: len((ROOT / name).read_text().splitlines()) for name in names}
+    assert len(lines) <= 160
+    assert sum(lines.values()) <= 35_000
+    assert max(lines.values()) <= 1_500
