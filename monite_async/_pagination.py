@@ -201,7 +201,7 @@ class AsyncPager(Generic[PageT, Item]):
         return items
 
     def _with(self, request: _Request, *, eager: bool) -> AsyncPager[PageT, Item]:
-        twin: AsyncPager[PageT, Item] = object.__new__(AsyncPager)
+        twin = object.__new__(type(self))
         twin._caller, twin._operation, twin._path, twin._options = (
             self._caller,
             self._operation,

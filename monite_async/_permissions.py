@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Self, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final, Self, cast
 
 from monite_async._errors import ConfigurationError
 
@@ -83,17 +83,19 @@ class PermissionSet:
 
 
 def _read(thing: object, field: str) -> object:
+    """Return a field of a mapping or a model; of a mapping it may be missing."""
     if isinstance(thing, Mapping):
         return cast("Mapping[str, object]", thing).get(field)
-    if isinstance(thing, str | Iterable) and not hasattr(thing, field):
-        raise _misshapen(field)
-    found: Any = getattr(thing, field, None)
+    try:
+        found: object = getattr(thing, field)
+    except AttributeError:
+        raise _misshapen(field) from None
     return found
 
 
 def _listed(thing: object, field: str) -> Sequence[object]:
     found = _read(thing, field)
-    if found is None and (isinstance(thing, Mapping) or hasattr(thing, field)):
+    if found is None:
         return ()
     if not isinstance(found, list | tuple):
         raise _misshapen(field)

@@ -152,9 +152,9 @@ def test_a_role_of_the_server_comes_back_as_it_was(objects: dict[str, dict[str, 
 
 def test_what_a_role_leaves_out_is_what_the_contract_says() -> None:
     """No action name is ``read``, no value ``allowed``; no actions and no objects are none."""
-    assert sent(Permissions.of(role({"objects": [{"object_type": "tag", "actions": [{}]}]}).permissions)) == {
-        "tag": {"read": "allowed"}
-    }
+    nameless: dict[str, object] = {}
+    tag = {"object_type": "tag", "actions": [nameless]}
+    assert sent(Permissions.of(role({"objects": [tag]}).permissions)) == {"tag": {"read": "allowed"}}
     empties: list[dict[str, object]] = [{}, {"objects": None}, {"objects": []}]
     for empty in empties:
         assert sent(Permissions.of(role(empty).permissions)) == sent(Permissions.of(empty)) == {}
@@ -173,15 +173,14 @@ def test_what_the_server_knows_can_be_changed() -> None:
         Permissions.build().set(*fly)
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        None, "payable", 5, [], {"objects": {}}, {"objects": ["payable"]}, {"objects": [{"actions": []}]},
-        {"objects": [{"object_type": 5}]}, {"objects": [{"object_type": "tag", "actions": "read"}]},
-        {"objects": [{"object_type": "tag", "actions": [{"permission": 1}]}]},
-    ],
-    ids=str,
-)  # fmt: skip
+WRONG: list[Any] = [
+    None, "payable", 5, [], {"objects": {}}, {"objects": ["payable"]}, {"objects": [{"actions": []}]},
+    {"objects": [{"object_type": 5}]}, {"objects": [{"object_type": "tag", "actions": "read"}]},
+    {"objects": [{"object_type": "tag", "actions": [{"permission": 1}]}]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=str)
 def test_what_is_no_role_is_refused(wrong: object) -> None:
     """Something that has not the form of permissions is a mistake of the caller."""
     with pytest.raises(ConfigurationError, match="these are no permissions of a role"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import typing
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pydantic
@@ -63,10 +63,9 @@ def _mixin(resource: str) -> type:
 
 def test_every_wait_is_tested() -> None:
     """No wait is left out of the list above, and none is on no resource."""
+    kinds: list[type] = [getattr(waits, name) for name in waits.__all__]
     named = {(_mixin(resource).__name__, name) for resource, name, *_ in WAITS}
-    assert named == {
-        (kind, name) for kind in waits.__all__ for name in vars(getattr(waits, kind)) if name.startswith("wait_")
-    }
+    assert named == {(kind.__name__, name) for kind in kinds for name in vars(kind) if name.startswith("wait_")}
 
 
 def _models(kind: Any) -> list[type[pydantic.BaseModel]]:
@@ -80,8 +79,10 @@ def test_each_wait_looks_at_fields_that_the_contract_has(resource: str, name: st
     """Every model that may answer has the fields that are looked at, and the operation is the generated one."""
     module = importlib.import_module(f"monite_async.api.{resource}")
     method = getattr(_mixin(resource), name)
-    values = [vars(waits)[word] for word in method.__code__.co_names if word.isupper() and word in vars(waits)]
-    (operation,) = [value for value in values if isinstance(value, Operation)]
+    values: list[object] = [
+        vars(waits)[word] for word in method.__code__.co_names if word.isupper() and word in vars(waits)
+    ]
+    (operation,) = [cast("Operation[object]", value) for value in values if isinstance(value, Operation)]
     (until,) = [value for value in values if isinstance(value, Until)]
     assert operation in [value for value in vars(module).values() if isinstance(value, Operation)]
     assert isinstance(operation.result, str)

@@ -156,7 +156,7 @@ def _entity_fields(call: _Call) -> dict[str, object]:
 
 
 def _create_entity(call: _Call) -> Response:
-    fields = {**_entity_fields(call), "status": "active", "mailboxes": []}
+    fields: dict[str, object] = {**_entity_fields(call), "status": "active", "mailboxes": []}
     return json_response(200, call.table(_ENTITIES).add(call.world.record("api", fields)).view())
 
 
@@ -186,7 +186,7 @@ def _upload_bill(call: _Call) -> Response:
         world, name, part.content, file_type="payables", allowed=DOCUMENTS, limit=_FILE_LIMIT, mimetype=part.mimetype
     )
     file = {key: stored[key] for key in ("id", "created_at", "url", "size", "mimetype", "previews")}
-    fields = {
+    fields: dict[str, object] = {
         **dict.fromkeys(_OPTIONAL),
         "entity_id": call.owner.partition(":")[2],
         "status": "active",
