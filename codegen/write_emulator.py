@@ -56,17 +56,17 @@ def _bounds(scalar: Scalar) -> list[tuple[str, float | None]]:
 def _route(contract: Contract, op: Op) -> str:
     body = "absent" if op.body is None else "required" if op.body_required else "optional"
     query = ", ".join(_query(contract, entry) for entry in op.query) + ("," if len(op.query) == 1 else "")
-    facts = (op.operation_id, op.method, op.path, op.tag, op.entity_header, op.status, body, op.multipart)
-    return f"Route({', '.join(map(quoted, facts))}, ({query}))"
+    facts = (op.operation_id, op.tag, op.entity_header, op.status, body, op.multipart)
+    return f"route({', '.join(map(quoted, facts))}, ({query}))"
 
 
 def _routes_module(contract: Contract) -> str:
-    """Return the module that lists all operations; it imports nothing but the two tuples."""
+    """Return the module that lists all operations, each with what a server has to know beside method and path."""
     lines = [
         HEADER.format(what="every route of the API."),
         "from __future__ import annotations\n",
         "from typing import Final\n",
-        "from monite_async.emulator._route import QueryParam, Route\n",
+        "from monite_async.emulator._route import QueryParam, Route, route\n",
         '__all__ = ["ROUTES", "VERSION"]\n',
         f"VERSION: Final = {quoted(contract.version)}",
         # One line each: the formatter would make thousands of them.

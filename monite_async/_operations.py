@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from monite_async._http.operation import Operation
+if TYPE_CHECKING:
+    from monite_async._http.operation import Operation
 
 __all__ = ["OperationInfo", "Row", "Scope", "operation", "operations"]
 
@@ -66,5 +67,8 @@ def operation(name: str, result: str | type | None = None, *, multipart: bool = 
         result: Where the model of its answer lives, see ``Operation``.
         multipart: Whether its body is sent as multipart/form-data.
     """
+    # Here, for the list of operations is read by others who want nothing of the call engine.
+    from monite_async._http.operation import Operation
+
     row = _by_id()[name]
     return Operation(row[1], row[2], result, multipart, row[7])

@@ -57,6 +57,7 @@ def _elsewhere(text: str) -> str:
     for package in PACKAGES:
         text = text.replace(f"from monite_async.{package}.", f"from made.{package}.")
     text = text.replace("from monite_async._operations", "from made._operations")
+    text = text.replace("from monite_async.emulator._route", "from made.emulator._route")
     return text.replace("from made.models._base", "from monite_async.models._base")
 
 
@@ -70,7 +71,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         target.write_text(_elsewhere(text), encoding="utf-8")
     for folder in ("made", "made/api", "made/models", "made/types", "made/emulator", "made/emulator/_contract"):
         (root / folder / "__init__.py").touch()
-    (root / "made" / "_operations.py").write_text(_elsewhere((ROOT / "monite_async/_operations.py").read_text()))
+    # The two that read the tables, so that they read those of this contract.
+    for name in ("_operations.py", "emulator/_route.py"):
+        (root / "made" / name).write_text(_elsewhere((ROOT / "monite_async" / name).read_text()))
     sys.path.insert(0, str(root))
     yield root
     sys.path.remove(str(root))
