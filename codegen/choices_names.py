@@ -151,7 +151,7 @@ ARGUMENTS: dict[str, str] = {
     "limit": "How many a page holds at most",
     "order": "Which end comes first",
     "sort": "What to sort by",
-    "pagination_token": "Token of a page, to go on from there; the API then knows the filters and ignores new ones",
+    "pagination_token": "Where to go on, as a page told; the API then knows the filters and ignores new ones",
 }
 """What comes before the type in the description of a query parameter."""
 

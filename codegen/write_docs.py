@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 
 from codegen.choices_names import ARGUMENTS, PHRASES, SPELLINGS, UNCOUNTABLE
-from codegen.ir import Choice, Contract, ListOf, MapOf, Nullable, Object, Op, Ref, Scalar, Type, Union
+from codegen.ir import Choice, ListOf, MapOf, Nullable, Object, Op, Ref, Scalar, Type, Union
 from codegen.places import singular
 from codegen.plan import Method, Resource
+from codegen.write_schemas import Inputs
 
 __all__ = ["describe", "filtered", "label", "of_path", "raises", "summary"]
 
-_MOST = 6
+_MOST = 8
 _MONEY = re.compile(r"(?:^|_)(?:amount|total|subtotal|price|fee|refund)(?:_|$)")
+_PERCENT = {"tax"}
 _FILTERS = {
     "gt": "greater than this",
     "gte": "this or greater",
@@ -114,48 +116,63 @@ def of_path(name: str, resource: Resource) -> str:
     return f"Id of the {label(stem)}."
 
 
-def filtered(contract: Contract, name: str, kind: Type, default: object) -> str:
-    """Return what a query parameter is: a bound, a match, or a plain value."""
+def filtered(inputs: Inputs, name: str, kind: Type, default: object, *, lists: bool) -> str:
+    """Return what a query parameter, or a field of a search, is: a bound, a match, or a plain value.
+
+    Args:
+        inputs: The types of requests.
+        name: Its name on the wire.
+        kind: Its type.
+        default: What the API takes when it is left out.
+        lists: Whether it narrows a list.
+    """
     # A query has no null: what may be null in the contract is simply left out.
     kind = kind.inner if isinstance(kind, Nullable) else kind
     field, _, how = name.rpartition("__")
     if how in _FILTERS and field:
         inner = kind.item if isinstance(kind, ListOf) else kind
-        return f"Only with ``{field}`` {_FILTERS[how]}: {_type(contract, field, inner)}."
-    text = describe(contract, name, kind, default)
-    return f"{ARGUMENTS[name]}: {text[0].lower()}{text[1:]}" if name in ARGUMENTS else text
+        return f"Only with ``{field}`` {_FILTERS[how]}: {_type(inputs, field, inner)}."
+    text = describe(inputs, name, kind, default)
+    if name in ARGUMENTS and isinstance(kind, Scalar) and kind == Scalar("string"):
+        return f"{ARGUMENTS[name]}."
+    plain = "Only with these values" if isinstance(kind, ListOf) else "Only with this value"
+    lead = ARGUMENTS.get(name) or (plain if lists else "")
+    return f"{lead}: {text if text.startswith('UUID') else text[0].lower() + text[1:]}" if lead else text
 
 
-def describe(contract: Contract, name: str, kind: Type, default: object) -> str:
+def describe(inputs: Inputs, name: str, kind: Type, default: object) -> str:
     """Return what a value may be: kind, unit, limits, default."""
-    text = _type(contract, name, kind)
+    text = _type(inputs, name, kind)
+    inner = kind.inner if isinstance(kind, Nullable) else kind
+    if name.endswith("_id") and isinstance(inner, Scalar) and inner.kind == "uuid":
+        text = f"id of the {label(name.removesuffix('_id'))} ({text})"
     if default is not None and not isinstance(default, (dict, list)):
         text += f"; {default} by default" if not isinstance(default, bool) else f"; {str(default).lower()} by default"
     return text[0].upper() + text[1:] + "."
 
 
-def _type(contract: Contract, name: str, kind: Type) -> str:
+def _type(inputs: Inputs, name: str, kind: Type) -> str:
     match kind:
         case Scalar():
             return _scalar(name, kind)
         case Choice(values=values):
             return _choice(values)
         case Ref(name=target):
-            schema = contract.schemas[target]
+            schema = inputs.plan.contract.schemas[target]
             if isinstance(schema, Object):
-                return "an object, keys as in the type"
-            return _type(contract, name, schema.type)
+                return f"``{inputs.name(target)}``"
+            return _type(inputs, name, schema.type)
         case ListOf(item=item, min_items=low, max_items=high):
             bounds = _bounds(low, high, " entries")
-            return f"list{f' of {bounds}' if bounds else ''}; each one {_type(contract, name, item)}"
+            return f"list{f' of {bounds}' if bounds else ''}; each one {_type(inputs, name, item)}"
         case MapOf():
             return "an object with keys of your own"
         case Union(members=members, discriminator=key):
             if key:
                 return f"one of {len(members)} kinds of object, told apart by ``{key}``"
-            return " or ".join(dict.fromkeys(_type(contract, name, member) for member in members))
+            return " or ".join(dict.fromkeys(_type(inputs, name, member) for member in members))
         case Nullable(inner=inner):
-            return f"{_type(contract, name, inner)}; or None"
+            return f"{_type(inputs, name, inner)}; or None"
         case _:
             return "any JSON value"
 
@@ -173,6 +190,8 @@ def _scalar(name: str, scalar: Scalar) -> str:
     bounds = _bounds(low, scalar.maximum, "", "more than" if scalar.above is not None else "at least")
     length = _bounds(scalar.min_length, scalar.max_length, " characters")
     text += "".join(f", {part}" for part in (bounds, length) if part)
+    if scalar.kind == "integer" and name in _PERCENT:
+        return text + ", in hundredths of a percent (1050 is 10.5 %)"
     return text + (", in minor units of the currency" if scalar.kind == "integer" and _MONEY.search(name) else "")
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from codegen.ir import Member, Object, Op, Ref, Type
 from codegen.naming import argument, snake
+from codegen.places import data_of
 from codegen.plan import Method, Plan, Resource
 from codegen.text import quoted
 from codegen.write_docs import describe, filtered, of_path, raises, summary
@@ -51,7 +52,7 @@ class Methods:
 
     def signature(self, resource: Resource, op: Op) -> _Signature:
         """Return the arguments of an operation."""
-        contract = self.plan.contract
+        inputs, lists = self.inputs, data_of(self.plan.contract, op.result) is not None
         taken: set[str] = set()
 
         def make(wire: str, kind: str, required: bool, about: str) -> _Argument:
@@ -68,24 +69,29 @@ class Methods:
                     member.name,
                     self.inputs.member(member),
                     member.required,
-                    describe(contract, member.name, member.type, member.default)
-                    + (" Deprecated." if member.deprecated else ""),
+                    self.about(member, op) + (" Deprecated." if member.deprecated else ""),
                 )
                 for member in members
             )
         elif op.body is not None:
-            about = describe(contract, "body", op.body, None)
+            about = describe(inputs, "body", op.body, None)
             body = (make("body", self.inputs.type(op.body), op.body_required, about),)
         query = tuple(
             make(
                 entry.name,
                 self.query_type(entry.type),
                 entry.required,
-                filtered(contract, entry.name, entry.type, entry.default),
+                filtered(inputs, entry.name, entry.type, entry.default, lists=lists),
             )
             for entry in op.query
         )
         return _Signature(path, query, body, members is None)
+
+    def about(self, member: Member, op: Op) -> str:
+        """Return what a field of a body may be; those of a search narrow a list."""
+        if op.path.endswith("/search"):
+            return filtered(self.inputs, member.name, member.type, member.default, lists=True)
+        return describe(self.inputs, member.name, member.type, member.default)
 
     def query_type(self, kind: Type) -> str:
         """Return the type of a query parameter."""
@@ -159,7 +165,11 @@ class Methods:
             return f"A pager: await it for the first page, iterate it for every ``{self.python(method.item)}`` of all pages."
         if method.op.binary:
             return "The file."
-        return "Whatever the API says." if self.result(method.op) == "object" else f"``{self.result(method.op)}``."
+        return (
+            "Whatever the API says."
+            if self.result(method.op) == "object"
+            else f"The answer, a ``{self.result(method.op)}``."
+        )
 
 
 def _constant(resource: Resource, method: Method) -> str:

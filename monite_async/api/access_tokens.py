@@ -38,13 +38,13 @@ class AccessTokens(Resource):
         ``POST /auth/revoke``
 
         Args:
-            client_id: UUID.
+            client_id: Id of the client (UUID).
             client_secret: Text.
             token: Text.
             options: Options of this call.
 
         Returns:
-            ``MessageResponse``.
+            The answer, a ``MessageResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -68,14 +68,14 @@ class AccessTokens(Resource):
         ``POST /auth/token``
 
         Args:
-            client_id: UUID.
+            client_id: Id of the client (UUID).
             client_secret: Text.
             grant_type: One of ``client_credentials``, ``entity_user``.
-            entity_user_id: UUID; or None.
+            entity_user_id: Id of the entity user (UUID; or None).
             options: Options of this call.
 
         Returns:
-            ``AccessTokenResponse``.
+            The answer, a ``AccessTokenResponse``.
 
         Raises:
             APIStatusError: The API says no (401, 405, 422 or 500); each status has a class of its own.

@@ -62,7 +62,7 @@ class AccountingPayables(Resource):
 
         Args:
             limit: How many a page holds at most: whole number, 1 to 500; 100 by default.
-            offset: Whole number, at least 0; 0 by default.
+            offset: Only with this value: whole number, at least 0; 0 by default.
             options: Options of this call.
 
         Returns:
@@ -86,7 +86,7 @@ class AccountingPayables(Resource):
             options: Options of this call.
 
         Returns:
-            ``AccountingPayable``.
+            The answer, a ``AccountingPayable``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -122,7 +122,7 @@ class AccountingReceivables(Resource):
 
         Args:
             limit: How many a page holds at most: whole number, 1 to 500; 100 by default.
-            offset: Whole number, at least 0; 0 by default.
+            offset: Only with this value: whole number, at least 0; 0 by default.
             options: Options of this call.
 
         Returns:
@@ -146,7 +146,7 @@ class AccountingReceivables(Resource):
             options: Options of this call.
 
         Returns:
-            ``AccountingReceivable``.
+            The answer, a ``AccountingReceivable``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.

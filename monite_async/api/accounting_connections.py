@@ -58,7 +58,7 @@ class AccountingConnections(Resource):
             options: Options of this call.
 
         Returns:
-            ``AccountingConnectionList``.
+            The answer, a ``AccountingConnectionList``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -75,7 +75,7 @@ class AccountingConnections(Resource):
             options: Options of this call.
 
         Returns:
-            ``AccountingConnectionResponse``.
+            The answer, a ``AccountingConnectionResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -93,7 +93,7 @@ class AccountingConnections(Resource):
             options: Options of this call.
 
         Returns:
-            ``AccountingConnectionResponse``.
+            The answer, a ``AccountingConnectionResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -113,7 +113,7 @@ class AccountingConnections(Resource):
             options: Options of this call.
 
         Returns:
-            ``AccountingConnectionResponse``.
+            The answer, a ``AccountingConnectionResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -131,7 +131,7 @@ class AccountingConnections(Resource):
             options: Options of this call.
 
         Returns:
-            ``AccountingMessageResponse``.
+            The answer, a ``AccountingMessageResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.

@@ -69,12 +69,12 @@ class AccountingSyncedRecords(SyncedRecordsToWaitFor, Resource):
         ``GET /accounting_synced_records``
 
         Args:
-            object_type: One of ``product``, ``customer``, ``vendor``, ``receivable``, ``bill``, ``payment_record``.
+            object_type: Only with this value: one of ``product``, ``customer``, ``vendor``, ``receivable``, ``bill``, ``payment_record``.
             order: Which end comes first: one of ``asc``, ``desc``; asc by default.
             limit: How many a page holds at most: whole number, 1 to 250; 250 by default.
-            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            pagination_token: Where to go on, as a page told; the API then knows the filters and ignores new ones.
             sort: What to sort by: one of ``created_at``, ``updated_at``.
-            object_id: UUID.
+            object_id: Only with this value: id of the object (UUID).
             object_id__in: Only with ``object_id`` one of these: UUID.
             created_at__gt: Only with ``created_at`` greater than this: point in time with its offset (ISO 8601 if text).
             created_at__lt: Only with ``created_at`` less than this: point in time with its offset (ISO 8601 if text).
@@ -126,7 +126,7 @@ class AccountingSyncedRecords(SyncedRecordsToWaitFor, Resource):
             options: Options of this call.
 
         Returns:
-            ``SyncRecordResource``.
+            The answer, a ``SyncRecordResource``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -144,7 +144,7 @@ class AccountingSyncedRecords(SyncedRecordsToWaitFor, Resource):
             options: Options of this call.
 
         Returns:
-            ``SyncRecordResource``.
+            The answer, a ``SyncRecordResource``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.

@@ -63,9 +63,9 @@ class AccountingTaxRates(Resource):
         Args:
             order: Which end comes first: one of ``asc``, ``desc``; asc by default.
             limit: How many a page holds at most: whole number, 1 to 250; 250 by default.
-            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            pagination_token: Where to go on, as a page told; the API then knows the filters and ignores new ones.
             sort: What to sort by: ``name``.
-            is_external: True or false.
+            is_external: Only with this value: true or false.
             options: Options of this call.
 
         Returns:
@@ -107,7 +107,7 @@ class AccountingTaxRates(Resource):
             options: Options of this call.
 
         Returns:
-            ``AccountingTaxRateResponse``.
+            The answer, a ``AccountingTaxRateResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
@@ -125,7 +125,7 @@ class AccountingTaxRates(Resource):
             options: Options of this call.
 
         Returns:
-            ``AccountingTaxRateResponse``.
+            The answer, a ``AccountingTaxRateResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -154,7 +154,7 @@ class AccountingTaxRates(Resource):
             options: Options of this call.
 
         Returns:
-            ``AccountingTaxRateResponse``.
+            The answer, a ``AccountingTaxRateResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.

@@ -138,7 +138,7 @@ class AiConversations(Resource):
             options: Options of this call.
 
         Returns:
-            ``ConversationResourceList``.
+            The answer, a ``ConversationResourceList``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -157,7 +157,7 @@ class AiConversations(Resource):
             options: Options of this call.
 
         Returns:
-            ``ConversationResource``.
+            The answer, a ``ConversationResource``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -175,7 +175,7 @@ class AiConversations(Resource):
             options: Options of this call.
 
         Returns:
-            ``ConversationResource``.
+            The answer, a ``ConversationResource``.
 
         Raises:
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.
@@ -212,7 +212,7 @@ class AiMessageFeedbacks(Resource):
 
         Args:
             action: One of ``like``, ``dislike``.
-            message_id: UUID.
+            message_id: Id of the message (UUID).
             options: Options of this call.
 
         Raises:
@@ -230,7 +230,7 @@ class AiMessageFeedbacks(Resource):
 
         Args:
             comment: Text.
-            message_id: UUID.
+            message_id: Id of the message (UUID).
             options: Options of this call.
 
         Raises:
@@ -269,7 +269,7 @@ class AiPrompts(Resource):
             options: Options of this call.
 
         Returns:
-            ``PromptResourceList``.
+            The answer, a ``PromptResourceList``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -287,7 +287,7 @@ class AiPrompts(Resource):
             options: Options of this call.
 
         Returns:
-            ``PromptResource``.
+            The answer, a ``PromptResource``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -305,7 +305,7 @@ class AiPrompts(Resource):
             options: Options of this call.
 
         Returns:
-            ``PromptResource``.
+            The answer, a ``PromptResource``.
 
         Raises:
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.

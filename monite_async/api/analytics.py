@@ -109,25 +109,25 @@ class Analytics(Resource):
         ``GET /analytics/credit_notes``
 
         Args:
-            metric: One of ``id``, ``total_amount``.
-            aggregation_function: One of ``count``, ``average``, ``summary``, ``min``, ``max``.
-            dimension: One of ``created_at``, ``status``, ``counterpart_id``, ``currency``, ``issued_at``, ``project_id``.
-            date_dimension_breakdown: One of ``daily``, ``weekly``, ``monthly``, ``quarterly``, ``yearly``.
+            metric: Only with this value: one of ``id``, ``total_amount``.
+            aggregation_function: Only with this value: one of ``count``, ``average``, ``summary``, ``min``, ``max``.
+            dimension: Only with this value: one of ``created_at``, ``status``, ``counterpart_id``, ``currency``, ``issued_at``, ``project_id``.
+            date_dimension_breakdown: Only with this value: one of ``daily``, ``weekly``, ``monthly``, ``quarterly``, ``yearly``.
             limit: How many a page holds at most: whole number, 1 to 400; 100 by default.
             created_at__gt: Only with ``created_at`` greater than this: point in time with its offset (ISO 8601 if text).
             created_at__lt: Only with ``created_at`` less than this: point in time with its offset (ISO 8601 if text).
             created_at__gte: Only with ``created_at`` this or greater: point in time with its offset (ISO 8601 if text).
             created_at__lte: Only with ``created_at`` this or less: point in time with its offset (ISO 8601 if text).
-            issued_at: Date (ISO 8601 if text).
+            issued_at: Only with this value: date (ISO 8601 if text).
             issued_at__gt: Only with ``issued_at`` greater than this: date (ISO 8601 if text).
             issued_at__lt: Only with ``issued_at`` less than this: date (ISO 8601 if text).
             issued_at__gte: Only with ``issued_at`` this or greater: date (ISO 8601 if text).
             issued_at__lte: Only with ``issued_at`` this or less: date (ISO 8601 if text).
-            document_id: Text.
+            document_id: Only with this value: text.
             document_id__iexact: Only with ``document_id`` equal to this, in upper or lower case: text.
             document_id__contains: Only with ``document_id`` containing this: text.
             document_id__icontains: Only with ``document_id`` containing this, in upper or lower case: text.
-            has_file: True or false.
+            has_file: Only with this value: true or false.
             total_amount__gt: Only with ``total_amount`` greater than this: whole number, at least 0, in minor units of the currency.
             total_amount__lt: Only with ``total_amount`` less than this: whole number, at least 0, in minor units of the currency.
             total_amount__gte: Only with ``total_amount`` this or greater: whole number, at least 0, in minor units of the currency.
@@ -136,20 +136,20 @@ class Analytics(Resource):
             subtotal__lt: Only with ``subtotal`` less than this: whole number, at least 0, in minor units of the currency.
             subtotal__gte: Only with ``subtotal`` this or greater: whole number, at least 0, in minor units of the currency.
             subtotal__lte: Only with ``subtotal`` this or less: whole number, at least 0, in minor units of the currency.
-            based_on: UUID.
-            counterpart_id: UUID.
-            created_by_entity_user_id: UUID.
-            status: One of 7 values, among them ``new`` and ``draft``.
-            status__in: Only with ``status`` one of these: one of 7 values, among them ``new`` and ``draft``.
-            status__not_in: Only with ``status`` none of these: one of 7 values, among them ``new`` and ``draft``.
-            origin: One of ``upload``, ``einvoicing``.
-            currency: One of 145 values, among them ``AED`` and ``AFN``.
-            project_id: UUID.
+            based_on: Only with this value: UUID.
+            counterpart_id: Only with this value: id of the counterpart (UUID).
+            created_by_entity_user_id: Only with this value: id of the created by entity user (UUID).
+            status: Only with this value: one of ``new``, ``draft``, ``applied``, ``approved``, ``rejected``, ``canceled``, ``submitted_for_approval``.
+            status__in: Only with ``status`` one of these: one of ``new``, ``draft``, ``applied``, ``approved``, ``rejected``, ``canceled``, ``submitted_for_approval``.
+            status__not_in: Only with ``status`` none of these: one of ``new``, ``draft``, ``applied``, ``approved``, ``rejected``, ``canceled``, ``submitted_for_approval``.
+            origin: Only with this value: one of ``upload``, ``einvoicing``.
+            currency: Only with this value: one of 145 values, among them ``AED`` and ``AFN``.
+            project_id: Only with this value: id of the project (UUID).
             project_id__in: Only with ``project_id`` one of these: UUID.
             options: Options of this call.
 
         Returns:
-            ``PayableAnalyticsResponse``.
+            The answer, a ``PayableAnalyticsResponse``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 405, 422 or 500); each status has a class of its own.
@@ -262,63 +262,63 @@ class Analytics(Resource):
         ``GET /analytics/payables``
 
         Args:
-            metric: One of ``id``, ``total_amount``, ``amount_due``.
-            aggregation_function: One of ``count``, ``average``, ``summary``, ``min``, ``max``.
-            dimension: One of 7 values, among them ``created_at`` and ``status``.
-            date_dimension_breakdown: One of ``daily``, ``weekly``, ``monthly``, ``quarterly``, ``yearly``.
+            metric: Only with this value: one of ``id``, ``total_amount``, ``amount_due``.
+            aggregation_function: Only with this value: one of ``count``, ``average``, ``summary``, ``min``, ``max``.
+            dimension: Only with this value: one of ``created_at``, ``status``, ``counterpart_id``, ``currency``, ``issued_at``, ``due_date``, ``project_id``.
+            date_dimension_breakdown: Only with this value: one of ``daily``, ``weekly``, ``monthly``, ``quarterly``, ``yearly``.
             limit: How many a page holds at most: whole number, 1 to 400; 100 by default.
             created_at__gt: Only with ``created_at`` greater than this: point in time with its offset (ISO 8601 if text).
             created_at__lt: Only with ``created_at`` less than this: point in time with its offset (ISO 8601 if text).
             created_at__gte: Only with ``created_at`` this or greater: point in time with its offset (ISO 8601 if text).
             created_at__lte: Only with ``created_at`` this or less: point in time with its offset (ISO 8601 if text).
-            status: One of 8 values, among them ``draft`` and ``new``.
-            status__in: Only with ``status`` one of these: one of 8 values, among them ``draft`` and ``new``.
+            status: Only with this value: one of ``draft``, ``new``, ``approve_in_progress``, ``waiting_to_be_paid``, ``partially_paid``, ``paid``, ``canceled``, ``rejected``.
+            status__in: Only with ``status`` one of these: one of ``draft``, ``new``, ``approve_in_progress``, ``waiting_to_be_paid``, ``partially_paid``, ``paid``, ``canceled``, ``rejected``.
             id__in: Only with ``id`` one of these: UUID.
-            total_amount: Whole number, in minor units of the currency.
+            total_amount: Only with this value: whole number, in minor units of the currency.
             total_amount__gt: Only with ``total_amount`` greater than this: whole number, in minor units of the currency.
             total_amount__lt: Only with ``total_amount`` less than this: whole number, in minor units of the currency.
             total_amount__gte: Only with ``total_amount`` this or greater: whole number, in minor units of the currency.
             total_amount__lte: Only with ``total_amount`` this or less: whole number, in minor units of the currency.
-            amount: Whole number, in minor units of the currency.
+            amount: Only with this value: whole number, in minor units of the currency.
             amount__gt: Only with ``amount`` greater than this: whole number, in minor units of the currency.
             amount__lt: Only with ``amount`` less than this: whole number, in minor units of the currency.
             amount__gte: Only with ``amount`` this or greater: whole number, in minor units of the currency.
             amount__lte: Only with ``amount`` this or less: whole number, in minor units of the currency.
-            currency: One of 145 values, among them ``AED`` and ``AFN``.
-            counterpart_name: Text.
+            currency: Only with this value: one of 145 values, among them ``AED`` and ``AFN``.
+            counterpart_name: Only with this value: text.
             counterpart_name__contains: Only with ``counterpart_name`` containing this: text.
             counterpart_name__icontains: Only with ``counterpart_name`` containing this, in upper or lower case: text.
-            search_text: Text.
-            due_date: Date (ISO 8601 if text).
+            search_text: Only with this value: text.
+            due_date: Only with this value: date (ISO 8601 if text).
             due_date__gt: Only with ``due_date`` greater than this: date (ISO 8601 if text).
             due_date__lt: Only with ``due_date`` less than this: date (ISO 8601 if text).
             due_date__gte: Only with ``due_date`` this or greater: date (ISO 8601 if text).
             due_date__lte: Only with ``due_date`` this or less: date (ISO 8601 if text).
-            issued_at: Date (ISO 8601 if text).
+            issued_at: Only with this value: date (ISO 8601 if text).
             issued_at__gt: Only with ``issued_at`` greater than this: date (ISO 8601 if text).
             issued_at__lt: Only with ``issued_at`` less than this: date (ISO 8601 if text).
             issued_at__gte: Only with ``issued_at`` this or greater: date (ISO 8601 if text).
             issued_at__lte: Only with ``issued_at`` this or less: date (ISO 8601 if text).
-            document_id: Text.
+            document_id: Only with this value: text.
             document_id__contains: Only with ``document_id`` containing this: text.
             document_id__icontains: Only with ``document_id`` containing this, in upper or lower case: text.
-            was_created_by_user_id: UUID.
-            counterpart_id: UUID.
-            source_of_payable_data: One of ``ocr``, ``user_specified``, ``einvoicing``.
-            ocr_status: One of ``processing``, ``error``, ``success``, ``canceled``.
-            line_item_id: UUID.
-            purchase_order_id: UUID.
-            project_id: UUID.
+            was_created_by_user_id: Only with this value: id of the was created by user (UUID).
+            counterpart_id: Only with this value: id of the counterpart (UUID).
+            source_of_payable_data: Only with this value: one of ``ocr``, ``user_specified``, ``einvoicing``.
+            ocr_status: Only with this value: one of ``processing``, ``error``, ``success``, ``canceled``.
+            line_item_id: Only with this value: id of the line item (UUID).
+            purchase_order_id: Only with this value: id of the purchase order (UUID).
+            project_id: Only with this value: id of the project (UUID).
             project_id__in: Only with ``project_id`` one of these: UUID.
-            tag_ids: List; each one UUID.
+            tag_ids: Only with these values: list; each one UUID.
             tag_ids__not_in: Only with ``tag_ids`` none of these: UUID.
-            has_tags: True or false.
-            origin: One of ``upload``, ``email``, ``einvoicing``.
-            has_file: True or false.
+            has_tags: Only with this value: true or false.
+            origin: Only with this value: one of ``upload``, ``email``, ``einvoicing``.
+            has_file: Only with this value: true or false.
             options: Options of this call.
 
         Returns:
-            ``PayableAnalyticsResponse``.
+            The answer, a ``PayableAnalyticsResponse``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 405, 422 or 500); each status has a class of its own.
@@ -479,24 +479,24 @@ class Analytics(Resource):
         ``GET /analytics/receivables``
 
         Args:
-            metric: One of ``id``, ``total_amount``, ``product_amount``, ``product_quantity``.
-            aggregation_function: One of ``count``, ``average``, ``summary``, ``min``, ``max``.
-            dimension: One of 8 values, among them ``created_at`` and ``status``.
-            date_dimension_breakdown: One of ``daily``, ``weekly``, ``monthly``, ``quarterly``, ``yearly``.
+            metric: Only with this value: one of ``id``, ``total_amount``, ``product_amount``, ``product_quantity``.
+            aggregation_function: Only with this value: one of ``count``, ``average``, ``summary``, ``min``, ``max``.
+            dimension: Only with this value: one of ``created_at``, ``status``, ``counterpart_id``, ``currency``, ``issue_date``, ``due_date``, ``project_id``, ``product_id``.
+            date_dimension_breakdown: Only with this value: one of ``daily``, ``weekly``, ``monthly``, ``quarterly``, ``yearly``.
             order: Which end comes first: one of ``asc``, ``desc``; asc by default.
             limit: How many a page holds at most: whole number, 1 to 250; 100 by default.
-            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            pagination_token: Where to go on, as a page told; the API then knows the filters and ignores new ones.
             id__in: Only with ``id`` one of these: UUID.
             status__in: Only with ``status`` one of these: one of 13 values, among them ``draft`` and ``issuing``.
             entity_user_id__in: Only with ``entity_user_id`` one of these: UUID.
             sort: What to sort by: one of 11 values, among them ``counterpart_name`` and ``counterpart_id``.
             tag_ids__in: Only with ``tag_ids`` one of these: UUID.
-            tag_ids: List; each one UUID.
+            tag_ids: Only with these values: list; each one UUID.
             product_ids__in: Only with ``product_ids`` one of these: UUID.
-            product_ids: List; each one UUID.
+            product_ids: Only with these values: list; each one UUID.
             project_id__in: Only with ``project_id`` one of these: UUID.
-            type: One of ``quote``, ``invoice``, ``credit_note``.
-            document_id: Text.
+            type: Only with this value: one of ``quote``, ``invoice``, ``credit_note``.
+            document_id: Only with this value: text.
             document_id__contains: Only with ``document_id`` containing this: text.
             document_id__icontains: Only with ``document_id`` containing this, in upper or lower case: text.
             issue_date__gt: Only with ``issue_date`` greater than this: point in time with its offset (ISO 8601 if text).
@@ -507,33 +507,33 @@ class Analytics(Resource):
             created_at__lt: Only with ``created_at`` less than this: point in time with its offset (ISO 8601 if text).
             created_at__gte: Only with ``created_at`` this or greater: point in time with its offset (ISO 8601 if text).
             created_at__lte: Only with ``created_at`` this or less: point in time with its offset (ISO 8601 if text).
-            counterpart_id: UUID.
-            counterpart_name: Text.
+            counterpart_id: Only with this value: id of the counterpart (UUID).
+            counterpart_name: Only with this value: text.
             counterpart_name__contains: Only with ``counterpart_name`` containing this: text.
             counterpart_name__icontains: Only with ``counterpart_name`` containing this, in upper or lower case: text.
-            total_amount: Whole number, in minor units of the currency.
+            total_amount: Only with this value: whole number, in minor units of the currency.
             total_amount__gt: Only with ``total_amount`` greater than this: whole number, in minor units of the currency.
             total_amount__lt: Only with ``total_amount`` less than this: whole number, in minor units of the currency.
             total_amount__gte: Only with ``total_amount`` this or greater: whole number, in minor units of the currency.
             total_amount__lte: Only with ``total_amount`` this or less: whole number, in minor units of the currency.
-            discounted_subtotal: Whole number, in minor units of the currency.
+            discounted_subtotal: Only with this value: whole number, in minor units of the currency.
             discounted_subtotal__gt: Only with ``discounted_subtotal`` greater than this: whole number, in minor units of the currency.
             discounted_subtotal__lt: Only with ``discounted_subtotal`` less than this: whole number, in minor units of the currency.
             discounted_subtotal__gte: Only with ``discounted_subtotal`` this or greater: whole number, in minor units of the currency.
             discounted_subtotal__lte: Only with ``discounted_subtotal`` this or less: whole number, in minor units of the currency.
-            status: One of 13 values, among them ``draft`` and ``issuing``.
-            entity_user_id: UUID.
-            based_on: UUID.
+            status: Only with this value: one of 13 values, among them ``draft`` and ``issuing``.
+            entity_user_id: Only with this value: id of the entity user (UUID).
+            based_on: Only with this value: UUID.
             due_date__gt: Only with ``due_date`` greater than this: date (ISO 8601 if text).
             due_date__lt: Only with ``due_date`` less than this: date (ISO 8601 if text).
             due_date__gte: Only with ``due_date`` this or greater: date (ISO 8601 if text).
             due_date__lte: Only with ``due_date`` this or less: date (ISO 8601 if text).
-            has_due_date: True or false.
-            project_id: UUID.
+            has_due_date: Only with this value: true or false.
+            project_id: Only with this value: id of the project (UUID).
             options: Options of this call.
 
         Returns:
-            ``ReceivablesAnalyticsResponse``.
+            The answer, a ``ReceivablesAnalyticsResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.

@@ -88,7 +88,7 @@ class ApprovalPoliciesProcesses(Resource):
             options: Options of this call.
 
         Returns:
-            ``ApprovalProcessResourceList``.
+            The answer, a ``ApprovalProcessResourceList``.
 
         Raises:
             APIStatusError: The API says no (401, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -109,7 +109,7 @@ class ApprovalPoliciesProcesses(Resource):
             options: Options of this call.
 
         Returns:
-            ``ProcessResource``.
+            The answer, a ``ProcessResource``.
 
         Raises:
             APIStatusError: The API says no (401, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -132,7 +132,7 @@ class ApprovalPoliciesProcesses(Resource):
             options: Options of this call.
 
         Returns:
-            ``ProcessResource``.
+            The answer, a ``ProcessResource``.
 
         Raises:
             APIStatusError: The API says no (401, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -157,7 +157,7 @@ class ApprovalPoliciesProcesses(Resource):
             options: Options of this call.
 
         Returns:
-            ``ApprovalProcessStepResourceList``.
+            The answer, a ``ApprovalProcessStepResourceList``.
 
         Raises:
             APIStatusError: The API says no (401, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -225,18 +225,18 @@ class ApprovalPolicies(Resource):
         ``GET /approval_policies``
 
         Args:
-            process_id: UUID.
+            process_id: Only with this value: id of the process (UUID).
             order: Which end comes first: one of ``asc``, ``desc``; asc by default.
             limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
-            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            pagination_token: Where to go on, as a page told; the API then knows the filters and ignores new ones.
             sort: What to sort by: one of ``created_at``, ``updated_at``.
             id__in: Only with ``id`` one of these: UUID.
-            status: One of ``active``, ``pending``.
+            status: Only with this value: one of ``active``, ``pending``.
             status__in: Only with ``status`` one of these: one of ``active``, ``pending``.
-            name: Text.
+            name: Only with this value: text.
             name__contains: Only with ``name`` containing this: text.
             name__ncontains: Only with ``name`` not containing this: text.
-            created_by: UUID.
+            created_by: Only with this value: UUID.
             created_at__gt: Only with ``created_at`` greater than this: point in time with its offset (ISO 8601 if text).
             created_at__lt: Only with ``created_at`` less than this: point in time with its offset (ISO 8601 if text).
             created_at__gte: Only with ``created_at`` this or greater: point in time with its offset (ISO 8601 if text).
@@ -309,7 +309,7 @@ class ApprovalPolicies(Resource):
             options: Options of this call.
 
         Returns:
-            ``ApprovalPolicyResource``.
+            The answer, a ``ApprovalPolicyResource``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 405, 409, 422 or 500); each status has a class of its own.
@@ -339,7 +339,7 @@ class ApprovalPolicies(Resource):
             options: Options of this call.
 
         Returns:
-            ``ApprovalPolicyResource``.
+            The answer, a ``ApprovalPolicyResource``.
 
         Raises:
             APIStatusError: The API says no (401, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -378,7 +378,7 @@ class ApprovalPolicies(Resource):
             options: Options of this call.
 
         Returns:
-            ``ApprovalPolicyResource``.
+            The answer, a ``ApprovalPolicyResource``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 404, 405, 409, 422 or 500); each status has a class of its own.

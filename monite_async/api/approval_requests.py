@@ -93,7 +93,7 @@ class ApprovalRequests(Resource):
         Args:
             order: Which end comes first: one of ``asc``, ``desc``; asc by default.
             limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
-            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            pagination_token: Where to go on, as a page told; the API then knows the filters and ignores new ones.
             sort: What to sort by: one of ``created_at``, ``updated_at``.
             created_at__gt: Only with ``created_at`` greater than this: point in time with its offset (ISO 8601 if text).
             created_at__lt: Only with ``created_at`` less than this: point in time with its offset (ISO 8601 if text).
@@ -103,15 +103,15 @@ class ApprovalRequests(Resource):
             updated_at__lt: Only with ``updated_at`` less than this: point in time with its offset (ISO 8601 if text).
             updated_at__gte: Only with ``updated_at`` this or greater: point in time with its offset (ISO 8601 if text).
             updated_at__lte: Only with ``updated_at`` this or less: point in time with its offset (ISO 8601 if text).
-            object_id: UUID.
+            object_id: Only with this value: id of the object (UUID).
             object_id__in: Only with ``object_id`` one of these: UUID.
-            status: One of ``waiting``, ``approved``, ``rejected``, ``canceled``.
+            status: Only with this value: one of ``waiting``, ``approved``, ``rejected``, ``canceled``.
             status__in: Only with ``status`` one of these: one of ``waiting``, ``approved``, ``rejected``, ``canceled``.
-            user_id: UUID.
-            role_id: UUID.
-            object_type: One of 56 values, among them ``account`` and ``approval``.
+            user_id: Only with this value: id of the user (UUID).
+            role_id: Only with this value: id of the role (UUID).
+            object_type: Only with this value: one of 56 values, among them ``account`` and ``approval``.
             object_type__in: Only with ``object_type`` one of these: one of 56 values, among them ``account`` and ``approval``.
-            created_by: UUID.
+            created_by: Only with this value: UUID.
             options: Options of this call.
 
         Returns:
@@ -158,11 +158,11 @@ class ApprovalRequests(Resource):
         ``POST /approval_requests``
 
         Args:
-            body: An object, keys as in the type.
+            body: ``ApprovalRequestCreateByRoleRequestInput`` or ``ApprovalRequestCreateByUserRequestInput``.
             options: Options of this call.
 
         Returns:
-            ``ApprovalRequestResourceWithMetadata``.
+            The answer, a ``ApprovalRequestResourceWithMetadata``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 406, 422 or 500); each status has a class of its own.
@@ -182,7 +182,7 @@ class ApprovalRequests(Resource):
             options: Options of this call.
 
         Returns:
-            ``ApprovalRequestResourceWithMetadata``.
+            The answer, a ``ApprovalRequestResourceWithMetadata``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 406, 422 or 500); each status has a class of its own.
@@ -202,7 +202,7 @@ class ApprovalRequests(Resource):
             options: Options of this call.
 
         Returns:
-            ``ApprovalRequestResourceWithMetadata``.
+            The answer, a ``ApprovalRequestResourceWithMetadata``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -222,7 +222,7 @@ class ApprovalRequests(Resource):
             options: Options of this call.
 
         Returns:
-            ``ApprovalRequestResourceWithMetadata``.
+            The answer, a ``ApprovalRequestResourceWithMetadata``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -242,7 +242,7 @@ class ApprovalRequests(Resource):
             options: Options of this call.
 
         Returns:
-            ``ApprovalRequestResourceWithMetadata``.
+            The answer, a ``ApprovalRequestResourceWithMetadata``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.

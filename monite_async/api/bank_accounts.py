@@ -90,7 +90,7 @@ class BankAccounts(Resource):
             options: Options of this call.
 
         Returns:
-            ``EntityBankAccountPaginationResponse``.
+            The answer, a ``EntityBankAccountPaginationResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 409, 422 or 500); each status has a class of its own.
@@ -133,7 +133,7 @@ class BankAccounts(Resource):
             options: Options of this call.
 
         Returns:
-            ``EntityBankAccountResponse``.
+            The answer, a ``EntityBankAccountResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 409, 422 or 500); each status has a class of its own.
@@ -169,12 +169,12 @@ class BankAccounts(Resource):
         ``POST /bank_accounts/complete_verification``
 
         Args:
-            airwallex_plaid: An object, keys as in the type.
+            airwallex_plaid: ``CompleteVerificationAirwallexPlaidRequestInput``.
             type: One of ``airwallex_plaid``, ``micro_deposit``.
             options: Options of this call.
 
         Returns:
-            ``CompleteVerificationResponse``.
+            The answer, a ``CompleteVerificationResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -196,12 +196,12 @@ class BankAccounts(Resource):
         ``POST /bank_accounts/start_verification``
 
         Args:
-            airwallex_plaid: An object, keys as in the type.
+            airwallex_plaid: ``VerificationAirwallexPlaidRequestInput``.
             type: One of ``airwallex_plaid``, ``micro_deposit``.
             options: Options of this call.
 
         Returns:
-            ``VerificationResponse``.
+            The answer, a ``VerificationResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -221,7 +221,7 @@ class BankAccounts(Resource):
             options: Options of this call.
 
         Returns:
-            ``EntityBankAccountResponse``.
+            The answer, a ``EntityBankAccountResponse``.
 
         Raises:
             APIStatusError: The API says no (404, 405, 409, 422 or 500); each status has a class of its own.
@@ -248,7 +248,7 @@ class BankAccounts(Resource):
             options: Options of this call.
 
         Returns:
-            ``EntityBankAccountResponse``.
+            The answer, a ``EntityBankAccountResponse``.
 
         Raises:
             APIStatusError: The API says no (404, 405, 409, 422 or 500); each status has a class of its own.
@@ -289,7 +289,7 @@ class BankAccounts(Resource):
             options: Options of this call.
 
         Returns:
-            ``CompleteRefreshVerificationResponse``.
+            The answer, a ``CompleteRefreshVerificationResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -314,7 +314,7 @@ class BankAccounts(Resource):
             options: Options of this call.
 
         Returns:
-            ``EntityBankAccountResponse``.
+            The answer, a ``EntityBankAccountResponse``.
 
         Raises:
             APIStatusError: The API says no (404, 405, 409, 422 or 500); each status has a class of its own.
@@ -336,12 +336,12 @@ class BankAccounts(Resource):
 
         Args:
             bank_account_id: Id of the bank account.
-            airwallex_plaid: An object, keys as in the type.
+            airwallex_plaid: ``VerificationAirwallexPlaidRequestInput``.
             type: One of ``airwallex_plaid``, ``micro_deposit``.
             options: Options of this call.
 
         Returns:
-            ``VerificationResponse``.
+            The answer, a ``VerificationResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -366,7 +366,7 @@ class BankAccounts(Resource):
             options: Options of this call.
 
         Returns:
-            ``BankAccountVerifications``.
+            The answer, a ``BankAccountVerifications``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.

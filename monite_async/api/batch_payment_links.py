@@ -58,7 +58,7 @@ class BatchPaymentLinks(Resource):
         ``POST /batch_payment_links``
 
         Args:
-            payment_intents: List of at least 1 entries; each one an object, keys as in the type.
+            payment_intents: List of at least 1 entries; each one ``BatchSinglePaymentIntentInput``.
             expires_at: Point in time with its offset (ISO 8601 if text).
             funding_payment_method: ``us_ach``; us_ach by default.
             payout_payment_methods: List of at least 1 entries; each one one of 16 values, among them ``sepa_credit`` and ``us_ach``.
@@ -66,7 +66,7 @@ class BatchPaymentLinks(Resource):
             options: Options of this call.
 
         Returns:
-            ``BatchPaymentLinkResponse``.
+            The answer, a ``BatchPaymentLinkResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -96,7 +96,7 @@ class BatchPaymentLinks(Resource):
             options: Options of this call.
 
         Returns:
-            ``BatchPaymentLinkWithPaymentIntents``.
+            The answer, a ``BatchPaymentLinkWithPaymentIntents``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -116,7 +116,7 @@ class BatchPaymentLinks(Resource):
             options: Options of this call.
 
         Returns:
-            ``BatchPaymentLinkWithPaymentIntents``.
+            The answer, a ``BatchPaymentLinkWithPaymentIntents``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.

@@ -50,13 +50,13 @@ class BatchPayments(BatchPaymentsToWaitFor, Resource):
         ``POST /batch_payments``
 
         Args:
-            payer_bank_account_id: UUID.
-            payment_intents: List of at least 1 entries; each one an object, keys as in the type.
+            payer_bank_account_id: Id of the payer bank account (UUID).
+            payment_intents: List of at least 1 entries; each one ``SinglePaymentIntentInput``.
             payment_method: ``us_ach``.
             options: Options of this call.
 
         Returns:
-            ``PaymentsBatchPaymentResponse``.
+            The answer, a ``PaymentsBatchPaymentResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -84,7 +84,7 @@ class BatchPayments(BatchPaymentsToWaitFor, Resource):
             options: Options of this call.
 
         Returns:
-            ``PaymentsBatchPaymentResponse``.
+            The answer, a ``PaymentsBatchPaymentResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.

@@ -60,11 +60,11 @@ class Comments(Resource):
         ``GET /comments``
 
         Args:
-            object_type: ``payable``.
-            object_id: UUID.
+            object_type: Only with this value: ``payable``.
+            object_id: Only with this value: id of the object (UUID).
             order: Which end comes first: one of ``asc``, ``desc``; asc by default.
             limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
-            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            pagination_token: Where to go on, as a page told; the API then knows the filters and ignores new ones.
             sort: What to sort by: ``id``.
             created_at__gt: Only with ``created_at`` greater than this: point in time with its offset (ISO 8601 if text).
             created_at__lt: Only with ``created_at`` less than this: point in time with its offset (ISO 8601 if text).
@@ -111,14 +111,14 @@ class Comments(Resource):
         ``POST /comments``
 
         Args:
-            object_id: UUID.
+            object_id: Id of the object (UUID).
             object_type: Text.
             text: Text.
-            reply_to_entity_user_id: UUID.
+            reply_to_entity_user_id: Id of the reply to entity user (UUID).
             options: Options of this call.
 
         Returns:
-            ``CommentResource``.
+            The answer, a ``CommentResource``.
 
         Raises:
             APIStatusError: The API says no (400, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -145,7 +145,7 @@ class Comments(Resource):
             options: Options of this call.
 
         Returns:
-            ``CommentResource``.
+            The answer, a ``CommentResource``.
 
         Raises:
             APIStatusError: The API says no (400, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -167,12 +167,12 @@ class Comments(Resource):
 
         Args:
             comment_id: Id of the comment.
-            reply_to_entity_user_id: UUID.
+            reply_to_entity_user_id: Id of the reply to entity user (UUID).
             text: Text.
             options: Options of this call.
 
         Returns:
-            ``CommentResource``.
+            The answer, a ``CommentResource``.
 
         Raises:
             APIStatusError: The API says no (400, 403, 404, 405, 409, 422 or 500); each status has a class of its own.

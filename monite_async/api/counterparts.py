@@ -202,7 +202,7 @@ class CounterpartsAddresses(Resource):
             options: Options of this call.
 
         Returns:
-            ``CounterpartAddressResourceList``.
+            The answer, a ``CounterpartAddressResourceList``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -237,7 +237,7 @@ class CounterpartsAddresses(Resource):
             options: Options of this call.
 
         Returns:
-            ``CounterpartAddressResponseWithCounterpartID``.
+            The answer, a ``CounterpartAddressResponseWithCounterpartID``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -270,7 +270,7 @@ class CounterpartsAddresses(Resource):
             options: Options of this call.
 
         Returns:
-            ``CounterpartAddressResponseWithCounterpartID``.
+            The answer, a ``CounterpartAddressResponseWithCounterpartID``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -309,7 +309,7 @@ class CounterpartsAddresses(Resource):
             options: Options of this call.
 
         Returns:
-            ``CounterpartAddressResponseWithCounterpartID``.
+            The answer, a ``CounterpartAddressResponseWithCounterpartID``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -381,7 +381,7 @@ class CounterpartsBankAccounts(Resource):
             options: Options of this call.
 
         Returns:
-            ``CounterpartBankAccountResourceList``.
+            The answer, a ``CounterpartBankAccountResourceList``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -426,7 +426,7 @@ class CounterpartsBankAccounts(Resource):
             options: Options of this call.
 
         Returns:
-            ``CounterpartBankAccountResponse``.
+            The answer, a ``CounterpartBankAccountResponse``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -464,7 +464,7 @@ class CounterpartsBankAccounts(Resource):
             options: Options of this call.
 
         Returns:
-            ``CounterpartBankAccountResponse``.
+            The answer, a ``CounterpartBankAccountResponse``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -513,7 +513,7 @@ class CounterpartsBankAccounts(Resource):
             options: Options of this call.
 
         Returns:
-            ``CounterpartBankAccountResponse``.
+            The answer, a ``CounterpartBankAccountResponse``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -617,7 +617,7 @@ class CounterpartsContacts(Resource):
             options: Options of this call.
 
         Returns:
-            ``CounterpartContactsResourceList``.
+            The answer, a ``CounterpartContactsResourceList``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -643,7 +643,7 @@ class CounterpartsContacts(Resource):
 
         Args:
             counterpart_id: Id of the counterpart.
-            address: An object, keys as in the type.
+            address: ``CounterpartAddressInput``.
             first_name: Text.
             last_name: Text.
             email: E-mail address.
@@ -652,7 +652,7 @@ class CounterpartsContacts(Resource):
             options: Options of this call.
 
         Returns:
-            ``CounterpartContactResponse``.
+            The answer, a ``CounterpartContactResponse``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -685,7 +685,7 @@ class CounterpartsContacts(Resource):
             options: Options of this call.
 
         Returns:
-            ``CounterpartContactResponse``.
+            The answer, a ``CounterpartContactResponse``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -715,7 +715,7 @@ class CounterpartsContacts(Resource):
         Args:
             counterpart_id: Id of the counterpart.
             contact_id: Id of the contact.
-            address: An object, keys as in the type.
+            address: ``CounterpartAddressInput``.
             email: E-mail address.
             first_name: Text.
             last_name: Text.
@@ -724,7 +724,7 @@ class CounterpartsContacts(Resource):
             options: Options of this call.
 
         Returns:
-            ``CounterpartContactResponse``.
+            The answer, a ``CounterpartContactResponse``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -775,7 +775,7 @@ class CounterpartsContacts(Resource):
             options: Options of this call.
 
         Returns:
-            ``CounterpartContactResponse``.
+            The answer, a ``CounterpartContactResponse``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -820,7 +820,7 @@ class CounterpartsEinvoicingCredentials(Resource):
             options: Options of this call.
 
         Returns:
-            ``CounterpartEinvoicingCredentialResponseList``.
+            The answer, a ``CounterpartEinvoicingCredentialResponseList``.
 
         Raises:
             APIStatusError: The API says no (405, 409, 422 or 500); each status has a class of its own.
@@ -841,11 +841,11 @@ class CounterpartsEinvoicingCredentials(Resource):
 
         Args:
             counterpart_id: Id of the counterpart.
-            body: An object, keys as in the type.
+            body: ``CreateCounterpartEinvoicingCredentialCounterpartVatIdInput`` or ``CounterpartEinvoicingCredentialSchemaInput``.
             options: Options of this call.
 
         Returns:
-            ``CounterpartEinvoicingCredentialResponse``.
+            The answer, a ``CounterpartEinvoicingCredentialResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 409, 422 or 500); each status has a class of its own.
@@ -868,7 +868,7 @@ class CounterpartsEinvoicingCredentials(Resource):
             options: Options of this call.
 
         Returns:
-            ``CounterpartEinvoicingCredentialResponse``.
+            The answer, a ``CounterpartEinvoicingCredentialResponse``.
 
         Raises:
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.
@@ -901,7 +901,7 @@ class CounterpartsEinvoicingCredentials(Resource):
             options: Options of this call.
 
         Returns:
-            ``CounterpartEinvoicingCredentialResponse``.
+            The answer, a ``CounterpartEinvoicingCredentialResponse``.
 
         Raises:
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.
@@ -966,7 +966,7 @@ class CounterpartsVatIds(Resource):
             options: Options of this call.
 
         Returns:
-            ``CounterpartVatIDResourceList``.
+            The answer, a ``CounterpartVatIDResourceList``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -995,7 +995,7 @@ class CounterpartsVatIds(Resource):
             options: Options of this call.
 
         Returns:
-            ``CounterpartVatIDResponse``.
+            The answer, a ``CounterpartVatIDResponse``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -1021,7 +1021,7 @@ class CounterpartsVatIds(Resource):
             options: Options of this call.
 
         Returns:
-            ``CounterpartVatIDResponse``.
+            The answer, a ``CounterpartVatIDResponse``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -1054,7 +1054,7 @@ class CounterpartsVatIds(Resource):
             options: Options of this call.
 
         Returns:
-            ``CounterpartVatIDResponse``.
+            The answer, a ``CounterpartVatIDResponse``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -1173,36 +1173,36 @@ class Counterparts(Resource):
         ``GET /counterparts``
 
         Args:
-            iban: Text, at most 34 characters.
-            sort_code: Text, at most 100 characters.
-            account_number: Text, at most 100 characters.
-            tax_id: Text, at most 30 characters.
-            vat_id: Text, at most 30 characters.
+            iban: Only with this value: text, at most 34 characters.
+            sort_code: Only with this value: text, at most 100 characters.
+            account_number: Only with this value: text, at most 100 characters.
+            tax_id: Only with this value: text, at most 30 characters.
+            vat_id: Only with this value: text, at most 30 characters.
             id__in: Only with ``id`` one of these: UUID.
             order: Which end comes first: one of ``asc``, ``desc``; asc by default.
             limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
-            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            pagination_token: Where to go on, as a page told; the API then knows the filters and ignores new ones.
             sort: What to sort by: ``counterpart_name``.
-            type: One of ``individual``, ``organization``.
-            counterpart_name: Text.
+            type: Only with this value: one of ``individual``, ``organization``.
+            counterpart_name: Only with this value: text.
             counterpart_name__iexact: Only with ``counterpart_name`` equal to this, in upper or lower case: text.
             counterpart_name__contains: Only with ``counterpart_name`` containing this: text.
             counterpart_name__icontains: Only with ``counterpart_name`` containing this, in upper or lower case: text.
-            is_vendor: True or false.
-            is_customer: True or false.
-            email: Text.
+            is_vendor: Only with this value: true or false.
+            is_customer: Only with this value: true or false.
+            email: Only with this value: text.
             email__contains: Only with ``email`` containing this: text.
             email__icontains: Only with ``email`` containing this, in upper or lower case: text.
             created_at__gt: Only with ``created_at`` greater than this: point in time with its offset (ISO 8601 if text).
             created_at__lt: Only with ``created_at`` less than this: point in time with its offset (ISO 8601 if text).
             created_at__gte: Only with ``created_at`` this or greater: point in time with its offset (ISO 8601 if text).
             created_at__lte: Only with ``created_at`` this or less: point in time with its offset (ISO 8601 if text).
-            address_country: Text.
-            address_city: Text.
-            address_postal_code: Text.
-            address_state: Text.
-            address_line1: Text.
-            address_line2: Text.
+            address_country: Only with this value: text.
+            address_city: Only with this value: text.
+            address_postal_code: Only with this value: text.
+            address_state: Only with this value: text.
+            address_line1: Only with this value: text.
+            address_line2: Only with this value: text.
             tag_ids__in: Only with ``tag_ids`` one of these: UUID.
             options: Options of this call.
 
@@ -1264,7 +1264,7 @@ class Counterparts(Resource):
             options: Options of this call.
 
         Returns:
-            ``CounterpartResponse``.
+            The answer, a ``CounterpartResponse``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 405, 422 or 500); each status has a class of its own.
@@ -1282,7 +1282,7 @@ class Counterparts(Resource):
             options: Options of this call.
 
         Returns:
-            ``CounterpartResponse``.
+            The answer, a ``CounterpartResponse``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -1299,11 +1299,11 @@ class Counterparts(Resource):
 
         Args:
             counterpart_id: Id of the counterpart.
-            body: An object, keys as in the type.
+            body: ``CounterpartIndividualRootUpdatePayloadInput`` or ``CounterpartOrganizationRootUpdatePayloadInput``.
             options: Options of this call.
 
         Returns:
-            ``CounterpartResponse``.
+            The answer, a ``CounterpartResponse``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -1338,7 +1338,7 @@ class Counterparts(Resource):
             options: Options of this call.
 
         Returns:
-            ``PartnerMetadataResponse``.
+            The answer, a ``PartnerMetadataResponse``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -1359,7 +1359,7 @@ class Counterparts(Resource):
             options: Options of this call.
 
         Returns:
-            ``PartnerMetadataResponse``.
+            The answer, a ``PartnerMetadataResponse``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.

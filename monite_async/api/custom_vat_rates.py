@@ -51,7 +51,7 @@ class CustomVatRates(Resource):
             options: Options of this call.
 
         Returns:
-            ``CustomVatRateResponseList``.
+            The answer, a ``CustomVatRateResponseList``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
@@ -67,12 +67,12 @@ class CustomVatRates(Resource):
         ``POST /custom_vat_rates``
 
         Args:
-            components: List of 1 to 10 entries; each one an object, keys as in the type.
+            components: List of 1 to 10 entries; each one ``VatRateComponentInput``.
             name: Text, at most 64 characters.
             options: Options of this call.
 
         Returns:
-            ``CustomVatRateResponse``.
+            The answer, a ``CustomVatRateResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
@@ -90,7 +90,7 @@ class CustomVatRates(Resource):
             options: Options of this call.
 
         Returns:
-            ``CustomVatRateResponse``.
+            The answer, a ``CustomVatRateResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -112,12 +112,12 @@ class CustomVatRates(Resource):
 
         Args:
             custom_vat_rate_id: Id of the custom VAT rate.
-            components: List of 1 to 10 entries; each one an object, keys as in the type.
+            components: List of 1 to 10 entries; each one ``VatRateComponentInput``.
             name: Text, at most 64 characters.
             options: Options of this call.
 
         Returns:
-            ``CustomVatRateResponse``.
+            The answer, a ``CustomVatRateResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.

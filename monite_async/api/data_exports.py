@@ -108,7 +108,7 @@ class DataExportsExtraData(Resource):
         Args:
             order: Which end comes first: one of ``asc``, ``desc``; asc by default.
             limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
-            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            pagination_token: Where to go on, as a page told; the API then knows the filters and ignores new ones.
             sort: What to sort by: one of ``id``, ``created_at``.
             created_at__gt: Only with ``created_at`` greater than this: point in time with its offset (ISO 8601 if text).
             created_at__lt: Only with ``created_at`` less than this: point in time with its offset (ISO 8601 if text).
@@ -118,9 +118,9 @@ class DataExportsExtraData(Resource):
             updated_at__lt: Only with ``updated_at`` less than this: point in time with its offset (ISO 8601 if text).
             updated_at__gte: Only with ``updated_at`` this or greater: point in time with its offset (ISO 8601 if text).
             updated_at__lte: Only with ``updated_at`` this or less: point in time with its offset (ISO 8601 if text).
-            object_id: UUID.
-            field_name: Text.
-            field_value: Text.
+            object_id: Only with this value: id of the object (UUID).
+            field_name: Only with this value: text.
+            field_value: Only with this value: text.
             options: Options of this call.
 
         Returns:
@@ -169,12 +169,12 @@ class DataExportsExtraData(Resource):
         Args:
             field_name: One of ``default_account_code``, ``default_tax_rate_code``.
             field_value: Text.
-            object_id: UUID.
+            object_id: Id of the object (UUID).
             object_type: ``counterpart``.
             options: Options of this call.
 
         Returns:
-            ``ExtraDataResource``.
+            The answer, a ``ExtraDataResource``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
@@ -201,7 +201,7 @@ class DataExportsExtraData(Resource):
             options: Options of this call.
 
         Returns:
-            ``ExtraDataResource``.
+            The answer, a ``ExtraDataResource``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -227,12 +227,12 @@ class DataExportsExtraData(Resource):
             extra_data_id: Id of the extra data.
             field_name: One of ``default_account_code``, ``default_tax_rate_code``.
             field_value: Text.
-            object_id: UUID.
+            object_id: Id of the object (UUID).
             object_type: ``counterpart``.
             options: Options of this call.
 
         Returns:
-            ``ExtraDataResource``.
+            The answer, a ``ExtraDataResource``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -260,7 +260,7 @@ class DataExportsExtraData(Resource):
             options: Options of this call.
 
         Returns:
-            ``ExtraDataResource``.
+            The answer, a ``ExtraDataResource``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -316,13 +316,13 @@ class DataExports(DataExportsToWaitFor, Resource):
         Args:
             order: Which end comes first: one of ``asc``, ``desc``; asc by default.
             limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
-            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            pagination_token: Where to go on, as a page told; the API then knows the filters and ignores new ones.
             sort: What to sort by: ``created_at``.
             created_at__gt: Only with ``created_at`` greater than this: point in time with its offset (ISO 8601 if text).
             created_at__lt: Only with ``created_at`` less than this: point in time with its offset (ISO 8601 if text).
             created_at__gte: Only with ``created_at`` this or greater: point in time with its offset (ISO 8601 if text).
             created_at__lte: Only with ``created_at`` this or less: point in time with its offset (ISO 8601 if text).
-            created_by_entity_user_id: UUID.
+            created_by_entity_user_id: Only with this value: id of the created by entity user (UUID).
             options: Options of this call.
 
         Returns:
@@ -370,7 +370,7 @@ class DataExports(DataExportsToWaitFor, Resource):
             options: Options of this call.
 
         Returns:
-            ``CreateExportTaskResponseSchema``.
+            The answer, a ``CreateExportTaskResponseSchema``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -393,7 +393,7 @@ class DataExports(DataExportsToWaitFor, Resource):
             options: Options of this call.
 
         Returns:
-            ``GetDataExportsSupportedFormatsResult``.
+            The answer, a ``GetDataExportsSupportedFormatsResult``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -413,7 +413,7 @@ class DataExports(DataExportsToWaitFor, Resource):
             options: Options of this call.
 
         Returns:
-            ``DocumentExportResponseSchema``.
+            The answer, a ``DocumentExportResponseSchema``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.

@@ -99,18 +99,18 @@ class DeliveryNotes(PdfOfDeliveryNotes, Resource):
         Args:
             order: Which end comes first: one of ``asc``, ``desc``; asc by default.
             limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
-            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            pagination_token: Where to go on, as a page told; the API then knows the filters and ignores new ones.
             sort: What to sort by: one of ``status``, ``document_id``, ``delivery_date``, ``created_at``.
             id__in: Only with ``id`` one of these: UUID.
-            status: One of ``created``, ``canceled``, ``delivered``.
+            status: Only with this value: one of ``created``, ``canceled``, ``delivered``.
             status__in: Only with ``status`` one of these: one of ``created``, ``canceled``, ``delivered``.
-            document_id: Text, at most 100 characters.
+            document_id: Only with this value: text, at most 100 characters.
             document_id__contains: Only with ``document_id`` containing this: text, at most 100 characters.
             document_id__icontains: Only with ``document_id`` containing this, in upper or lower case: text, at most 100 characters.
-            created_by_entity_user_id: UUID.
-            counterpart_id: UUID.
-            based_on: UUID.
-            based_on_document_id: Text, at most 100 characters.
+            created_by_entity_user_id: Only with this value: id of the created by entity user (UUID).
+            counterpart_id: Only with this value: id of the counterpart (UUID).
+            based_on: Only with this value: UUID.
+            based_on_document_id: Only with this value: text, at most 100 characters.
             based_on_document_id__contains: Only with ``based_on_document_id`` containing this: text, at most 100 characters.
             based_on_document_id__icontains: Only with ``based_on_document_id`` containing this, in upper or lower case: text, at most 100 characters.
             created_at__gt: Only with ``created_at`` greater than this: point in time with its offset (ISO 8601 if text).
@@ -173,11 +173,11 @@ class DeliveryNotes(PdfOfDeliveryNotes, Resource):
         ``POST /delivery_notes``
 
         Args:
-            body: An object, keys as in the type.
+            body: ``DeliveryNoteCreateRequestInput`` or ``DeliveryNoteCreateBasedOnRequestInput``.
             options: Options of this call.
 
         Returns:
-            ``DeliveryNoteResource``.
+            The answer, a ``DeliveryNoteResource``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -195,7 +195,7 @@ class DeliveryNotes(PdfOfDeliveryNotes, Resource):
             options: Options of this call.
 
         Returns:
-            ``DeliveryNoteResource``.
+            The answer, a ``DeliveryNoteResource``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -222,17 +222,17 @@ class DeliveryNotes(PdfOfDeliveryNotes, Resource):
 
         Args:
             delivery_note_id: Id of the delivery note.
-            counterpart_address_id: UUID.
-            counterpart_id: UUID.
+            counterpart_address_id: Id of the counterpart address (UUID).
+            counterpart_id: Id of the counterpart (UUID).
             delivery_date: Date (ISO 8601 if text).
             delivery_number: Text.
             display_signature_placeholder: True or false.
-            line_items: List of 1 to 100 entries; each one an object, keys as in the type.
+            line_items: List of 1 to 100 entries; each one ``DeliveryNoteCreateLineItemInput``.
             memo: Text.
             options: Options of this call.
 
         Returns:
-            ``DeliveryNoteResource``.
+            The answer, a ``DeliveryNoteResource``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -278,7 +278,7 @@ class DeliveryNotes(PdfOfDeliveryNotes, Resource):
             options: Options of this call.
 
         Returns:
-            ``DeliveryNoteResource``.
+            The answer, a ``DeliveryNoteResource``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -298,7 +298,7 @@ class DeliveryNotes(PdfOfDeliveryNotes, Resource):
             options: Options of this call.
 
         Returns:
-            ``DeliveryNoteResource``.
+            The answer, a ``DeliveryNoteResource``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.

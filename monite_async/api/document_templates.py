@@ -50,7 +50,7 @@ class DocumentTemplates(Resource):
             options: Options of this call.
 
         Returns:
-            ``TemplateListResponse``.
+            The answer, a ``TemplateListResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -67,7 +67,7 @@ class DocumentTemplates(Resource):
             options: Options of this call.
 
         Returns:
-            ``TemplateListResponse``.
+            The answer, a ``TemplateListResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -87,7 +87,7 @@ class DocumentTemplates(Resource):
             options: Options of this call.
 
         Returns:
-            ``TemplateReceivableResponse``.
+            The answer, a ``TemplateReceivableResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -107,7 +107,7 @@ class DocumentTemplates(Resource):
             options: Options of this call.
 
         Returns:
-            ``TemplateReceivableResponse``.
+            The answer, a ``TemplateReceivableResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.

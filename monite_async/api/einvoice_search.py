@@ -43,7 +43,7 @@ class EinvoiceSearch(Resource):
             options: Options of this call.
 
         Returns:
-            ``CounterpartEinvoicingCredentialExistenceResponse``.
+            The answer, a ``CounterpartEinvoicingCredentialExistenceResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 409, 422 or 500); each status has a class of its own.

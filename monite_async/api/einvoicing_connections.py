@@ -78,7 +78,7 @@ class EinvoicingConnectionsNetworkCredentials(Resource):
             options: Options of this call.
 
         Returns:
-            ``EinvoicingNetworkCredentialsResponse``.
+            The answer, a ``EinvoicingNetworkCredentialsResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -126,7 +126,7 @@ class EinvoicingConnections(Resource):
             options: Options of this call.
 
         Returns:
-            ``EInvoicingRetrieveListData``.
+            The answer, a ``EInvoicingRetrieveListData``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
@@ -148,14 +148,14 @@ class EinvoicingConnections(Resource):
         ``POST /einvoicing_connections``
 
         Args:
-            address: An object, keys as in the type.
-            entity_vat_id_id: UUID.
+            address: ``EinvoicingAddressInput``.
+            entity_vat_id_id: Id of the entity VAT id (UUID).
             is_receiver: True or false; true by default.
             is_sender: True or false; true by default.
             options: Options of this call.
 
         Returns:
-            ``EinvoicingConnectionResponse``.
+            The answer, a ``EinvoicingConnectionResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 405, 409, 422 or 500); each status has a class of its own.
@@ -184,7 +184,7 @@ class EinvoicingConnections(Resource):
             options: Options of this call.
 
         Returns:
-            ``EinvoicingConnectionResponse``.
+            The answer, a ``EinvoicingConnectionResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -207,13 +207,13 @@ class EinvoicingConnections(Resource):
 
         Args:
             einvoicing_connection_id: Id of the e-invoicing connection.
-            address: An object, keys as in the type.
+            address: ``UpdateEinvoicingAddressInput``.
             is_receiver: True or false.
             is_sender: True or false.
             options: Options of this call.
 
         Returns:
-            ``EinvoicingConnectionResponse``.
+            The answer, a ``EinvoicingConnectionResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.

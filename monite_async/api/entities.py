@@ -223,7 +223,7 @@ class EntitiesVatIds(Resource):
             options: Options of this call.
 
         Returns:
-            ``EntityVatIDResourceList``.
+            The answer, a ``EntityVatIDResourceList``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -252,7 +252,7 @@ class EntitiesVatIds(Resource):
             options: Options of this call.
 
         Returns:
-            ``EntityVatIDResponse``.
+            The answer, a ``EntityVatIDResponse``.
 
         Raises:
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.
@@ -276,7 +276,7 @@ class EntitiesVatIds(Resource):
             options: Options of this call.
 
         Returns:
-            ``EntityVatIDResponse``.
+            The answer, a ``EntityVatIDResponse``.
 
         Raises:
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.
@@ -307,7 +307,7 @@ class EntitiesVatIds(Resource):
             options: Options of this call.
 
         Returns:
-            ``EntityVatIDResponse``.
+            The answer, a ``EntityVatIDResponse``.
 
         Raises:
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.
@@ -380,19 +380,19 @@ class _EntitiesOfPartner(Resource):
         Args:
             order: Which end comes first: one of ``asc``, ``desc``; asc by default.
             limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
-            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            pagination_token: Where to go on, as a page told; the API then knows the filters and ignores new ones.
             sort: What to sort by: one of ``created_at``, ``updated_at``.
-            type: One of ``individual``, ``organization``.
+            type: Only with this value: one of ``individual``, ``organization``.
             created_at__gt: Only with ``created_at`` greater than this: point in time with its offset (ISO 8601 if text).
             created_at__lt: Only with ``created_at`` less than this: point in time with its offset (ISO 8601 if text).
             created_at__gte: Only with ``created_at`` this or greater: point in time with its offset (ISO 8601 if text).
             created_at__lte: Only with ``created_at`` this or less: point in time with its offset (ISO 8601 if text).
             id__in: Only with ``id`` one of these: UUID.
             id__not_in: Only with ``id`` none of these: UUID.
-            email: Text.
+            email: Only with this value: text.
             email__in: Only with ``email`` one of these: text.
             email__not_in: Only with ``email`` none of these: text.
-            status: One of ``active``, ``inactive``, ``deleted``.
+            status: Only with this value: one of ``active``, ``inactive``, ``deleted``.
             options: Options of this call.
 
         Returns:
@@ -445,11 +445,11 @@ class _EntitiesOfPartner(Resource):
         ``POST /entities``
 
         Args:
-            address: An object, keys as in the type.
+            address: ``EntityAddressSchemaInput``.
             email: E-mail address.
             type: One of ``individual``, ``organization``.
-            individual: An object, keys as in the type; or None.
-            organization: An object, keys as in the type; or None.
+            individual: ``IndividualSchemaInput``; or None.
+            organization: ``OrganizationSchemaInput``; or None.
             phone: Text, at most 100 characters; or None.
             registration_authority: Text, 1 to 100 characters; or None.
             registration_number: Text, 1 to 100 characters; or None.
@@ -458,7 +458,7 @@ class _EntitiesOfPartner(Resource):
             options: Options of this call.
 
         Returns:
-            ``EntityResponse``.
+            The answer, a ``EntityResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 403, 405, 422 or 500); each status has a class of its own.
@@ -491,7 +491,7 @@ class _EntitiesOfPartner(Resource):
             options: Options of this call.
 
         Returns:
-            ``EntityResponse``.
+            The answer, a ``EntityResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
@@ -520,10 +520,10 @@ class _EntitiesOfPartner(Resource):
 
         Args:
             entity_id: Id of the entity.
-            address: An object, keys as in the type; or None.
+            address: ``UpdateEntityAddressSchemaInput``; or None.
             email: E-mail address; or None.
-            individual: An object, keys as in the type; or None.
-            organization: An object, keys as in the type; or None.
+            individual: ``OptionalIndividualSchemaInput``; or None.
+            organization: ``OptionalOrganizationSchemaInput``; or None.
             phone: Text, at most 100 characters; or None.
             registration_authority: Text, 1 to 100 characters; or None.
             registration_number: Text, 1 to 100 characters; or None.
@@ -532,7 +532,7 @@ class _EntitiesOfPartner(Resource):
             options: Options of this call.
 
         Returns:
-            ``EntityResponse``.
+            The answer, a ``EntityResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 403, 405, 422 or 500); each status has a class of its own.
@@ -565,7 +565,7 @@ class _EntitiesOfPartner(Resource):
             options: Options of this call.
 
         Returns:
-            ``EntityResponse``.
+            The answer, a ``EntityResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 403, 405, 422 or 500); each status has a class of its own.
@@ -583,7 +583,7 @@ class _EntitiesOfPartner(Resource):
             options: Options of this call.
 
         Returns:
-            ``EntityResponse``.
+            The answer, a ``EntityResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 403, 405, 422 or 500); each status has a class of its own.
@@ -603,7 +603,7 @@ class _EntitiesOfPartner(Resource):
             options: Options of this call.
 
         Returns:
-            ``PartnerMetadataResponse``.
+            The answer, a ``PartnerMetadataResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -624,7 +624,7 @@ class _EntitiesOfPartner(Resource):
             options: Options of this call.
 
         Returns:
-            ``PartnerMetadataResponse``.
+            The answer, a ``PartnerMetadataResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -666,7 +666,7 @@ class _EntitiesOfEntityUserAndUser(Resource):
             options: Options of this call.
 
         Returns:
-            ``EntityResponse``.
+            The answer, a ``EntityResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
@@ -696,10 +696,10 @@ class _EntitiesOfEntityUserAndUser(Resource):
         Deprecated: the API keeps it for old callers only.
 
         Args:
-            address: An object, keys as in the type; or None.
+            address: ``UpdateEntityAddressSchemaInput``; or None.
             email: E-mail address; or None.
-            individual: An object, keys as in the type; or None.
-            organization: An object, keys as in the type; or None.
+            individual: ``OptionalIndividualSchemaInput``; or None.
+            organization: ``OptionalOrganizationSchemaInput``; or None.
             phone: Text, at most 100 characters; or None.
             registration_authority: Text, 1 to 100 characters; or None.
             registration_number: Text, 1 to 100 characters; or None.
@@ -708,7 +708,7 @@ class _EntitiesOfEntityUserAndUser(Resource):
             options: Options of this call.
 
         Returns:
-            ``EntityResponse``.
+            The answer, a ``EntityResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
@@ -757,7 +757,7 @@ class _EntitiesOfAll(Resource):
             options: Options of this call.
 
         Returns:
-            ``FileSchema2``.
+            The answer, a ``FileSchema2``.
 
         Raises:
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
@@ -792,7 +792,7 @@ class _EntitiesOfAll(Resource):
             options: Options of this call.
 
         Returns:
-            ``EntityOnboardingDataResponse``.
+            The answer, a ``EntityOnboardingDataResponse``.
 
         Raises:
             APIStatusError: The API says no (404, 405, 409, 422 or 500); each status has a class of its own.
@@ -819,14 +819,14 @@ class _EntitiesOfAll(Resource):
 
         Args:
             entity_id: Id of the entity.
-            business_profile: An object, keys as in the type; or None.
-            ownership_declaration: An object, keys as in the type; or None.
-            tos_acceptance: An object, keys as in the type; or None.
-            treasury_tos_acceptance: An object, keys as in the type; or None.
+            business_profile: ``BusinessProfileInput``; or None.
+            ownership_declaration: ``OwnershipDeclarationInput``; or None.
+            tos_acceptance: ``TermsOfServiceAcceptanceInput``; or None.
+            treasury_tos_acceptance: ``TermsOfServiceAcceptanceInput``; or None.
             options: Options of this call.
 
         Returns:
-            ``EntityOnboardingDataResponse``.
+            The answer, a ``EntityOnboardingDataResponse``.
 
         Raises:
             APIStatusError: The API says no (404, 405, 409, 422 or 500); each status has a class of its own.
@@ -860,14 +860,14 @@ class _EntitiesOfAll(Resource):
 
         Args:
             entity_id: Id of the entity.
-            business_profile: An object, keys as in the type; or None.
-            ownership_declaration: An object, keys as in the type; or None.
-            tos_acceptance: An object, keys as in the type; or None.
-            treasury_tos_acceptance: An object, keys as in the type; or None.
+            business_profile: ``BusinessProfileInput``; or None.
+            ownership_declaration: ``OwnershipDeclarationInput``; or None.
+            tos_acceptance: ``TermsOfServiceAcceptanceInput``; or None.
+            treasury_tos_acceptance: ``TermsOfServiceAcceptanceInput``; or None.
             options: Options of this call.
 
         Returns:
-            ``EntityOnboardingDataResponse``.
+            The answer, a ``EntityOnboardingDataResponse``.
 
         Raises:
             APIStatusError: The API says no (404, 405, 409, 422 or 500); each status has a class of its own.
@@ -900,7 +900,7 @@ class _EntitiesOfAll(Resource):
             options: Options of this call.
 
         Returns:
-            ``OnboardingRequirementsResponse``.
+            The answer, a ``OnboardingRequirementsResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -920,7 +920,7 @@ class _EntitiesOfAll(Resource):
             options: Options of this call.
 
         Returns:
-            ``OnboardingPaymentMethodsResponse``.
+            The answer, a ``OnboardingPaymentMethodsResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -949,7 +949,7 @@ class _EntitiesOfAll(Resource):
             options: Options of this call.
 
         Returns:
-            ``OnboardingPaymentMethodsResponse``.
+            The answer, a ``OnboardingPaymentMethodsResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -976,7 +976,7 @@ class _EntitiesOfAll(Resource):
             options: Options of this call.
 
         Returns:
-            ``SettingsResponse``.
+            The answer, a ``SettingsResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
@@ -1012,26 +1012,26 @@ class _EntitiesOfAll(Resource):
 
         Args:
             entity_id: Id of the entity.
-            accounting: An object, keys as in the type; or None.
+            accounting: ``AccountingSettingsInput``; or None.
             allow_purchase_order_autolinking: True or false; or None; true by default.
-            currency: An object, keys as in the type; or None.
-            document_ids: An object, keys as in the type; or None.
-            document_rendering: An object, keys as in the type.
+            currency: ``CurrencySettingsInput``; or None.
+            document_ids: ``DocumentIDsSettingsRequestInput``; or None.
+            document_rendering: ``DocumentRenderingSettingsInputInput``.
             generate_paid_invoice_pdf: True or false; false by default.
             language: One of 180 values, among them ``ab`` and ``aa``; or None.
-            mail: An object, keys as in the type; or None.
-            payables_ocr_auto_tagging: List; each one an object, keys as in the type; or None.
+            mail: ``EntityMailSettingsInput``; or None.
+            payables_ocr_auto_tagging: List; each one ``OcrAutoTaggingSettingsRequestInput``; or None.
             payables_skip_approval_flow: True or false; false by default.
             payment_priority: One of ``working_capital``, ``balanced``, ``bottom_line``; or None; working_capital by default.
             quote_signature_required: True or false; false by default.
             receivable_edit_flow: One of ``compliant``, ``partially_compliant``, ``non_compliant``; or None; compliant by default.
-            reminder: An object, keys as in the type; or None.
+            reminder: ``RemindersSettingsInput``; or None.
             vat_inclusive_discount_mode: One of ``exclusive``, ``inclusive``; exclusive by default.
             vat_mode: One of ``exclusive``, ``inclusive``; or None; exclusive by default.
             options: Options of this call.
 
         Returns:
-            ``SettingsResponse``.
+            The answer, a ``SettingsResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
@@ -1073,7 +1073,7 @@ class _EntitiesOfAll(Resource):
             options: Options of this call.
 
         Returns:
-            ``NextDocumentNumbers``.
+            The answer, a ``NextDocumentNumbers``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.

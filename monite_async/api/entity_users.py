@@ -95,15 +95,15 @@ class _EntityUsersOfEntityAndEntityUser(Resource):
         Args:
             order: Which end comes first: one of ``asc``, ``desc``; asc by default.
             limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
-            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            pagination_token: Where to go on, as a page told; the API then knows the filters and ignores new ones.
             sort: What to sort by: ``updated_at``.
             id__in: Only with ``id`` one of these: UUID.
             id__not_in: Only with ``id`` none of these: UUID.
-            role_id: UUID.
+            role_id: Only with this value: id of the role (UUID).
             role_id__in: Only with ``role_id`` one of these: UUID.
-            login: Text.
-            status: Text.
-            first_name: Text.
+            login: Only with this value: text.
+            status: Only with this value: text.
+            first_name: Only with this value: text.
             name__istartswith: Only with ``name`` beginning with this, in upper or lower case: text.
             created_at__gt: Only with ``created_at`` greater than this: point in time with its offset (ISO 8601 if text).
             created_at__lt: Only with ``created_at`` less than this: point in time with its offset (ISO 8601 if text).
@@ -164,12 +164,12 @@ class _EntityUsersOfEntityAndEntityUser(Resource):
             email: E-mail address; or None.
             last_name: Text, at most 255 characters; or None.
             phone: Text; or None.
-            role_id: UUID; or None.
+            role_id: Id of the role (UUID; or None).
             title: Text, at most 255 characters; or None.
             options: Options of this call.
 
         Returns:
-            ``EntityUserResponse``.
+            The answer, a ``EntityUserResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
@@ -199,7 +199,7 @@ class _EntityUsersOfEntityAndEntityUser(Resource):
             options: Options of this call.
 
         Returns:
-            ``EntityUserResponse``.
+            The answer, a ``EntityUserResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
@@ -231,12 +231,12 @@ class _EntityUsersOfEntityAndEntityUser(Resource):
             last_name: Text, at most 255 characters; or None.
             login: Text, at most 255 characters; or None.
             phone: Text; or None.
-            role_id: UUID; or None.
+            role_id: Id of the role (UUID; or None).
             title: Text, at most 255 characters; or None.
             options: Options of this call.
 
         Returns:
-            ``EntityUserResponse``.
+            The answer, a ``EntityUserResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
@@ -298,7 +298,7 @@ class _EntityUsersOfEntityUserAndUser(Resource):
             options: Options of this call.
 
         Returns:
-            ``EntityUserResponse``.
+            The answer, a ``EntityUserResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
@@ -329,7 +329,7 @@ class _EntityUsersOfEntityUserAndUser(Resource):
             options: Options of this call.
 
         Returns:
-            ``EntityUserResponse``.
+            The answer, a ``EntityUserResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
@@ -350,7 +350,7 @@ class _EntityUsersOfEntityUserAndUser(Resource):
             options: Options of this call.
 
         Returns:
-            ``EntityResponse``.
+            The answer, a ``EntityResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
@@ -377,10 +377,10 @@ class _EntityUsersOfEntityUserAndUser(Resource):
         ``PATCH /entity_users/my_entity``
 
         Args:
-            address: An object, keys as in the type; or None.
+            address: ``UpdateEntityAddressSchemaInput``; or None.
             email: E-mail address; or None.
-            individual: An object, keys as in the type; or None.
-            organization: An object, keys as in the type; or None.
+            individual: ``OptionalIndividualSchemaInput``; or None.
+            organization: ``OptionalOrganizationSchemaInput``; or None.
             phone: Text, at most 100 characters; or None.
             registration_authority: Text, 1 to 100 characters; or None.
             registration_number: Text, 1 to 100 characters; or None.
@@ -389,7 +389,7 @@ class _EntityUsersOfEntityUserAndUser(Resource):
             options: Options of this call.
 
         Returns:
-            ``EntityResponse``.
+            The answer, a ``EntityResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
@@ -420,7 +420,7 @@ class _EntityUsersOfEntityUserAndUser(Resource):
             options: Options of this call.
 
         Returns:
-            ``RoleResponse``.
+            The answer, a ``RoleResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.

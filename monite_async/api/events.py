@@ -50,9 +50,9 @@ class _EventsOfEntityAndEntityUser(Resource):
         Args:
             order: Which end comes first: one of ``asc``, ``desc``; asc by default.
             limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
-            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            pagination_token: Where to go on, as a page told; the API then knows the filters and ignores new ones.
             sort: What to sort by: one of ``created_at``, ``updated_at``.
-            object_type: One of 42 values, among them ``account`` and ``accounting_connection``.
+            object_type: Only with this value: one of 42 values, among them ``account`` and ``accounting_connection``.
             created_at__gt: Only with ``created_at`` greater than this: point in time with its offset (ISO 8601 if text).
             created_at__lt: Only with ``created_at`` less than this: point in time with its offset (ISO 8601 if text).
             created_at__gte: Only with ``created_at`` this or greater: point in time with its offset (ISO 8601 if text).
@@ -106,7 +106,7 @@ class _EventsOfAll(Resource):
             options: Options of this call.
 
         Returns:
-            ``EventResource``.
+            The answer, a ``EventResource``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.

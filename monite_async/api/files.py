@@ -49,11 +49,11 @@ class Files(Resource):
 
         Args:
             id__in: Only with ``id`` one of these: UUID.
-            file_type: One of 15 values, among them ``ocr_results`` and ``ocr_files``.
+            file_type: Only with this value: one of 15 values, among them ``ocr_results`` and ``ocr_files``.
             options: Options of this call.
 
         Returns:
-            ``FilesResponse``.
+            The answer, a ``FilesResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -74,7 +74,7 @@ class Files(Resource):
             options: Options of this call.
 
         Returns:
-            ``FileResponse``.
+            The answer, a ``FileResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -92,7 +92,7 @@ class Files(Resource):
             options: Options of this call.
 
         Returns:
-            ``FileResponse``.
+            The answer, a ``FileResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.

@@ -90,15 +90,15 @@ class FinancingInvoices(Resource):
         Args:
             order: Which end comes first: one of ``asc``, ``desc``; asc by default.
             limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
-            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            pagination_token: Where to go on, as a page told; the API then knows the filters and ignores new ones.
             sort: What to sort by: one of ``id``, ``created_at``.
-            invoice_id: UUID.
+            invoice_id: Only with this value: id of the invoice (UUID).
             invoice_id__in: Only with ``invoice_id`` one of these: UUID.
-            status: One of 7 values, among them ``DRAFT`` and ``NEW``.
-            status__in: Only with ``status`` one of these: one of 7 values, among them ``DRAFT`` and ``NEW``.
-            type: One of ``payable``, ``receivable``.
+            status: Only with this value: one of ``DRAFT``, ``NEW``, ``FUNDED``, ``PAID``, ``LATE``, ``REJECTED``, ``DEFAULTED``.
+            status__in: Only with ``status`` one of these: one of ``DRAFT``, ``NEW``, ``FUNDED``, ``PAID``, ``LATE``, ``REJECTED``, ``DEFAULTED``.
+            type: Only with this value: one of ``payable``, ``receivable``.
             type__in: Only with ``type`` one of these: one of ``payable``, ``receivable``.
-            document_id: Text.
+            document_id: Only with this value: text.
             document_id__in: Only with ``document_id`` one of these: text.
             issue_date__gt: Only with ``issue_date`` greater than this: point in time with its offset (ISO 8601 if text).
             issue_date__lt: Only with ``issue_date`` less than this: point in time with its offset (ISO 8601 if text).
@@ -112,7 +112,7 @@ class FinancingInvoices(Resource):
             created_at__lt: Only with ``created_at`` less than this: point in time with its offset (ISO 8601 if text).
             created_at__gte: Only with ``created_at`` this or greater: point in time with its offset (ISO 8601 if text).
             created_at__lte: Only with ``created_at`` this or less: point in time with its offset (ISO 8601 if text).
-            total_amount: Whole number, in minor units of the currency.
+            total_amount: Only with this value: whole number, in minor units of the currency.
             total_amount__gt: Only with ``total_amount`` greater than this: whole number, in minor units of the currency.
             total_amount__lt: Only with ``total_amount`` less than this: whole number, in minor units of the currency.
             total_amount__gte: Only with ``total_amount`` this or greater: whole number, in minor units of the currency.
@@ -174,11 +174,11 @@ class FinancingInvoices(Resource):
         ``POST /financing_invoices``
 
         Args:
-            invoices: List of 1 to 10 entries; each one an object, keys as in the type.
+            invoices: List of 1 to 10 entries; each one ``FinancingPushInvoicesRequestInvoiceInput``.
             options: Options of this call.
 
         Returns:
-            ``FinancingPushInvoicesResponse``.
+            The answer, a ``FinancingPushInvoicesResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.

@@ -36,7 +36,7 @@ class FinancingOffers(Resource):
             options: Options of this call.
 
         Returns:
-            ``FinancingOffersResponse``.
+            The answer, a ``FinancingOffersResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.

@@ -38,7 +38,7 @@ class FinancingTokens(Resource):
             options: Options of this call.
 
         Returns:
-            ``FinancingTokenResponse``.
+            The answer, a ``FinancingTokenResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.

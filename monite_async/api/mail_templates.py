@@ -86,13 +86,13 @@ class _MailTemplatesOfAll(Resource):
         Args:
             order: Which end comes first: one of ``asc``, ``desc``; asc by default.
             limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
-            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            pagination_token: Where to go on, as a page told; the API then knows the filters and ignores new ones.
             sort: What to sort by: one of ``type``, ``name``.
-            type: One of 9 values, among them ``receivables_quote`` and ``receivables_invoice``.
+            type: Only with this value: one of 9 values, among them ``receivables_quote`` and ``receivables_invoice``.
             type__in: Only with ``type`` one of these: one of 9 values, among them ``receivables_quote`` and ``receivables_invoice``.
             type__not_in: Only with ``type`` none of these: one of 9 values, among them ``receivables_quote`` and ``receivables_invoice``.
-            is_default: True or false.
-            name: Text.
+            is_default: Only with this value: true or false.
+            name: Only with this value: text.
             name__iexact: Only with ``name`` equal to this, in upper or lower case: text.
             name__contains: Only with ``name`` containing this: text.
             name__icontains: Only with ``name`` containing this, in upper or lower case: text.
@@ -150,7 +150,7 @@ class _MailTemplatesOfAll(Resource):
             options: Options of this call.
 
         Returns:
-            ``CustomTemplateDataSchema``.
+            The answer, a ``CustomTemplateDataSchema``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -178,7 +178,7 @@ class _MailTemplatesOfAll(Resource):
             options: Options of this call.
 
         Returns:
-            ``SystemTemplates``.
+            The answer, a ``SystemTemplates``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -196,7 +196,7 @@ class _MailTemplatesOfAll(Resource):
             options: Options of this call.
 
         Returns:
-            ``CustomTemplateDataSchema``.
+            The answer, a ``CustomTemplateDataSchema``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -227,7 +227,7 @@ class _MailTemplatesOfAll(Resource):
             options: Options of this call.
 
         Returns:
-            ``CustomTemplateDataSchema``.
+            The answer, a ``CustomTemplateDataSchema``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -272,7 +272,7 @@ class _MailTemplatesOfAll(Resource):
             options: Options of this call.
 
         Returns:
-            ``CustomTemplateDataSchema``.
+            The answer, a ``CustomTemplateDataSchema``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -320,7 +320,7 @@ class _MailTemplatesOfEntityAndEntityUser(Resource):
             options: Options of this call.
 
         Returns:
-            ``PreviewTemplateResponse``.
+            The answer, a ``PreviewTemplateResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.

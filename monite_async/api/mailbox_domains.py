@@ -42,7 +42,7 @@ class MailboxDomains(Resource):
             options: Options of this call.
 
         Returns:
-            ``DomainListResponse``.
+            The answer, a ``DomainListResponse``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 405, 422 or 500); each status has a class of its own.
@@ -60,7 +60,7 @@ class MailboxDomains(Resource):
             options: Options of this call.
 
         Returns:
-            ``DomainResponse``.
+            The answer, a ``DomainResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 405, 409, 422 or 500); each status has a class of its own.
@@ -93,7 +93,7 @@ class MailboxDomains(Resource):
             options: Options of this call.
 
         Returns:
-            ``VerifyResponse``.
+            The answer, a ``VerifyResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.

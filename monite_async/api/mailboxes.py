@@ -44,7 +44,7 @@ class Mailboxes(Resource):
             options: Options of this call.
 
         Returns:
-            ``MailboxDataResponse``.
+            The answer, a ``MailboxDataResponse``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 405, 422 or 500); each status has a class of its own.
@@ -65,13 +65,13 @@ class Mailboxes(Resource):
         ``POST /mailboxes``
 
         Args:
-            mailbox_domain_id: UUID.
+            mailbox_domain_id: Id of the mailbox domain (UUID).
             mailbox_name: Text.
             related_object_type: One of ``payable``, ``receipt``.
             options: Options of this call.
 
         Returns:
-            ``MailboxResponse``.
+            The answer, a ``MailboxResponse``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 405, 409, 422 or 500); each status has a class of its own.
@@ -93,11 +93,11 @@ class Mailboxes(Resource):
         ``POST /mailboxes/search``
 
         Args:
-            entity_ids: List; each one UUID.
+            entity_ids: Only with these values: list; each one UUID.
             options: Options of this call.
 
         Returns:
-            ``MailboxDataResponse``.
+            The answer, a ``MailboxDataResponse``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 405, 422 or 500); each status has a class of its own.

@@ -44,7 +44,7 @@ class MeasureUnits(Resource):
             options: Options of this call.
 
         Returns:
-            ``UnitListResponse``.
+            The answer, a ``UnitListResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
@@ -65,7 +65,7 @@ class MeasureUnits(Resource):
             options: Options of this call.
 
         Returns:
-            ``UnitResponse``.
+            The answer, a ``UnitResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
@@ -83,7 +83,7 @@ class MeasureUnits(Resource):
             options: Options of this call.
 
         Returns:
-            ``UnitResponse``.
+            The answer, a ``UnitResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -110,7 +110,7 @@ class MeasureUnits(Resource):
             options: Options of this call.
 
         Returns:
-            ``UnitResponse``.
+            The answer, a ``UnitResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.

@@ -66,14 +66,14 @@ class OcrTasks(OcrTasksToWaitFor, Resource):
         Args:
             order: Which end comes first: one of ``asc``, ``desc``; asc by default.
             limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
-            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            pagination_token: Where to go on, as a page told; the API then knows the filters and ignores new ones.
             sort: What to sort by: one of ``id``, ``created_at``.
             created_at__gt: Only with ``created_at`` greater than this: point in time with its offset (ISO 8601 if text).
             created_at__lt: Only with ``created_at`` less than this: point in time with its offset (ISO 8601 if text).
             created_at__gte: Only with ``created_at`` this or greater: point in time with its offset (ISO 8601 if text).
             created_at__lte: Only with ``created_at`` this or less: point in time with its offset (ISO 8601 if text).
-            status: One of ``processing``, ``success``, ``error``.
-            document_type: One of ``invoice``, ``credit_note``, ``receipt``.
+            status: Only with this value: one of ``processing``, ``success``, ``error``.
+            document_type: Only with this value: one of ``invoice``, ``credit_note``, ``receipt``.
             id__in: Only with ``id`` one of these: UUID.
             options: Options of this call.
 
@@ -120,7 +120,7 @@ class OcrTasks(OcrTasksToWaitFor, Resource):
             options: Options of this call.
 
         Returns:
-            ``OcrTaskResponseSchema``.
+            The answer, a ``OcrTaskResponseSchema``.
 
         Raises:
             APIStatusError: The API says no (400, 405, 413, 415, 421, 422, 424 or 500); each status has a class of its own.
@@ -145,7 +145,7 @@ class OcrTasks(OcrTasksToWaitFor, Resource):
             options: Options of this call.
 
         Returns:
-            ``OcrTaskResponseSchema``.
+            The answer, a ``OcrTaskResponseSchema``.
 
         Raises:
             APIStatusError: The API says no (400, 405, 413, 415, 422 or 500); each status has a class of its own.
@@ -165,7 +165,7 @@ class OcrTasks(OcrTasksToWaitFor, Resource):
             options: Options of this call.
 
         Returns:
-            ``OcrTaskResponseSchema``.
+            The answer, a ``OcrTaskResponseSchema``.
 
         Raises:
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.

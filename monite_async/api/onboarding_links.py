@@ -45,7 +45,7 @@ class OnboardingLinks(Resource):
             options: Options of this call.
 
         Returns:
-            ``OnboardingLinkPublicResponse``.
+            The answer, a ``OnboardingLinkPublicResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.

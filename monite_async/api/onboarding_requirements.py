@@ -38,7 +38,7 @@ class OnboardingRequirements(Resource):
             options: Options of this call.
 
         Returns:
-            ``GetOnboardingRequirementsResponse``.
+            The answer, a ``GetOnboardingRequirementsResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.

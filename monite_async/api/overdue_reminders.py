@@ -56,7 +56,7 @@ class OverdueReminders(Resource):
             options: Options of this call.
 
         Returns:
-            ``AllOverdueRemindersResponse``.
+            The answer, a ``AllOverdueRemindersResponse``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 405, 422 or 500); each status has a class of its own.
@@ -78,12 +78,12 @@ class OverdueReminders(Resource):
 
         Args:
             name: Text, 1 to 255 characters.
-            recipients: An object, keys as in the type.
-            terms: List of 1 to 3 entries; each one an object, keys as in the type.
+            recipients: ``RecipientsInput``.
+            terms: List of 1 to 3 entries; each one ``OverdueReminderTermInput``.
             options: Options of this call.
 
         Returns:
-            ``OverdueReminderResponse``.
+            The answer, a ``OverdueReminderResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
@@ -101,7 +101,7 @@ class OverdueReminders(Resource):
             options: Options of this call.
 
         Returns:
-            ``OverdueReminderResponse``.
+            The answer, a ``OverdueReminderResponse``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -125,12 +125,12 @@ class OverdueReminders(Resource):
         Args:
             overdue_reminder_id: Id of the overdue reminder.
             name: Text, 1 to 255 characters.
-            recipients: An object, keys as in the type.
-            terms: List of 1 to 3 entries; each one an object, keys as in the type.
+            recipients: ``RecipientsInput``.
+            terms: List of 1 to 3 entries; each one ``OverdueReminderTermInput``.
             options: Options of this call.
 
         Returns:
-            ``OverdueReminderResponse``.
+            The answer, a ``OverdueReminderResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.

@@ -193,17 +193,17 @@ class PayableCreditNotesLineItems(Resource):
             credit_note_id: Id of the credit note.
             order: Which end comes first: one of ``asc``, ``desc``; asc by default.
             limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
-            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            pagination_token: Where to go on, as a page told; the API then knows the filters and ignores new ones.
             sort: What to sort by: one of ``id``, ``created_at``, ``name``, ``total``, ``quantity``, ``unit_price``.
             created_at__gt: Only with ``created_at`` greater than this: point in time with its offset (ISO 8601 if text).
             created_at__lt: Only with ``created_at`` less than this: point in time with its offset (ISO 8601 if text).
             created_at__gte: Only with ``created_at`` this or greater: point in time with its offset (ISO 8601 if text).
             created_at__lte: Only with ``created_at`` this or less: point in time with its offset (ISO 8601 if text).
-            name: Text.
+            name: Only with this value: text.
             name__iexact: Only with ``name`` equal to this, in upper or lower case: text.
             name__contains: Only with ``name`` containing this: text.
             name__icontains: Only with ``name`` containing this, in upper or lower case: text.
-            description: Text.
+            description: Only with this value: text.
             description__contains: Only with ``description`` containing this: text.
             description__icontains: Only with ``description`` containing this, in upper or lower case: text.
             total__gt: Only with ``total`` greater than this: whole number, at least 0, in minor units of the currency.
@@ -222,19 +222,19 @@ class PayableCreditNotesLineItems(Resource):
             quantity__lt: Only with ``quantity`` less than this: number, at least 0.
             quantity__gte: Only with ``quantity`` this or greater: number, at least 0.
             quantity__lte: Only with ``quantity`` this or less: number, at least 0.
-            tax__gt: Only with ``tax`` greater than this: whole number, at least 0.
-            tax__lt: Only with ``tax`` less than this: whole number, at least 0.
-            tax__gte: Only with ``tax`` this or greater: whole number, at least 0.
-            tax__lte: Only with ``tax`` this or less: whole number, at least 0.
+            tax__gt: Only with ``tax`` greater than this: whole number, at least 0, in hundredths of a percent (1050 is 10.5 %).
+            tax__lt: Only with ``tax`` less than this: whole number, at least 0, in hundredths of a percent (1050 is 10.5 %).
+            tax__gte: Only with ``tax`` this or greater: whole number, at least 0, in hundredths of a percent (1050 is 10.5 %).
+            tax__lte: Only with ``tax`` this or less: whole number, at least 0, in hundredths of a percent (1050 is 10.5 %).
             tax_amount__gt: Only with ``tax_amount`` greater than this: whole number, at least 0, in minor units of the currency.
             tax_amount__lt: Only with ``tax_amount`` less than this: whole number, at least 0, in minor units of the currency.
             tax_amount__gte: Only with ``tax_amount`` this or greater: whole number, at least 0, in minor units of the currency.
             tax_amount__lte: Only with ``tax_amount`` this or less: whole number, at least 0, in minor units of the currency.
-            created_by_user_id: UUID.
-            unit: Text.
+            created_by_user_id: Only with this value: id of the created by user (UUID).
+            unit: Only with this value: text.
             unit__iexact: Only with ``unit`` equal to this, in upper or lower case: text.
-            source: Text.
-            source_id: Text.
+            source: Only with this value: text.
+            source_id: Only with this value: text.
             options: Options of this call.
 
         Returns:
@@ -318,13 +318,13 @@ class PayableCreditNotesLineItems(Resource):
             description: Text.
             name: Text.
             quantity: Number, at least 0.
-            tax: Whole number, at most 10,000.
+            tax: Whole number, at most 10,000, in hundredths of a percent (1050 is 10.5 %).
             unit: Text.
             unit_price: Whole number, at least 0, in minor units of the currency.
             options: Options of this call.
 
         Returns:
-            ``CreditNoteLineItemResponse``.
+            The answer, a ``CreditNoteLineItemResponse``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -357,11 +357,11 @@ class PayableCreditNotesLineItems(Resource):
 
         Args:
             credit_note_id: Id of the credit note.
-            data: List; each one an object, keys as in the type.
+            data: List; each one ``CreditNoteLineItemCreateRequestInput``.
             options: Options of this call.
 
         Returns:
-            ``CreditNoteLineItemPaginationResponse``.
+            The answer, a ``CreditNoteLineItemPaginationResponse``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -384,7 +384,7 @@ class PayableCreditNotesLineItems(Resource):
             options: Options of this call.
 
         Returns:
-            ``CreditNoteLineItemResponse``.
+            The answer, a ``CreditNoteLineItemResponse``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -417,13 +417,13 @@ class PayableCreditNotesLineItems(Resource):
             description: Text.
             name: Text.
             quantity: Number, at least 0.
-            tax: Whole number, at most 10,000.
+            tax: Whole number, at most 10,000, in hundredths of a percent (1050 is 10.5 %).
             unit: Text.
             unit_price: Whole number, at least 0, in minor units of the currency.
             options: Options of this call.
 
         Returns:
-            ``CreditNoteLineItemResponse``.
+            The answer, a ``CreditNoteLineItemResponse``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -456,7 +456,7 @@ class PayableCreditNotesLineItems(Resource):
             options: Options of this call.
 
         Returns:
-            ``CreditNoteLineItemPaginationResponse``.
+            The answer, a ``CreditNoteLineItemPaginationResponse``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -532,22 +532,22 @@ class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
         Args:
             order: Which end comes first: one of ``asc``, ``desc``; asc by default.
             limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
-            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            pagination_token: Where to go on, as a page told; the API then knows the filters and ignores new ones.
             sort: What to sort by: one of ``id``, ``created_at``.
             created_at__gt: Only with ``created_at`` greater than this: point in time with its offset (ISO 8601 if text).
             created_at__lt: Only with ``created_at`` less than this: point in time with its offset (ISO 8601 if text).
             created_at__gte: Only with ``created_at`` this or greater: point in time with its offset (ISO 8601 if text).
             created_at__lte: Only with ``created_at`` this or less: point in time with its offset (ISO 8601 if text).
-            issued_at: Date (ISO 8601 if text).
+            issued_at: Only with this value: date (ISO 8601 if text).
             issued_at__gt: Only with ``issued_at`` greater than this: date (ISO 8601 if text).
             issued_at__lt: Only with ``issued_at`` less than this: date (ISO 8601 if text).
             issued_at__gte: Only with ``issued_at`` this or greater: date (ISO 8601 if text).
             issued_at__lte: Only with ``issued_at`` this or less: date (ISO 8601 if text).
-            document_id: Text.
+            document_id: Only with this value: text.
             document_id__iexact: Only with ``document_id`` equal to this, in upper or lower case: text.
             document_id__contains: Only with ``document_id`` containing this: text.
             document_id__icontains: Only with ``document_id`` containing this, in upper or lower case: text.
-            has_file: True or false.
+            has_file: Only with this value: true or false.
             total_amount__gt: Only with ``total_amount`` greater than this: whole number, at least 0, in minor units of the currency.
             total_amount__lt: Only with ``total_amount`` less than this: whole number, at least 0, in minor units of the currency.
             total_amount__gte: Only with ``total_amount`` this or greater: whole number, at least 0, in minor units of the currency.
@@ -556,15 +556,15 @@ class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
             subtotal__lt: Only with ``subtotal`` less than this: whole number, at least 0, in minor units of the currency.
             subtotal__gte: Only with ``subtotal`` this or greater: whole number, at least 0, in minor units of the currency.
             subtotal__lte: Only with ``subtotal`` this or less: whole number, at least 0, in minor units of the currency.
-            based_on: UUID.
-            counterpart_id: UUID.
-            created_by_entity_user_id: UUID.
-            status: One of 7 values, among them ``new`` and ``draft``.
-            status__in: Only with ``status`` one of these: one of 7 values, among them ``new`` and ``draft``.
-            status__not_in: Only with ``status`` none of these: one of 7 values, among them ``new`` and ``draft``.
-            origin: One of ``upload``, ``einvoicing``.
-            currency: One of 145 values, among them ``AED`` and ``AFN``.
-            project_id: UUID.
+            based_on: Only with this value: UUID.
+            counterpart_id: Only with this value: id of the counterpart (UUID).
+            created_by_entity_user_id: Only with this value: id of the created by entity user (UUID).
+            status: Only with this value: one of ``new``, ``draft``, ``applied``, ``approved``, ``rejected``, ``canceled``, ``submitted_for_approval``.
+            status__in: Only with ``status`` one of these: one of ``new``, ``draft``, ``applied``, ``approved``, ``rejected``, ``canceled``, ``submitted_for_approval``.
+            status__not_in: Only with ``status`` none of these: one of ``new``, ``draft``, ``applied``, ``approved``, ``rejected``, ``canceled``, ``submitted_for_approval``.
+            origin: Only with this value: one of ``upload``, ``einvoicing``.
+            currency: Only with this value: one of 145 values, among them ``AED`` and ``AFN``.
+            project_id: Only with this value: id of the project (UUID).
             project_id__in: Only with ``project_id`` one of these: UUID.
             options: Options of this call.
 
@@ -650,23 +650,23 @@ class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
             issued_at: Date (ISO 8601 if text).
             based_on: UUID.
             based_on_document_id: Text, at most 255 characters.
-            counterpart_address_id: UUID.
-            counterpart_bank_account_id: UUID.
-            counterpart_id: UUID.
-            counterpart_vat_id_id: UUID.
+            counterpart_address_id: Id of the counterpart address (UUID).
+            counterpart_bank_account_id: Id of the counterpart bank account (UUID).
+            counterpart_id: Id of the counterpart (UUID).
+            counterpart_vat_id_id: Id of the counterpart VAT id (UUID).
             currency: One of 145 values, among them ``AED`` and ``AFN``; EUR by default.
             description: Text, at most 255 characters.
-            project_id: UUID.
+            project_id: Id of the project (UUID).
             sender: Text, at most 255 characters.
             subtotal: Whole number, at least 0, in minor units of the currency.
             tag_ids: List; each one UUID.
-            tax: Whole number, 0 to 10,000.
+            tax: Whole number, 0 to 10,000, in hundredths of a percent (1050 is 10.5 %).
             tax_amount: Whole number, at least 0, in minor units of the currency.
             total_amount: Whole number, at least 0, in minor units of the currency.
             options: Options of this call.
 
         Returns:
-            ``CreditNoteResponse``.
+            The answer, a ``CreditNoteResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
@@ -706,7 +706,7 @@ class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
             options: Options of this call.
 
         Returns:
-            ``CreditNoteResponse``.
+            The answer, a ``CreditNoteResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 405, 409, 422 or 500); each status has a class of its own.
@@ -724,7 +724,7 @@ class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
             options: Options of this call.
 
         Returns:
-            ``CreditNoteResponse``.
+            The answer, a ``CreditNoteResponse``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -763,25 +763,25 @@ class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
             credit_note_id: Id of the credit note.
             based_on: UUID.
             based_on_document_id: Text, at most 255 characters.
-            counterpart_address_id: UUID.
-            counterpart_bank_account_id: UUID.
-            counterpart_id: UUID.
-            counterpart_vat_id_id: UUID.
+            counterpart_address_id: Id of the counterpart address (UUID).
+            counterpart_bank_account_id: Id of the counterpart bank account (UUID).
+            counterpart_id: Id of the counterpart (UUID).
+            counterpart_vat_id_id: Id of the counterpart VAT id (UUID).
             currency: One of 145 values, among them ``AED`` and ``AFN``.
             description: Text, at most 255 characters.
             document_id: Text, at most 255 characters.
             issued_at: Date (ISO 8601 if text).
-            project_id: UUID.
+            project_id: Id of the project (UUID).
             sender: Text, at most 255 characters.
             subtotal: Whole number, at least 0, in minor units of the currency.
             tag_ids: List; each one UUID.
-            tax: Whole number, 0 to 10,000.
+            tax: Whole number, 0 to 10,000, in hundredths of a percent (1050 is 10.5 %).
             tax_amount: Whole number, at least 0, in minor units of the currency.
             total_amount: Whole number, at least 0, in minor units of the currency.
             options: Options of this call.
 
         Returns:
-            ``CreditNoteResponse``.
+            The answer, a ``CreditNoteResponse``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -837,7 +837,7 @@ class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
             options: Options of this call.
 
         Returns:
-            ``CreditNoteResponse``.
+            The answer, a ``CreditNoteResponse``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -855,7 +855,7 @@ class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
             options: Options of this call.
 
         Returns:
-            ``CreditNoteResponse``.
+            The answer, a ``CreditNoteResponse``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -873,7 +873,7 @@ class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
             options: Options of this call.
 
         Returns:
-            ``CreditNoteResponse``.
+            The answer, a ``CreditNoteResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -891,7 +891,7 @@ class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
             options: Options of this call.
 
         Returns:
-            ``CreditNoteResponse``.
+            The answer, a ``CreditNoteResponse``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -911,7 +911,7 @@ class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
             options: Options of this call.
 
         Returns:
-            ``CreditNoteResponse``.
+            The answer, a ``CreditNoteResponse``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -931,7 +931,7 @@ class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
             options: Options of this call.
 
         Returns:
-            ``CreditNoteValidationResponse``.
+            The answer, a ``CreditNoteValidationResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
@@ -972,7 +972,7 @@ class _PayableCreditNotesOfAll(Resource):
             options: Options of this call.
 
         Returns:
-            ``CreditNoteValidationsResource``.
+            The answer, a ``CreditNoteValidationsResource``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
@@ -992,7 +992,7 @@ class _PayableCreditNotesOfAll(Resource):
             options: Options of this call.
 
         Returns:
-            ``CreditNoteValidationsResource``.
+            The answer, a ``CreditNoteValidationsResource``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
@@ -1009,7 +1009,7 @@ class _PayableCreditNotesOfAll(Resource):
             options: Options of this call.
 
         Returns:
-            ``CreditNoteValidationsResource``.
+            The answer, a ``CreditNoteValidationsResource``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.

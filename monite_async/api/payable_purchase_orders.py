@@ -111,7 +111,7 @@ class _PayablePurchaseOrdersOfEntityAndEntityUser(PdfOfPurchaseOrders, Resource)
         Args:
             order: Which end comes first: one of ``asc``, ``desc``; asc by default.
             limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
-            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            pagination_token: Where to go on, as a page told; the API then knows the filters and ignores new ones.
             sort: What to sort by: one of ``created_at``, ``updated_at``.
             created_at__gt: Only with ``created_at`` greater than this: point in time with its offset (ISO 8601 if text).
             created_at__lt: Only with ``created_at`` less than this: point in time with its offset (ISO 8601 if text).
@@ -125,16 +125,16 @@ class _PayablePurchaseOrdersOfEntityAndEntityUser(PdfOfPurchaseOrders, Resource)
             issued_at__lt: Only with ``issued_at`` less than this: point in time with its offset (ISO 8601 if text).
             issued_at__gte: Only with ``issued_at`` this or greater: point in time with its offset (ISO 8601 if text).
             issued_at__lte: Only with ``issued_at`` this or less: point in time with its offset (ISO 8601 if text).
-            status: One of ``draft``, ``issued``.
-            document_id: Text.
+            status: Only with this value: one of ``draft``, ``issued``.
+            document_id: Only with this value: text.
             document_id__in: Only with ``document_id`` one of these: text.
-            created_by: UUID.
-            counterpart_id: UUID.
+            created_by: Only with this value: UUID.
+            counterpart_id: Only with this value: id of the counterpart (UUID).
             counterpart_id__in: Only with ``counterpart_id`` one of these: UUID.
-            counterpart_name: Text.
-            currency: One of 145 values, among them ``AED`` and ``AFN``.
+            counterpart_name: Only with this value: text.
+            currency: Only with this value: one of 145 values, among them ``AED`` and ``AFN``.
             currency__in: Only with ``currency`` one of these: one of 145 values, among them ``AED`` and ``AFN``.
-            project_id: UUID.
+            project_id: Only with this value: id of the project (UUID).
             options: Options of this call.
 
         Returns:
@@ -196,18 +196,18 @@ class _PayablePurchaseOrdersOfEntityAndEntityUser(PdfOfPurchaseOrders, Resource)
         ``POST /payable_purchase_orders``
 
         Args:
-            counterpart_id: UUID.
+            counterpart_id: Id of the counterpart (UUID).
             currency: One of 145 values, among them ``AED`` and ``AFN``.
-            items: List; each one an object, keys as in the type.
+            items: List; each one ``PurchaseOrderItemInput``.
             message: Text.
             valid_for_days: Whole number, at least 1.
-            counterpart_address_id: UUID.
-            entity_vat_id_id: UUID.
-            project_id: UUID.
+            counterpart_address_id: Id of the counterpart address (UUID).
+            entity_vat_id_id: Id of the entity VAT id (UUID).
+            project_id: Id of the project (UUID).
             options: Options of this call.
 
         Returns:
-            ``PurchaseOrderResponseSchema``.
+            The answer, a ``PurchaseOrderResponseSchema``.
 
         Raises:
             APIStatusError: The API says no (400, 404, 405, 422 or 500); each status has a class of its own.
@@ -240,7 +240,7 @@ class _PayablePurchaseOrdersOfEntityAndEntityUser(PdfOfPurchaseOrders, Resource)
             options: Options of this call.
 
         Returns:
-            ``PurchaseOrderResponseSchema``.
+            The answer, a ``PurchaseOrderResponseSchema``.
 
         Raises:
             APIStatusError: The API says no (400, 404, 405, 422 or 500); each status has a class of its own.
@@ -267,17 +267,17 @@ class _PayablePurchaseOrdersOfEntityAndEntityUser(PdfOfPurchaseOrders, Resource)
 
         Args:
             purchase_order_id: Id of the purchase order.
-            counterpart_address_id: UUID.
-            counterpart_id: UUID.
-            entity_vat_id_id: UUID.
-            items: List; each one an object, keys as in the type.
+            counterpart_address_id: Id of the counterpart address (UUID).
+            counterpart_id: Id of the counterpart (UUID).
+            entity_vat_id_id: Id of the entity VAT id (UUID).
+            items: List; each one ``PurchaseOrderItemInput``.
             message: Text.
-            project_id: UUID.
+            project_id: Id of the project (UUID).
             valid_for_days: Whole number, at least 1.
             options: Options of this call.
 
         Returns:
-            ``PurchaseOrderResponseSchema``.
+            The answer, a ``PurchaseOrderResponseSchema``.
 
         Raises:
             APIStatusError: The API says no (400, 404, 405, 422 or 500); each status has a class of its own.
@@ -327,7 +327,7 @@ class _PayablePurchaseOrdersOfEntityAndEntityUser(PdfOfPurchaseOrders, Resource)
             options: Options of this call.
 
         Returns:
-            ``PurchaseOrderEmailPreviewResponse``.
+            The answer, a ``PurchaseOrderEmailPreviewResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -354,7 +354,7 @@ class _PayablePurchaseOrdersOfEntityAndEntityUser(PdfOfPurchaseOrders, Resource)
             options: Options of this call.
 
         Returns:
-            ``PurchaseOrderEmailSentResponse``.
+            The answer, a ``PurchaseOrderEmailSentResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -395,7 +395,7 @@ class _PayablePurchaseOrdersOfAll(Resource):
             options: Options of this call.
 
         Returns:
-            ``VariablesObjectList``.
+            The answer, a ``VariablesObjectList``.
 
         Raises:
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.

@@ -206,7 +206,7 @@ class PayablesHistory(Resource):
             payable_id: Id of the payable.
             order: Which end comes first: one of ``asc``, ``desc``; asc by default.
             limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
-            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            pagination_token: Where to go on, as a page told; the API then knows the filters and ignores new ones.
             sort: What to sort by: ``timestamp``.
             event_type__in: Only with ``event_type`` one of these: one of ``status_changed``, ``payable_created``, ``payable_updated``, ``credit_note_linked``, ``credit_note_unlinked``, ``file_attached``.
             entity_user_id__in: Only with ``entity_user_id`` one of these: UUID.
@@ -279,9 +279,9 @@ class PayablesLineItems(Resource):
             payable_id: Id of the payable.
             order: Which end comes first: one of ``asc``, ``desc``; asc by default.
             limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
-            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            pagination_token: Where to go on, as a page told; the API then knows the filters and ignores new ones.
             sort: What to sort by: one of ``created_at``, ``updated_at``.
-            was_created_by_user_id: UUID.
+            was_created_by_user_id: Only with this value: id of the was created by user (UUID).
             options: Options of this call.
 
         Returns:
@@ -325,18 +325,18 @@ class PayablesLineItems(Resource):
 
         Args:
             payable_id: Id of the payable.
-            accounting_tax_rate_id: UUID.
+            accounting_tax_rate_id: Id of the accounting tax rate (UUID).
             description: Text.
-            ledger_account_id: UUID.
+            ledger_account_id: Id of the ledger account (UUID).
             name: Text.
             quantity: Number, at least 0.
-            tax: Whole number, 0 to 10,000.
+            tax: Whole number, 0 to 10,000, in hundredths of a percent (1050 is 10.5 %).
             unit: Text.
             unit_price: Whole number, in minor units of the currency.
             options: Options of this call.
 
         Returns:
-            ``LineItemResponse``.
+            The answer, a ``LineItemResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 406, 422 or 500); each status has a class of its own.
@@ -371,11 +371,11 @@ class PayablesLineItems(Resource):
 
         Args:
             payable_id: Id of the payable.
-            data: List; each one an object, keys as in the type.
+            data: List; each one ``LineItemInternalRequestInput``.
             options: Options of this call.
 
         Returns:
-            ``LineItemsReplaceResponse``.
+            The answer, a ``LineItemsReplaceResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 406, 409, 422 or 500); each status has a class of its own.
@@ -398,7 +398,7 @@ class PayablesLineItems(Resource):
             options: Options of this call.
 
         Returns:
-            ``LineItemResponse``.
+            The answer, a ``LineItemResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 406, 422 or 500); each status has a class of its own.
@@ -430,18 +430,18 @@ class PayablesLineItems(Resource):
         Args:
             payable_id: Id of the payable.
             line_item_id: Id of the line item.
-            accounting_tax_rate_id: UUID.
+            accounting_tax_rate_id: Id of the accounting tax rate (UUID).
             description: Text.
-            ledger_account_id: UUID.
+            ledger_account_id: Id of the ledger account (UUID).
             name: Text.
             quantity: Number, at least 0.
-            tax: Whole number, 0 to 10,000.
+            tax: Whole number, 0 to 10,000, in hundredths of a percent (1050 is 10.5 %).
             unit: Text.
             unit_price: Whole number, in minor units of the currency.
             options: Options of this call.
 
         Returns:
-            ``LineItemResponse``.
+            The answer, a ``LineItemResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 406, 422 or 500); each status has a class of its own.
@@ -563,56 +563,56 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
         Args:
             order: Which end comes first: one of ``asc``, ``desc``; asc by default.
             limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
-            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            pagination_token: Where to go on, as a page told; the API then knows the filters and ignores new ones.
             sort: What to sort by: one of ``id``, ``created_at``, ``issued_at``.
             created_at__gt: Only with ``created_at`` greater than this: point in time with its offset (ISO 8601 if text).
             created_at__lt: Only with ``created_at`` less than this: point in time with its offset (ISO 8601 if text).
             created_at__gte: Only with ``created_at`` this or greater: point in time with its offset (ISO 8601 if text).
             created_at__lte: Only with ``created_at`` this or less: point in time with its offset (ISO 8601 if text).
-            status: One of 8 values, among them ``draft`` and ``new``.
-            status__in: Only with ``status`` one of these: one of 8 values, among them ``draft`` and ``new``.
+            status: Only with this value: one of ``draft``, ``new``, ``approve_in_progress``, ``waiting_to_be_paid``, ``partially_paid``, ``paid``, ``canceled``, ``rejected``.
+            status__in: Only with ``status`` one of these: one of ``draft``, ``new``, ``approve_in_progress``, ``waiting_to_be_paid``, ``partially_paid``, ``paid``, ``canceled``, ``rejected``.
             id__in: Only with ``id`` one of these: UUID.
-            total_amount: Whole number, in minor units of the currency.
+            total_amount: Only with this value: whole number, in minor units of the currency.
             total_amount__gt: Only with ``total_amount`` greater than this: whole number, in minor units of the currency.
             total_amount__lt: Only with ``total_amount`` less than this: whole number, in minor units of the currency.
             total_amount__gte: Only with ``total_amount`` this or greater: whole number, in minor units of the currency.
             total_amount__lte: Only with ``total_amount`` this or less: whole number, in minor units of the currency.
-            amount: Whole number, in minor units of the currency.
+            amount: Only with this value: whole number, in minor units of the currency.
             amount__gt: Only with ``amount`` greater than this: whole number, in minor units of the currency.
             amount__lt: Only with ``amount`` less than this: whole number, in minor units of the currency.
             amount__gte: Only with ``amount`` this or greater: whole number, in minor units of the currency.
             amount__lte: Only with ``amount`` this or less: whole number, in minor units of the currency.
-            currency: One of 145 values, among them ``AED`` and ``AFN``.
-            counterpart_name: Text.
+            currency: Only with this value: one of 145 values, among them ``AED`` and ``AFN``.
+            counterpart_name: Only with this value: text.
             counterpart_name__contains: Only with ``counterpart_name`` containing this: text.
             counterpart_name__icontains: Only with ``counterpart_name`` containing this, in upper or lower case: text.
-            search_text: Text.
-            due_date: Date (ISO 8601 if text).
+            search_text: Only with this value: text.
+            due_date: Only with this value: date (ISO 8601 if text).
             due_date__gt: Only with ``due_date`` greater than this: date (ISO 8601 if text).
             due_date__lt: Only with ``due_date`` less than this: date (ISO 8601 if text).
             due_date__gte: Only with ``due_date`` this or greater: date (ISO 8601 if text).
             due_date__lte: Only with ``due_date`` this or less: date (ISO 8601 if text).
-            issued_at: Date (ISO 8601 if text).
+            issued_at: Only with this value: date (ISO 8601 if text).
             issued_at__gt: Only with ``issued_at`` greater than this: date (ISO 8601 if text).
             issued_at__lt: Only with ``issued_at`` less than this: date (ISO 8601 if text).
             issued_at__gte: Only with ``issued_at`` this or greater: date (ISO 8601 if text).
             issued_at__lte: Only with ``issued_at`` this or less: date (ISO 8601 if text).
-            document_id: Text.
+            document_id: Only with this value: text.
             document_id__contains: Only with ``document_id`` containing this: text.
             document_id__icontains: Only with ``document_id`` containing this, in upper or lower case: text.
-            was_created_by_user_id: UUID.
-            counterpart_id: UUID.
-            source_of_payable_data: One of ``ocr``, ``user_specified``, ``einvoicing``.
-            ocr_status: One of ``processing``, ``error``, ``success``, ``canceled``.
-            line_item_id: UUID.
-            purchase_order_id: UUID.
-            project_id: UUID.
+            was_created_by_user_id: Only with this value: id of the was created by user (UUID).
+            counterpart_id: Only with this value: id of the counterpart (UUID).
+            source_of_payable_data: Only with this value: one of ``ocr``, ``user_specified``, ``einvoicing``.
+            ocr_status: Only with this value: one of ``processing``, ``error``, ``success``, ``canceled``.
+            line_item_id: Only with this value: id of the line item (UUID).
+            purchase_order_id: Only with this value: id of the purchase order (UUID).
+            project_id: Only with this value: id of the project (UUID).
             project_id__in: Only with ``project_id`` one of these: UUID.
-            tag_ids: List; each one UUID.
+            tag_ids: Only with these values: list; each one UUID.
             tag_ids__not_in: Only with ``tag_ids`` none of these: UUID.
-            has_tags: True or false.
-            origin: One of ``upload``, ``email``, ``einvoicing``.
-            has_file: True or false.
+            has_tags: Only with this value: true or false.
+            origin: Only with this value: one of ``upload``, ``email``, ``einvoicing``.
+            has_file: Only with this value: true or false.
             options: Options of this call.
 
         Returns:
@@ -716,10 +716,10 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
 
         Args:
             base64_encoded_file: Text.
-            counterpart_address_id: UUID.
-            counterpart_bank_account_id: UUID.
-            counterpart_id: UUID.
-            counterpart_vat_id_id: UUID.
+            counterpart_address_id: Id of the counterpart address (UUID).
+            counterpart_bank_account_id: Id of the counterpart bank account (UUID).
+            counterpart_id: Id of the counterpart (UUID).
+            counterpart_vat_id_id: Id of the counterpart VAT id (UUID).
             currency: One of 145 values, among them ``AED`` and ``AFN``.
             description: Text, at most 255 characters.
             discount: Whole number.
@@ -728,20 +728,20 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             file_name: Text, at most 512 characters.
             issued_at: Date (ISO 8601 if text).
             partner_metadata: An object with keys of your own.
-            payment_terms: An object, keys as in the type.
-            project_id: UUID.
-            purchase_order_id: UUID.
+            payment_terms: ``PayablePaymentTermsCreatePayloadInput``.
+            project_id: Id of the project (UUID).
+            purchase_order_id: Id of the purchase order (UUID).
             sender: E-mail address.
             subtotal: Whole number, in minor units of the currency.
-            suggested_payment_term: An object, keys as in the type.
+            suggested_payment_term: ``SuggestedPaymentTermInput``.
             tag_ids: List; each one UUID.
-            tax: Whole number.
+            tax: Whole number, in hundredths of a percent (1050 is 10.5 %).
             tax_amount: Whole number, in minor units of the currency.
             total_amount: Whole number, in minor units of the currency.
             options: Options of this call.
 
         Returns:
-            ``PayableResponseSchema``.
+            The answer, a ``PayableResponseSchema``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
@@ -842,54 +842,54 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             created_at__lt: Only with ``created_at`` less than this: point in time with its offset (ISO 8601 if text).
             created_at__gte: Only with ``created_at`` this or greater: point in time with its offset (ISO 8601 if text).
             created_at__lte: Only with ``created_at`` this or less: point in time with its offset (ISO 8601 if text).
-            status: One of 8 values, among them ``draft`` and ``new``.
-            status__in: Only with ``status`` one of these: one of 8 values, among them ``draft`` and ``new``.
+            status: Only with this value: one of ``draft``, ``new``, ``approve_in_progress``, ``waiting_to_be_paid``, ``partially_paid``, ``paid``, ``canceled``, ``rejected``.
+            status__in: Only with ``status`` one of these: one of ``draft``, ``new``, ``approve_in_progress``, ``waiting_to_be_paid``, ``partially_paid``, ``paid``, ``canceled``, ``rejected``.
             id__in: Only with ``id`` one of these: UUID.
-            total_amount: Whole number, in minor units of the currency.
+            total_amount: Only with this value: whole number, in minor units of the currency.
             total_amount__gt: Only with ``total_amount`` greater than this: whole number, in minor units of the currency.
             total_amount__lt: Only with ``total_amount`` less than this: whole number, in minor units of the currency.
             total_amount__gte: Only with ``total_amount`` this or greater: whole number, in minor units of the currency.
             total_amount__lte: Only with ``total_amount`` this or less: whole number, in minor units of the currency.
-            amount: Whole number, in minor units of the currency.
+            amount: Only with this value: whole number, in minor units of the currency.
             amount__gt: Only with ``amount`` greater than this: whole number, in minor units of the currency.
             amount__lt: Only with ``amount`` less than this: whole number, in minor units of the currency.
             amount__gte: Only with ``amount`` this or greater: whole number, in minor units of the currency.
             amount__lte: Only with ``amount`` this or less: whole number, in minor units of the currency.
-            currency: One of 145 values, among them ``AED`` and ``AFN``.
-            counterpart_name: Text.
+            currency: Only with this value: one of 145 values, among them ``AED`` and ``AFN``.
+            counterpart_name: Only with this value: text.
             counterpart_name__contains: Only with ``counterpart_name`` containing this: text.
             counterpart_name__icontains: Only with ``counterpart_name`` containing this, in upper or lower case: text.
-            search_text: Text.
-            due_date: Date (ISO 8601 if text).
+            search_text: Only with this value: text.
+            due_date: Only with this value: date (ISO 8601 if text).
             due_date__gt: Only with ``due_date`` greater than this: date (ISO 8601 if text).
             due_date__lt: Only with ``due_date`` less than this: date (ISO 8601 if text).
             due_date__gte: Only with ``due_date`` this or greater: date (ISO 8601 if text).
             due_date__lte: Only with ``due_date`` this or less: date (ISO 8601 if text).
-            issued_at: Date (ISO 8601 if text).
+            issued_at: Only with this value: date (ISO 8601 if text).
             issued_at__gt: Only with ``issued_at`` greater than this: date (ISO 8601 if text).
             issued_at__lt: Only with ``issued_at`` less than this: date (ISO 8601 if text).
             issued_at__gte: Only with ``issued_at`` this or greater: date (ISO 8601 if text).
             issued_at__lte: Only with ``issued_at`` this or less: date (ISO 8601 if text).
-            document_id: Text.
+            document_id: Only with this value: text.
             document_id__contains: Only with ``document_id`` containing this: text.
             document_id__icontains: Only with ``document_id`` containing this, in upper or lower case: text.
-            was_created_by_user_id: UUID.
-            counterpart_id: UUID.
-            source_of_payable_data: One of ``ocr``, ``user_specified``, ``einvoicing``.
-            ocr_status: One of ``processing``, ``error``, ``success``, ``canceled``.
-            line_item_id: UUID.
-            purchase_order_id: UUID.
-            project_id: UUID.
+            was_created_by_user_id: Only with this value: id of the was created by user (UUID).
+            counterpart_id: Only with this value: id of the counterpart (UUID).
+            source_of_payable_data: Only with this value: one of ``ocr``, ``user_specified``, ``einvoicing``.
+            ocr_status: Only with this value: one of ``processing``, ``error``, ``success``, ``canceled``.
+            line_item_id: Only with this value: id of the line item (UUID).
+            purchase_order_id: Only with this value: id of the purchase order (UUID).
+            project_id: Only with this value: id of the project (UUID).
             project_id__in: Only with ``project_id`` one of these: UUID.
-            tag_ids: List; each one UUID.
+            tag_ids: Only with these values: list; each one UUID.
             tag_ids__not_in: Only with ``tag_ids`` none of these: UUID.
-            has_tags: True or false.
-            origin: One of ``upload``, ``email``, ``einvoicing``.
-            has_file: True or false.
+            has_tags: Only with this value: true or false.
+            origin: Only with this value: one of ``upload``, ``email``, ``einvoicing``.
+            has_file: Only with this value: true or false.
             options: Options of this call.
 
         Returns:
-            ``PayableAggregatedDataResponse``.
+            The answer, a ``PayableAggregatedDataResponse``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 405, 422 or 500); each status has a class of its own.
@@ -962,7 +962,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             options: Options of this call.
 
         Returns:
-            ``PayableResponseSchema``.
+            The answer, a ``PayableResponseSchema``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 405, 409, 422 or 500); each status has a class of its own.
@@ -979,7 +979,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             options: Options of this call.
 
         Returns:
-            ``PayableTemplatesVariablesObjectList``.
+            The answer, a ``PayableTemplatesVariablesObjectList``.
 
         Raises:
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.
@@ -997,7 +997,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             options: Options of this call.
 
         Returns:
-            ``PayableResponseSchema``.
+            The answer, a ``PayableResponseSchema``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -1041,11 +1041,11 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
         Args:
             payable_id: Id of the payable.
             amount_paid: Whole number, at least 0, in minor units of the currency.
-            counterpart_address_id: UUID.
-            counterpart_bank_account_id: UUID.
-            counterpart_id: UUID.
-            counterpart_raw_data: An object, keys as in the type.
-            counterpart_vat_id_id: UUID.
+            counterpart_address_id: Id of the counterpart address (UUID).
+            counterpart_bank_account_id: Id of the counterpart bank account (UUID).
+            counterpart_id: Id of the counterpart (UUID).
+            counterpart_raw_data: ``CounterpartRawDataUpdateRequestInput``.
+            counterpart_vat_id_id: Id of the counterpart VAT id (UUID).
             currency: One of 145 values, among them ``AED`` and ``AFN``.
             description: Text, at most 255 characters.
             discount: Whole number.
@@ -1053,20 +1053,20 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             due_date: Date (ISO 8601 if text).
             issued_at: Date (ISO 8601 if text).
             partner_metadata: An object with keys of your own.
-            payment_terms: An object, keys as in the type.
-            project_id: UUID.
-            purchase_order_id: UUID.
+            payment_terms: ``PayablePaymentTermsCreatePayloadInput``.
+            project_id: Id of the project (UUID).
+            purchase_order_id: Id of the purchase order (UUID).
             sender: E-mail address.
             subtotal: Whole number, in minor units of the currency.
-            suggested_payment_term: An object, keys as in the type.
+            suggested_payment_term: ``SuggestedPaymentTermInput``.
             tag_ids: List; each one UUID.
-            tax: Whole number.
+            tax: Whole number, in hundredths of a percent (1050 is 10.5 %).
             tax_amount: Whole number, in minor units of the currency.
             total_amount: Whole number, in minor units of the currency.
             options: Options of this call.
 
         Returns:
-            ``PayableResponseSchema``.
+            The answer, a ``PayableResponseSchema``.
 
         Raises:
             APIStatusError: The API says no (400, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -1130,7 +1130,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             options: Options of this call.
 
         Returns:
-            ``PayableResponseSchema``.
+            The answer, a ``PayableResponseSchema``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -1151,7 +1151,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             options: Options of this call.
 
         Returns:
-            ``PayableResponseSchema``.
+            The answer, a ``PayableResponseSchema``.
 
         Raises:
             APIStatusError: The API says no (400, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -1169,7 +1169,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             options: Options of this call.
 
         Returns:
-            ``PayableResponseSchema``.
+            The answer, a ``PayableResponseSchema``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -1187,7 +1187,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             options: Options of this call.
 
         Returns:
-            ``PayableResponseSchema``.
+            The answer, a ``PayableResponseSchema``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -1208,7 +1208,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             options: Options of this call.
 
         Returns:
-            ``PayableResponseSchema``.
+            The answer, a ``PayableResponseSchema``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -1231,7 +1231,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             options: Options of this call.
 
         Returns:
-            ``PayableResponseSchema``.
+            The answer, a ``PayableResponseSchema``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -1251,7 +1251,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             options: Options of this call.
 
         Returns:
-            ``PayableResponseSchema``.
+            The answer, a ``PayableResponseSchema``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -1269,7 +1269,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             options: Options of this call.
 
         Returns:
-            ``PayableResponseSchema``.
+            The answer, a ``PayableResponseSchema``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -1289,7 +1289,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             options: Options of this call.
 
         Returns:
-            ``PayableResponseSchema``.
+            The answer, a ``PayableResponseSchema``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -1307,7 +1307,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             options: Options of this call.
 
         Returns:
-            ``SuggestedResponse``.
+            The answer, a ``SuggestedResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 404, 405, 422 or 500); each status has a class of its own.
@@ -1340,7 +1340,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             options: Options of this call.
 
         Returns:
-            ``PayableValidationResponse``.
+            The answer, a ``PayableValidationResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -1389,7 +1389,7 @@ class _PayablesOfAll(Resource):
             options: Options of this call.
 
         Returns:
-            ``PayableValidationsResource``.
+            The answer, a ``PayableValidationsResource``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
@@ -1409,7 +1409,7 @@ class _PayablesOfAll(Resource):
             options: Options of this call.
 
         Returns:
-            ``PayableValidationsResource``.
+            The answer, a ``PayableValidationsResource``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
@@ -1426,7 +1426,7 @@ class _PayablesOfAll(Resource):
             options: Options of this call.
 
         Returns:
-            ``PayableValidationsResource``.
+            The answer, a ``PayableValidationsResource``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.

@@ -64,7 +64,7 @@ class PaymentIntentsHistory(Resource):
             options: Options of this call.
 
         Returns:
-            ``PaymentIntentHistoryResponse``.
+            The answer, a ``PaymentIntentHistoryResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -113,9 +113,9 @@ class PaymentIntents(Resource):
         Args:
             order: Which end comes first: one of ``asc``, ``desc``; asc by default.
             limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
-            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            pagination_token: Where to go on, as a page told; the API then knows the filters and ignores new ones.
             sort: What to sort by: one of ``id``, ``created_at``.
-            object_id: UUID.
+            object_id: Only with this value: id of the object (UUID).
             object_id__in: Only with ``object_id`` one of these: UUID.
             options: Options of this call.
 
@@ -150,7 +150,7 @@ class PaymentIntents(Resource):
             options: Options of this call.
 
         Returns:
-            ``PaymentIntentResponse``.
+            The answer, a ``PaymentIntentResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -171,7 +171,7 @@ class PaymentIntents(Resource):
             options: Options of this call.
 
         Returns:
-            ``PaymentIntentResponse``.
+            The answer, a ``PaymentIntentResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.

@@ -63,18 +63,18 @@ class PaymentLinks(Resource):
 
         Args:
             payment_methods: List of at least 1 entries; each one one of 16 values, among them ``sepa_credit`` and ``us_ach``.
-            recipient: An object, keys as in the type.
+            recipient: ``PaymentAccountObjectInput``.
             amount: Whole number, at least 1, in minor units of the currency.
             currency: One of 145 values, among them ``AED`` and ``AFN``.
             expires_at: Point in time with its offset (ISO 8601 if text).
-            invoice: An object, keys as in the type.
-            object: An object, keys as in the type.
+            invoice: ``InvoiceInput``.
+            object: ``PaymentObjectInput``.
             payment_reference: Text.
             return_url: URL, 1 to 2,083 characters.
             options: Options of this call.
 
         Returns:
-            ``PublicPaymentLinkResponse``.
+            The answer, a ``PublicPaymentLinkResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -106,7 +106,7 @@ class PaymentLinks(Resource):
             options: Options of this call.
 
         Returns:
-            ``PublicPaymentLinkResponse``.
+            The answer, a ``PublicPaymentLinkResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -124,7 +124,7 @@ class PaymentLinks(Resource):
             options: Options of this call.
 
         Returns:
-            ``PublicPaymentLinkResponse``.
+            The answer, a ``PublicPaymentLinkResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.

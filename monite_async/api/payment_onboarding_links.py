@@ -44,13 +44,13 @@ class PaymentOnboardingLinks(Resource):
         ``POST /payment_onboarding_links``
 
         Args:
-            recipient: An object, keys as in the type.
+            recipient: ``RecipientInput``.
             refresh_url: URL, 1 to 2,083 characters.
             return_url: URL, 1 to 2,083 characters.
             options: Options of this call.
 
         Returns:
-            ``OnboardingLinkResponse``.
+            The answer, a ``OnboardingLinkResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.

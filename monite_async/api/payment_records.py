@@ -95,26 +95,26 @@ class PaymentRecords(Resource):
         Args:
             order: Which end comes first: one of ``asc``, ``desc``; asc by default.
             limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
-            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            pagination_token: Where to go on, as a page told; the API then knows the filters and ignores new ones.
             sort: What to sort by: one of ``paid_at``, ``amount``, ``overpaid_amount``.
-            is_external: True or false.
-            object_id: UUID.
+            is_external: Only with this value: true or false.
+            object_id: Only with this value: id of the object (UUID).
             object_id__in: Only with ``object_id`` one of these: UUID.
-            object_type: One of ``receivable``, ``payable``.
+            object_type: Only with this value: one of ``receivable``, ``payable``.
             created_at__gt: Only with ``created_at`` greater than this: point in time with its offset (ISO 8601 if text).
             created_at__lt: Only with ``created_at`` less than this: point in time with its offset (ISO 8601 if text).
             updated_at__gt: Only with ``updated_at`` greater than this: point in time with its offset (ISO 8601 if text).
             updated_at__lt: Only with ``updated_at`` less than this: point in time with its offset (ISO 8601 if text).
             paid_at__gt: Only with ``paid_at`` greater than this: point in time with its offset (ISO 8601 if text).
             paid_at__lt: Only with ``paid_at`` less than this: point in time with its offset (ISO 8601 if text).
-            planned_payment_date: Date (ISO 8601 if text).
+            planned_payment_date: Only with this value: date (ISO 8601 if text).
             planned_payment_date__gt: Only with ``planned_payment_date`` greater than this: date (ISO 8601 if text).
             planned_payment_date__lt: Only with ``planned_payment_date`` less than this: date (ISO 8601 if text).
             planned_payment_date__gte: Only with ``planned_payment_date`` this or greater: date (ISO 8601 if text).
             planned_payment_date__lte: Only with ``planned_payment_date`` this or less: date (ISO 8601 if text).
-            status: One of ``created``, ``processing``, ``succeeded``, ``canceled``.
-            payment_intent_status: Text.
-            payment_method: Text.
+            status: Only with this value: one of ``created``, ``processing``, ``succeeded``, ``canceled``.
+            payment_intent_status: Only with this value: text.
+            payment_method: Only with this value: text.
             options: Options of this call.
 
         Returns:
@@ -176,10 +176,10 @@ class PaymentRecords(Resource):
         Args:
             amount: Whole number, in minor units of the currency.
             currency: One of 145 values, among them ``AED`` and ``AFN``.
-            object: An object, keys as in the type.
-            entity_user_id: UUID.
+            object: ``PaymentRecordObjectRequestInput``.
+            entity_user_id: Id of the entity user (UUID).
             paid_at: Point in time with its offset (ISO 8601 if text).
-            payment_intent_id: UUID.
+            payment_intent_id: Id of the payment intent (UUID).
             payment_intent_status: Text.
             payment_method: Text.
             planned_payment_date: Date (ISO 8601 if text).
@@ -187,7 +187,7 @@ class PaymentRecords(Resource):
             options: Options of this call.
 
         Returns:
-            ``PaymentRecordResponse``.
+            The answer, a ``PaymentRecordResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -220,7 +220,7 @@ class PaymentRecords(Resource):
             options: Options of this call.
 
         Returns:
-            ``PaymentRecordResponse``.
+            The answer, a ``PaymentRecordResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -251,17 +251,17 @@ class PaymentRecords(Resource):
             payment_record_id: Id of the payment record.
             amount: Whole number, in minor units of the currency.
             currency: One of 145 values, among them ``AED`` and ``AFN``.
-            entity_user_id: UUID.
-            object: An object, keys as in the type.
+            entity_user_id: Id of the entity user (UUID).
+            object: ``PaymentRecordObjectRequestInput``.
             paid_at: Point in time with its offset (ISO 8601 if text).
-            payment_intent_id: UUID.
+            payment_intent_id: Id of the payment intent (UUID).
             payment_intent_status: Text.
             payment_method: Text.
             planned_payment_date: Date (ISO 8601 if text).
             options: Options of this call.
 
         Returns:
-            ``PaymentRecordResponse``.
+            The answer, a ``PaymentRecordResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -301,7 +301,7 @@ class PaymentRecords(Resource):
             options: Options of this call.
 
         Returns:
-            ``PaymentRecordResponse``.
+            The answer, a ``PaymentRecordResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -333,7 +333,7 @@ class PaymentRecords(Resource):
             options: Options of this call.
 
         Returns:
-            ``PaymentRecordResponse``.
+            The answer, a ``PaymentRecordResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -363,7 +363,7 @@ class PaymentRecords(Resource):
             options: Options of this call.
 
         Returns:
-            ``PaymentRecordResponse``.
+            The answer, a ``PaymentRecordResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.

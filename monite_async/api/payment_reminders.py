@@ -53,7 +53,7 @@ class PaymentReminders(Resource):
             options: Options of this call.
 
         Returns:
-            ``GetAllPaymentReminders``.
+            The answer, a ``GetAllPaymentReminders``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 405, 422 or 500); each status has a class of its own.
@@ -77,14 +77,14 @@ class PaymentReminders(Resource):
 
         Args:
             name: Text, 1 to 255 characters.
-            recipients: An object, keys as in the type.
-            term_1_reminder: An object, keys as in the type.
-            term_2_reminder: An object, keys as in the type.
-            term_final_reminder: An object, keys as in the type.
+            recipients: ``RecipientsInput``.
+            term_1_reminder: ``ReminderInput``.
+            term_2_reminder: ``ReminderInput``.
+            term_final_reminder: ``ReminderInput``.
             options: Options of this call.
 
         Returns:
-            ``PaymentReminderResponse``.
+            The answer, a ``PaymentReminderResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
@@ -112,7 +112,7 @@ class PaymentReminders(Resource):
             options: Options of this call.
 
         Returns:
-            ``PaymentReminderResponse``.
+            The answer, a ``PaymentReminderResponse``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -138,14 +138,14 @@ class PaymentReminders(Resource):
         Args:
             payment_reminder_id: Id of the payment reminder.
             name: Text, 1 to 255 characters.
-            recipients: An object, keys as in the type.
-            term_1_reminder: An object, keys as in the type.
-            term_2_reminder: An object, keys as in the type.
-            term_final_reminder: An object, keys as in the type.
+            recipients: ``RecipientsInput``.
+            term_1_reminder: ``ReminderInput``.
+            term_2_reminder: ``ReminderInput``.
+            term_final_reminder: ``ReminderInput``.
             options: Options of this call.
 
         Returns:
-            ``PaymentReminderResponse``.
+            The answer, a ``PaymentReminderResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.

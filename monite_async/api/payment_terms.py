@@ -46,7 +46,7 @@ class PaymentTerms(Resource):
             options: Options of this call.
 
         Returns:
-            ``PaymentTermsListResponse``.
+            The answer, a ``PaymentTermsListResponse``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 405, 422 or 500); each status has a class of its own.
@@ -70,14 +70,14 @@ class PaymentTerms(Resource):
 
         Args:
             name: Text, 1 to 100 characters.
-            term_final: An object, keys as in the type.
+            term_final: ``TermFinalDaysInput``.
             description: Text, at most 255 characters.
-            term_1: An object, keys as in the type.
-            term_2: An object, keys as in the type.
+            term_1: ``TermDiscountDaysInput``.
+            term_2: ``TermDiscountDaysInput``.
             options: Options of this call.
 
         Returns:
-            ``PaymentTermsResponse``.
+            The answer, a ``PaymentTermsResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
@@ -105,7 +105,7 @@ class PaymentTerms(Resource):
             options: Options of this call.
 
         Returns:
-            ``PaymentTermsResponse``.
+            The answer, a ``PaymentTermsResponse``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -132,13 +132,13 @@ class PaymentTerms(Resource):
             payment_terms_id: Id of the payment terms.
             description: Text, at most 255 characters.
             name: Text, 1 to 100 characters.
-            term_1: An object, keys as in the type.
-            term_2: An object, keys as in the type.
-            term_final: An object, keys as in the type.
+            term_1: ``TermDiscountDaysInput``.
+            term_2: ``TermDiscountDaysInput``.
+            term_final: ``TermFinalDaysInput``.
             options: Options of this call.
 
         Returns:
-            ``PaymentTermsResponse``.
+            The answer, a ``PaymentTermsResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.

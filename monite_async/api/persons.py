@@ -170,7 +170,7 @@ class Persons(Resource):
             options: Options of this call.
 
         Returns:
-            ``PersonsResponse``.
+            The answer, a ``PersonsResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -201,8 +201,8 @@ class Persons(Resource):
             email: E-mail address.
             first_name: Text, 1 to 100 characters.
             last_name: Text, 1 to 100 characters.
-            relationship: An object, keys as in the type.
-            address: An object, keys as in the type; or None.
+            relationship: ``PersonRelationshipRequestInput``.
+            address: ``PersonAddressRequestInput``; or None.
             citizenship: One of 252 values, among them ``AF`` and ``AX``; or None.
             date_of_birth: Date (ISO 8601 if text); or None.
             id_number: Text, 1 to 100 characters; or None.
@@ -211,7 +211,7 @@ class Persons(Resource):
             options: Options of this call.
 
         Returns:
-            ``PersonResponse``.
+            The answer, a ``PersonResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 409, 422 or 500); each status has a class of its own.
@@ -244,7 +244,7 @@ class Persons(Resource):
             options: Options of this call.
 
         Returns:
-            ``PersonResponse``.
+            The answer, a ``PersonResponse``.
 
         Raises:
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.
@@ -274,7 +274,7 @@ class Persons(Resource):
 
         Args:
             person_id: Id of the person.
-            address: An object, keys as in the type; or None.
+            address: ``OptionalPersonAddressRequestInput``; or None.
             citizenship: One of 252 values, among them ``AF`` and ``AX``; or None.
             date_of_birth: Date (ISO 8601 if text); or None.
             email: E-mail address; or None.
@@ -282,12 +282,12 @@ class Persons(Resource):
             id_number: Text, 1 to 100 characters; or None.
             last_name: Text, 1 to 100 characters; or None.
             phone: Text; or None.
-            relationship: An object, keys as in the type; or None.
+            relationship: ``OptionalPersonRelationshipInput``; or None.
             ssn_last_4: Text, 4 to 4 characters; or None.
             options: Options of this call.
 
         Returns:
-            ``PersonResponse``.
+            The answer, a ``PersonResponse``.
 
         Raises:
             APIStatusError: The API says no (404, 405, 409, 422 or 500); each status has a class of its own.

@@ -77,21 +77,21 @@ class Products(Resource):
         Args:
             order: Which end comes first: one of ``asc``, ``desc``; asc by default.
             limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
-            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            pagination_token: Where to go on, as a page told; the API then knows the filters and ignores new ones.
             sort: What to sort by: ``name``.
             id__in: Only with ``id`` one of these: UUID.
-            name: Text, at most 100 characters.
+            name: Only with this value: text, at most 100 characters.
             name__contains: Only with ``name`` containing this: text, at most 100 characters.
             name__icontains: Only with ``name`` containing this, in upper or lower case: text, at most 100 characters.
-            type: One of ``product``, ``service``.
-            price: Whole number, at least 0, in minor units of the currency.
+            type: Only with this value: one of ``product``, ``service``.
+            price: Only with this value: whole number, at least 0, in minor units of the currency.
             price__gt: Only with ``price`` greater than this: whole number, at least 0, in minor units of the currency.
             price__lt: Only with ``price`` less than this: whole number, at least 0, in minor units of the currency.
             price__gte: Only with ``price`` this or greater: whole number, at least 0, in minor units of the currency.
             price__lte: Only with ``price`` this or less: whole number, at least 0, in minor units of the currency.
-            currency: One of 145 values, among them ``AED`` and ``AFN``.
+            currency: Only with this value: one of 145 values, among them ``AED`` and ``AFN``.
             currency__in: Only with ``currency`` one of these: one of 145 values, among them ``AED`` and ``AFN``.
-            measure_unit_id: UUID.
+            measure_unit_id: Only with this value: id of the measure unit (UUID).
             created_at__gt: Only with ``created_at`` greater than this: point in time with its offset (ISO 8601 if text).
             created_at__lt: Only with ``created_at`` less than this: point in time with its offset (ISO 8601 if text).
             created_at__gte: Only with ``created_at`` this or greater: point in time with its offset (ISO 8601 if text).
@@ -155,15 +155,15 @@ class Products(Resource):
             name: Text, 1 to 100 characters.
             description: Text, at most 2,000 characters.
             external_reference: Text, 1 to 255 characters.
-            ledger_account_id: UUID.
-            measure_unit_id: UUID.
-            price: An object, keys as in the type.
+            ledger_account_id: Id of the ledger account (UUID).
+            measure_unit_id: Id of the measure unit (UUID).
+            price: ``PriceInput``.
             smallest_amount: Number, 0 to 2,147,483,647.
             type: One of ``product``, ``service``; product by default.
             options: Options of this call.
 
         Returns:
-            ``ProductServiceResponse``.
+            The answer, a ``ProductServiceResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
@@ -194,7 +194,7 @@ class Products(Resource):
             options: Options of this call.
 
         Returns:
-            ``ProductServiceResponse``.
+            The answer, a ``ProductServiceResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -224,16 +224,16 @@ class Products(Resource):
             product_id: Id of the product.
             description: Text, at most 255 characters.
             external_reference: Text, 1 to 255 characters.
-            ledger_account_id: UUID.
-            measure_unit_id: UUID.
+            ledger_account_id: Id of the ledger account (UUID).
+            measure_unit_id: Id of the measure unit (UUID).
             name: Text, 1 to 100 characters.
-            price: An object, keys as in the type.
+            price: ``PriceInput``.
             smallest_amount: Number, 0 to 2,147,483,647.
             type: One of ``product``, ``service``.
             options: Options of this call.
 
         Returns:
-            ``ProductServiceResponse``.
+            The answer, a ``ProductServiceResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.

@@ -77,28 +77,28 @@ class Projects(Resource):
         Args:
             order: Which end comes first: one of ``asc``, ``desc``; asc by default.
             limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
-            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            pagination_token: Where to go on, as a page told; the API then knows the filters and ignores new ones.
             sort: What to sort by: one of ``id``, ``created_at``.
             created_at__gt: Only with ``created_at`` greater than this: point in time with its offset (ISO 8601 if text).
             created_at__lt: Only with ``created_at`` less than this: point in time with its offset (ISO 8601 if text).
             created_at__gte: Only with ``created_at`` this or greater: point in time with its offset (ISO 8601 if text).
             created_at__lte: Only with ``created_at`` this or less: point in time with its offset (ISO 8601 if text).
-            start_date: Date (ISO 8601 if text).
+            start_date: Only with this value: date (ISO 8601 if text).
             start_date__gt: Only with ``start_date`` greater than this: date (ISO 8601 if text).
             start_date__lt: Only with ``start_date`` less than this: date (ISO 8601 if text).
             start_date__gte: Only with ``start_date`` this or greater: date (ISO 8601 if text).
             start_date__lte: Only with ``start_date`` this or less: date (ISO 8601 if text).
-            end_date: Date (ISO 8601 if text).
+            end_date: Only with this value: date (ISO 8601 if text).
             end_date__gt: Only with ``end_date`` greater than this: date (ISO 8601 if text).
             end_date__lt: Only with ``end_date`` less than this: date (ISO 8601 if text).
             end_date__gte: Only with ``end_date`` this or greater: date (ISO 8601 if text).
             end_date__lte: Only with ``end_date`` this or less: date (ISO 8601 if text).
-            name: Text.
+            name: Only with this value: text.
             name__iexact: Only with ``name`` equal to this, in upper or lower case: text.
             name__contains: Only with ``name`` containing this: text.
             name__icontains: Only with ``name`` containing this, in upper or lower case: text.
-            code: Text.
-            created_by_entity_user_id: UUID.
+            code: Only with this value: text.
+            created_by_entity_user_id: Only with this value: id of the created by entity user (UUID).
             options: Options of this call.
 
         Returns:
@@ -164,14 +164,14 @@ class Projects(Resource):
             color: Text, at most 128 characters.
             description: Text, at most 1,024 characters.
             end_date: Date (ISO 8601 if text).
-            parent_id: UUID.
+            parent_id: Id of the parent (UUID).
             partner_metadata: An object with keys of your own.
             start_date: Date (ISO 8601 if text).
             tag_ids: List; each one UUID.
             options: Options of this call.
 
         Returns:
-            ``ProjectResource``.
+            The answer, a ``ProjectResource``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
@@ -203,7 +203,7 @@ class Projects(Resource):
             options: Options of this call.
 
         Returns:
-            ``ProjectResource``.
+            The answer, a ``ProjectResource``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -237,14 +237,14 @@ class Projects(Resource):
             description: Text, at most 1,024 characters.
             end_date: Date (ISO 8601 if text).
             name: Text, 1 to 255 characters.
-            parent_id: UUID.
+            parent_id: Id of the parent (UUID).
             partner_metadata: An object with keys of your own.
             start_date: Date (ISO 8601 if text).
             tag_ids: List; each one UUID.
             options: Options of this call.
 
         Returns:
-            ``ProjectResource``.
+            The answer, a ``ProjectResource``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.

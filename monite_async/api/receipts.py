@@ -101,13 +101,13 @@ class ReceiptsLineItems(Resource):
             receipt_id: Id of the receipt.
             order: Which end comes first: one of ``asc``, ``desc``; asc by default.
             limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
-            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            pagination_token: Where to go on, as a page told; the API then knows the filters and ignores new ones.
             sort: What to sort by: one of ``created_at``, ``updated_at``.
             created_at__gt: Only with ``created_at`` greater than this: point in time with its offset (ISO 8601 if text).
             created_at__lt: Only with ``created_at`` less than this: point in time with its offset (ISO 8601 if text).
             created_at__gte: Only with ``created_at`` this or greater: point in time with its offset (ISO 8601 if text).
             created_at__lte: Only with ``created_at`` this or less: point in time with its offset (ISO 8601 if text).
-            name: Text.
+            name: Only with this value: text.
             name__iexact: Only with ``name`` equal to this, in upper or lower case: text.
             name__contains: Only with ``name`` containing this: text.
             name__icontains: Only with ``name`` containing this, in upper or lower case: text.
@@ -115,7 +115,7 @@ class ReceiptsLineItems(Resource):
             total__lt: Only with ``total`` less than this: whole number, at least 0, in minor units of the currency.
             total__gte: Only with ``total`` this or greater: whole number, at least 0, in minor units of the currency.
             total__lte: Only with ``total`` this or less: whole number, at least 0, in minor units of the currency.
-            created_by_user_id: UUID.
+            created_by_user_id: Only with this value: id of the created by user (UUID).
             options: Options of this call.
 
         Returns:
@@ -168,15 +168,15 @@ class ReceiptsLineItems(Resource):
 
         Args:
             receipt_id: Id of the receipt.
-            accounting_tax_rate_id: UUID.
-            cost_center_id: UUID.
-            general_ledger_id: UUID.
+            accounting_tax_rate_id: Id of the accounting tax rate (UUID).
+            cost_center_id: Id of the cost center (UUID).
+            general_ledger_id: Id of the general ledger (UUID).
             name: Text.
             total: Whole number, in minor units of the currency.
             options: Options of this call.
 
         Returns:
-            ``ReceiptLineItemResponseSchema``.
+            The answer, a ``ReceiptLineItemResponseSchema``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -214,15 +214,15 @@ class ReceiptsLineItems(Resource):
         Args:
             receipt_id: Id of the receipt.
             line_item_id: Id of the line item.
-            accounting_tax_rate_id: UUID.
-            cost_center_id: UUID.
-            general_ledger_id: UUID.
+            accounting_tax_rate_id: Id of the accounting tax rate (UUID).
+            cost_center_id: Id of the cost center (UUID).
+            general_ledger_id: Id of the general ledger (UUID).
             name: Text.
             total: Whole number, in minor units of the currency.
             options: Options of this call.
 
         Returns:
-            ``ReceiptLineItemResponseSchema``.
+            The answer, a ``ReceiptLineItemResponseSchema``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -318,24 +318,24 @@ class Receipts(OcrOfReceipts, Resource):
         Args:
             order: Which end comes first: one of ``asc``, ``desc``; asc by default.
             limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
-            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            pagination_token: Where to go on, as a page told; the API then knows the filters and ignores new ones.
             sort: What to sort by: one of ``id``, ``created_at``.
             created_at__gt: Only with ``created_at`` greater than this: point in time with its offset (ISO 8601 if text).
             created_at__lt: Only with ``created_at`` less than this: point in time with its offset (ISO 8601 if text).
             created_at__gte: Only with ``created_at`` this or greater: point in time with its offset (ISO 8601 if text).
             created_at__lte: Only with ``created_at`` this or less: point in time with its offset (ISO 8601 if text).
             id__in: Only with ``id`` one of these: UUID.
-            currency: One of 145 values, among them ``AED`` and ``AFN``.
-            document_id: Text.
+            currency: Only with this value: one of 145 values, among them ``AED`` and ``AFN``.
+            document_id: Only with this value: text.
             document_id__contains: Only with ``document_id`` containing this: text.
             document_id__icontains: Only with ``document_id`` containing this, in upper or lower case: text.
             total_amount__gt: Only with ``total_amount`` greater than this: whole number, at least 0, in minor units of the currency.
             total_amount__lt: Only with ``total_amount`` less than this: whole number, at least 0, in minor units of the currency.
             total_amount__gte: Only with ``total_amount`` this or greater: whole number, at least 0, in minor units of the currency.
             total_amount__lte: Only with ``total_amount`` this or less: whole number, at least 0, in minor units of the currency.
-            has_file: True or false.
-            has_transaction: True or false.
-            transaction_id: UUID.
+            has_file: Only with this value: true or false.
+            has_transaction: Only with this value: true or false.
+            transaction_id: Only with this value: id of the transaction (UUID).
             transaction_id__in: Only with ``transaction_id`` one of these: UUID.
             options: Options of this call.
 
@@ -404,11 +404,11 @@ class Receipts(OcrOfReceipts, Resource):
             merchant_name: Text, at most 128 characters.
             partner_metadata: An object with keys of your own.
             total_amount: Whole number, at least 0, in minor units of the currency.
-            transaction_id: UUID.
+            transaction_id: Id of the transaction (UUID).
             options: Options of this call.
 
         Returns:
-            ``ReceiptResponseSchema``.
+            The answer, a ``ReceiptResponseSchema``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
@@ -443,7 +443,7 @@ class Receipts(OcrOfReceipts, Resource):
             options: Options of this call.
 
         Returns:
-            ``ReceiptResponseSchema``.
+            The answer, a ``ReceiptResponseSchema``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 405, 409, 422 or 500); each status has a class of its own.
@@ -461,7 +461,7 @@ class Receipts(OcrOfReceipts, Resource):
             options: Options of this call.
 
         Returns:
-            ``ReceiptResponseSchema``.
+            The answer, a ``ReceiptResponseSchema``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -500,11 +500,11 @@ class Receipts(OcrOfReceipts, Resource):
             merchant_name: Text, at most 128 characters.
             partner_metadata: An object with keys of your own.
             total_amount: Whole number, at least 0, in minor units of the currency.
-            transaction_id: UUID.
+            transaction_id: Id of the transaction (UUID).
             options: Options of this call.
 
         Returns:
-            ``ReceiptResponseSchema``.
+            The answer, a ``ReceiptResponseSchema``.
 
         Raises:
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -556,7 +556,7 @@ class Receipts(OcrOfReceipts, Resource):
             options: Options of this call.
 
         Returns:
-            ``ReceiptResponseSchema``.
+            The answer, a ``ReceiptResponseSchema``.
 
         Raises:
             APIStatusError: The API says no (400, 403, 404, 405, 409, 422 or 500); each status has a class of its own.

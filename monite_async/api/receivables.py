@@ -193,9 +193,9 @@ class ReceivablesHistory(Resource):
             receivable_id: Id of the receivable.
             order: Which end comes first: one of ``asc``, ``desc``; asc by default.
             limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
-            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            pagination_token: Where to go on, as a page told; the API then knows the filters and ignores new ones.
             sort: What to sort by: ``timestamp``.
-            event_type__in: Only with ``event_type`` one of these: one of 8 values, among them ``status_changed`` and ``receivable_created``.
+            event_type__in: Only with ``event_type`` one of these: one of ``status_changed``, ``receivable_created``, ``receivable_updated``, ``based_on_receivable_created``, ``payment_received``, ``mail_sent``, ``payment_reminder_mail_sent``, ``overdue_reminder_mail_sent``.
             entity_user_id__in: Only with ``entity_user_id`` one of these: UUID.
             timestamp__gt: Only with ``timestamp`` greater than this: point in time with its offset (ISO 8601 if text).
             timestamp__lt: Only with ``timestamp`` less than this: point in time with its offset (ISO 8601 if text).
@@ -242,7 +242,7 @@ class ReceivablesHistory(Resource):
             options: Options of this call.
 
         Returns:
-            ``ReceivableHistoryResponse``.
+            The answer, a ``ReceivableHistoryResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -282,11 +282,11 @@ class ReceivablesLineItems(Resource):
 
         Args:
             receivable_id: Id of the receivable.
-            data: List; each one an object, keys as in the type.
+            data: List; each one ``LineItemInput``.
             options: Options of this call.
 
         Returns:
-            ``LineItemsResponse``.
+            The answer, a ``LineItemsResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -338,9 +338,9 @@ class ReceivablesMails(Resource):
             receivable_id: Id of the receivable.
             order: Which end comes first: one of ``asc``, ``desc``; asc by default.
             limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
-            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            pagination_token: Where to go on, as a page told; the API then knows the filters and ignores new ones.
             sort: What to sort by: one of ``status``, ``created_at``, ``updated_at``.
-            status: One of ``pending``, ``processing``, ``sent``, ``partially_sent``, ``failed``.
+            status: Only with this value: one of ``pending``, ``processing``, ``sent``, ``partially_sent``, ``failed``.
             status__in: Only with ``status`` one of these: one of ``pending``, ``processing``, ``sent``, ``partially_sent``, ``failed``.
             created_at__gt: Only with ``created_at`` greater than this: point in time with its offset (ISO 8601 if text).
             created_at__lt: Only with ``created_at`` less than this: point in time with its offset (ISO 8601 if text).
@@ -387,7 +387,7 @@ class ReceivablesMails(Resource):
             options: Options of this call.
 
         Returns:
-            ``ReceivableMailResponse``.
+            The answer, a ``ReceivableMailResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -502,18 +502,18 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
         Args:
             order: Which end comes first: one of ``asc``, ``desc``; asc by default.
             limit: How many a page holds at most: whole number, 1 to 250; 100 by default.
-            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            pagination_token: Where to go on, as a page told; the API then knows the filters and ignores new ones.
             id__in: Only with ``id`` one of these: UUID.
             status__in: Only with ``status`` one of these: one of 13 values, among them ``draft`` and ``issuing``.
             entity_user_id__in: Only with ``entity_user_id`` one of these: UUID.
             sort: What to sort by: one of 11 values, among them ``counterpart_name`` and ``counterpart_id``.
             tag_ids__in: Only with ``tag_ids`` one of these: UUID.
-            tag_ids: List; each one UUID.
+            tag_ids: Only with these values: list; each one UUID.
             product_ids__in: Only with ``product_ids`` one of these: UUID.
-            product_ids: List; each one UUID.
+            product_ids: Only with these values: list; each one UUID.
             project_id__in: Only with ``project_id`` one of these: UUID.
-            type: One of ``quote``, ``invoice``, ``credit_note``.
-            document_id: Text.
+            type: Only with this value: one of ``quote``, ``invoice``, ``credit_note``.
+            document_id: Only with this value: text.
             document_id__contains: Only with ``document_id`` containing this: text.
             document_id__icontains: Only with ``document_id`` containing this, in upper or lower case: text.
             issue_date__gt: Only with ``issue_date`` greater than this: point in time with its offset (ISO 8601 if text).
@@ -524,29 +524,29 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             created_at__lt: Only with ``created_at`` less than this: point in time with its offset (ISO 8601 if text).
             created_at__gte: Only with ``created_at`` this or greater: point in time with its offset (ISO 8601 if text).
             created_at__lte: Only with ``created_at`` this or less: point in time with its offset (ISO 8601 if text).
-            counterpart_id: UUID.
-            counterpart_name: Text.
+            counterpart_id: Only with this value: id of the counterpart (UUID).
+            counterpart_name: Only with this value: text.
             counterpart_name__contains: Only with ``counterpart_name`` containing this: text.
             counterpart_name__icontains: Only with ``counterpart_name`` containing this, in upper or lower case: text.
-            total_amount: Whole number, in minor units of the currency.
+            total_amount: Only with this value: whole number, in minor units of the currency.
             total_amount__gt: Only with ``total_amount`` greater than this: whole number, in minor units of the currency.
             total_amount__lt: Only with ``total_amount`` less than this: whole number, in minor units of the currency.
             total_amount__gte: Only with ``total_amount`` this or greater: whole number, in minor units of the currency.
             total_amount__lte: Only with ``total_amount`` this or less: whole number, in minor units of the currency.
-            discounted_subtotal: Whole number, in minor units of the currency.
+            discounted_subtotal: Only with this value: whole number, in minor units of the currency.
             discounted_subtotal__gt: Only with ``discounted_subtotal`` greater than this: whole number, in minor units of the currency.
             discounted_subtotal__lt: Only with ``discounted_subtotal`` less than this: whole number, in minor units of the currency.
             discounted_subtotal__gte: Only with ``discounted_subtotal`` this or greater: whole number, in minor units of the currency.
             discounted_subtotal__lte: Only with ``discounted_subtotal`` this or less: whole number, in minor units of the currency.
-            status: One of 13 values, among them ``draft`` and ``issuing``.
-            entity_user_id: UUID.
-            based_on: UUID.
+            status: Only with this value: one of 13 values, among them ``draft`` and ``issuing``.
+            entity_user_id: Only with this value: id of the entity user (UUID).
+            based_on: Only with this value: UUID.
             due_date__gt: Only with ``due_date`` greater than this: date (ISO 8601 if text).
             due_date__lt: Only with ``due_date`` less than this: date (ISO 8601 if text).
             due_date__gte: Only with ``due_date`` this or greater: date (ISO 8601 if text).
             due_date__lte: Only with ``due_date`` this or less: date (ISO 8601 if text).
-            has_due_date: True or false.
-            project_id: UUID.
+            has_due_date: Only with this value: true or false.
+            project_id: Only with this value: id of the project (UUID).
             options: Options of this call.
 
         Returns:
@@ -619,11 +619,11 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
         ``POST /receivables``
 
         Args:
-            body: An object, keys as in the type.
+            body: ``ReceivableFacadeCreateQuotePayloadInput`` or ``ReceivableFacadeCreateInvoicePayloadInput`` or ``ReceivableCreateBasedOnPayloadInput``.
             options: Options of this call.
 
         Returns:
-            ``ReceivableResponse``.
+            The answer, a ``ReceivableResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -647,16 +647,16 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
         ``GET /receivables/required_fields``
 
         Args:
-            counterpart_id: UUID.
-            counterpart_billing_address_id: UUID.
+            counterpart_id: Id of the counterpart (UUID).
+            counterpart_billing_address_id: Id of the counterpart billing address (UUID).
             counterpart_country: One of 252 values, among them ``AF`` and ``AX``.
             counterpart_type: One of ``individual``, ``organization``.
-            entity_vat_id_id: UUID.
-            counterpart_vat_id_id: UUID.
+            entity_vat_id_id: Id of the entity VAT id (UUID).
+            counterpart_vat_id_id: Id of the counterpart VAT id (UUID).
             options: Options of this call.
 
         Returns:
-            ``ReceivableRequiredFields``.
+            The answer, a ``ReceivableRequiredFields``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -749,53 +749,53 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
         ``POST /receivables/search``
 
         Args:
-            based_on: UUID.
-            counterpart_id: UUID.
-            counterpart_name: Text.
-            counterpart_name__contains: Text.
-            counterpart_name__icontains: Text.
-            created_at__gt: Point in time with its offset (ISO 8601 if text).
-            created_at__gte: Point in time with its offset (ISO 8601 if text).
-            created_at__lt: Point in time with its offset (ISO 8601 if text).
-            created_at__lte: Point in time with its offset (ISO 8601 if text).
-            discounted_subtotal: Whole number, in minor units of the currency.
-            discounted_subtotal__gt: Whole number, in minor units of the currency.
-            discounted_subtotal__gte: Whole number, in minor units of the currency.
-            discounted_subtotal__lt: Whole number, in minor units of the currency.
-            discounted_subtotal__lte: Whole number, in minor units of the currency.
-            document_id: Text.
-            document_id__contains: Text.
-            document_id__icontains: Text.
-            due_date__gt: Date (ISO 8601 if text).
-            due_date__gte: Date (ISO 8601 if text).
-            due_date__lt: Date (ISO 8601 if text).
-            due_date__lte: Date (ISO 8601 if text).
-            entity_user_id: UUID.
-            entity_user_id__in: List; each one UUID.
-            has_due_date: True or false.
-            id__in: List; each one UUID.
-            issue_date__gt: Point in time with its offset (ISO 8601 if text).
-            issue_date__gte: Point in time with its offset (ISO 8601 if text).
-            issue_date__lt: Point in time with its offset (ISO 8601 if text).
-            issue_date__lte: Point in time with its offset (ISO 8601 if text).
-            limit: Whole number, 1 to 250; 100 by default.
-            order: One of ``asc``, ``desc``; asc by default.
-            pagination_token: Text.
-            product_ids: List; each one UUID.
-            product_ids__in: List; each one UUID.
-            project_id: UUID.
-            project_id__in: List; each one UUID.
-            sort: One of 10 values, among them ``counterpart_name`` and ``counterpart_id``.
-            status: One of 13 values, among them ``draft`` and ``issuing``.
-            status__in: List; each one text.
-            tag_ids: List; each one UUID.
-            tag_ids__in: List; each one UUID.
-            total_amount: Whole number, in minor units of the currency.
-            total_amount__gt: Whole number, in minor units of the currency.
-            total_amount__gte: Whole number, in minor units of the currency.
-            total_amount__lt: Whole number, in minor units of the currency.
-            total_amount__lte: Whole number, in minor units of the currency.
-            type: One of ``quote``, ``invoice``, ``credit_note``.
+            based_on: Only with this value: UUID.
+            counterpart_id: Only with this value: id of the counterpart (UUID).
+            counterpart_name: Only with this value: text.
+            counterpart_name__contains: Only with ``counterpart_name`` containing this: text.
+            counterpart_name__icontains: Only with ``counterpart_name`` containing this, in upper or lower case: text.
+            created_at__gt: Only with ``created_at`` greater than this: point in time with its offset (ISO 8601 if text).
+            created_at__gte: Only with ``created_at`` this or greater: point in time with its offset (ISO 8601 if text).
+            created_at__lt: Only with ``created_at`` less than this: point in time with its offset (ISO 8601 if text).
+            created_at__lte: Only with ``created_at`` this or less: point in time with its offset (ISO 8601 if text).
+            discounted_subtotal: Only with this value: whole number, in minor units of the currency.
+            discounted_subtotal__gt: Only with ``discounted_subtotal`` greater than this: whole number, in minor units of the currency.
+            discounted_subtotal__gte: Only with ``discounted_subtotal`` this or greater: whole number, in minor units of the currency.
+            discounted_subtotal__lt: Only with ``discounted_subtotal`` less than this: whole number, in minor units of the currency.
+            discounted_subtotal__lte: Only with ``discounted_subtotal`` this or less: whole number, in minor units of the currency.
+            document_id: Only with this value: text.
+            document_id__contains: Only with ``document_id`` containing this: text.
+            document_id__icontains: Only with ``document_id`` containing this, in upper or lower case: text.
+            due_date__gt: Only with ``due_date`` greater than this: date (ISO 8601 if text).
+            due_date__gte: Only with ``due_date`` this or greater: date (ISO 8601 if text).
+            due_date__lt: Only with ``due_date`` less than this: date (ISO 8601 if text).
+            due_date__lte: Only with ``due_date`` this or less: date (ISO 8601 if text).
+            entity_user_id: Only with this value: id of the entity user (UUID).
+            entity_user_id__in: Only with ``entity_user_id`` one of these: UUID.
+            has_due_date: Only with this value: true or false.
+            id__in: Only with ``id`` one of these: UUID.
+            issue_date__gt: Only with ``issue_date`` greater than this: point in time with its offset (ISO 8601 if text).
+            issue_date__gte: Only with ``issue_date`` this or greater: point in time with its offset (ISO 8601 if text).
+            issue_date__lt: Only with ``issue_date`` less than this: point in time with its offset (ISO 8601 if text).
+            issue_date__lte: Only with ``issue_date`` this or less: point in time with its offset (ISO 8601 if text).
+            limit: How many a page holds at most: whole number, 1 to 250; 100 by default.
+            order: Which end comes first: one of ``asc``, ``desc``; asc by default.
+            pagination_token: Where to go on, as a page told; the API then knows the filters and ignores new ones.
+            product_ids: Only with these values: list; each one UUID.
+            product_ids__in: Only with ``product_ids`` one of these: UUID.
+            project_id: Only with this value: id of the project (UUID).
+            project_id__in: Only with ``project_id`` one of these: UUID.
+            sort: What to sort by: one of 10 values, among them ``counterpart_name`` and ``counterpart_id``.
+            status: Only with this value: one of 13 values, among them ``draft`` and ``issuing``.
+            status__in: Only with ``status`` one of these: text.
+            tag_ids: Only with these values: list; each one UUID.
+            tag_ids__in: Only with ``tag_ids`` one of these: UUID.
+            total_amount: Only with this value: whole number, in minor units of the currency.
+            total_amount__gt: Only with ``total_amount`` greater than this: whole number, in minor units of the currency.
+            total_amount__gte: Only with ``total_amount`` this or greater: whole number, in minor units of the currency.
+            total_amount__lt: Only with ``total_amount`` less than this: whole number, in minor units of the currency.
+            total_amount__lte: Only with ``total_amount`` this or less: whole number, in minor units of the currency.
+            type: Only with this value: one of ``quote``, ``invoice``, ``credit_note``.
             options: Options of this call.
 
         Returns:
@@ -871,7 +871,7 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             options: Options of this call.
 
         Returns:
-            ``ReceivableResponse``.
+            The answer, a ``ReceivableResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -888,11 +888,11 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
 
         Args:
             receivable_id: Id of the receivable.
-            body: An object, keys as in the type.
+            body: ``UpdateQuotePayloadInput`` or ``UpdateInvoicePayloadInput`` or ``UpdateCreditNotePayloadInput`` or ``UpdateIssuedInvoicePayloadInput``.
             options: Options of this call.
 
         Returns:
-            ``ReceivableResponse``.
+            The answer, a ``ReceivableResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -928,11 +928,11 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
 
         Args:
             receivable_id: Id of the receivable.
-            signature: An object, keys as in the type.
+            signature: ``SignatureInput``.
             options: Options of this call.
 
         Returns:
-            ``SuccessResult``.
+            The answer, a ``SuccessResult``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -967,7 +967,7 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             options: Options of this call.
 
         Returns:
-            ``ReceivableResponse``.
+            The answer, a ``ReceivableResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -988,7 +988,7 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             options: Options of this call.
 
         Returns:
-            ``SuccessResult``.
+            The answer, a ``SuccessResult``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -1008,7 +1008,7 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             options: Options of this call.
 
         Returns:
-            ``ReceivableResponse``.
+            The answer, a ``ReceivableResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -1035,7 +1035,7 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             options: Options of this call.
 
         Returns:
-            ``ReceivableResponse``.
+            The answer, a ``ReceivableResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -1070,7 +1070,7 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             options: Options of this call.
 
         Returns:
-            ``ReceivableResponse``.
+            The answer, a ``ReceivableResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -1096,7 +1096,7 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             options: Options of this call.
 
         Returns:
-            ``ReceivableResponse``.
+            The answer, a ``ReceivableResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -1116,7 +1116,7 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             options: Options of this call.
 
         Returns:
-            ``ReceivableFileUrl``.
+            The answer, a ``ReceivableFileUrl``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -1147,7 +1147,7 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             options: Options of this call.
 
         Returns:
-            ``ReceivablePreviewResponse``.
+            The answer, a ``ReceivablePreviewResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -1177,11 +1177,11 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             receivable_id: Id of the receivable.
             body_text: Text, at least 1 characters.
             subject_text: Text, at least 1 characters.
-            recipients: An object, keys as in the type.
+            recipients: ``RecipientsInput``.
             options: Options of this call.
 
         Returns:
-            ``ReceivableSendResponse``.
+            The answer, a ``ReceivableSendResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -1209,11 +1209,11 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
         Args:
             receivable_id: Id of the receivable.
             reminder_type: One of ``term_1``, ``term_2``, ``term_final``, ``overdue``.
-            recipients: An object, keys as in the type.
+            recipients: ``RecipientsInput``.
             options: Options of this call.
 
         Returns:
-            ``ReceivablesSendResponse``.
+            The answer, a ``ReceivablesSendResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
@@ -1236,7 +1236,7 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             options: Options of this call.
 
         Returns:
-            ``ReceivablesVerifyResponse``.
+            The answer, a ``ReceivablesVerifyResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -1285,7 +1285,7 @@ class _ReceivablesOfAll(Resource):
             options: Options of this call.
 
         Returns:
-            ``ReceivableTemplatesVariablesObjectList``.
+            The answer, a ``ReceivableTemplatesVariablesObjectList``.
 
         Raises:
             APIStatusError: The API says no (404, 405, 409, 422 or 500); each status has a class of its own.

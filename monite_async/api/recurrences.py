@@ -53,7 +53,7 @@ class Recurrences(Resource):
             options: Options of this call.
 
         Returns:
-            ``RecurrenceResponseList``.
+            The answer, a ``RecurrenceResponseList``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -86,7 +86,7 @@ class Recurrences(Resource):
         ``POST /recurrences``
 
         Args:
-            invoice_id: UUID.
+            invoice_id: Id of the invoice (UUID).
             automation_level: One of ``draft``, ``issue``, ``issue_and_send``.
             body_text: Text, at least 1 characters.
             day_of_month: One of ``first_day``, ``last_day``. Deprecated.
@@ -96,7 +96,7 @@ class Recurrences(Resource):
             frequency: One of ``day``, ``week``, ``month``, ``quarter``, ``year``; month by default.
             interval: Whole number, 1 to 100; 1 by default.
             max_occurrences: Whole number, 1 to 1,000.
-            recipients: An object, keys as in the type.
+            recipients: ``RecipientsInput``.
             start_date: Date (ISO 8601 if text).
             start_month: Whole number, 1 to 12. Deprecated.
             start_year: Whole number, at most 2,077. Deprecated.
@@ -104,7 +104,7 @@ class Recurrences(Resource):
             options: Options of this call.
 
         Returns:
-            ``RecurrenceResponse``.
+            The answer, a ``RecurrenceResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -142,7 +142,7 @@ class Recurrences(Resource):
             options: Options of this call.
 
         Returns:
-            ``RecurrenceResponse``.
+            The answer, a ``RecurrenceResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -183,13 +183,13 @@ class Recurrences(Resource):
             frequency: One of ``day``, ``week``, ``month``, ``quarter``, ``year``.
             interval: Whole number, 1 to 100.
             max_occurrences: Whole number, 1 to 1,000.
-            recipients: An object, keys as in the type.
+            recipients: ``RecipientsInput``.
             start_date: Date (ISO 8601 if text).
             subject_text: Text, at least 1 characters.
             options: Options of this call.
 
         Returns:
-            ``RecurrenceResponse``.
+            The answer, a ``RecurrenceResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.

@@ -66,11 +66,11 @@ class Roles(Resource):
         Args:
             order: Which end comes first: one of ``asc``, ``desc``; asc by default.
             limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
-            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            pagination_token: Where to go on, as a page told; the API then knows the filters and ignores new ones.
             sort: What to sort by: one of ``updated_at``, ``created_at``.
             id__in: Only with ``id`` one of these: UUID.
-            name: Text.
-            created_at: Point in time with its offset (ISO 8601 if text).
+            name: Only with this value: text.
+            created_at: Only with this value: point in time with its offset (ISO 8601 if text).
             created_at__gt: Only with ``created_at`` greater than this: point in time with its offset (ISO 8601 if text).
             created_at__lt: Only with ``created_at`` less than this: point in time with its offset (ISO 8601 if text).
             created_at__gte: Only with ``created_at`` this or greater: point in time with its offset (ISO 8601 if text).
@@ -112,11 +112,11 @@ class Roles(Resource):
 
         Args:
             name: Text, 1 to 255 characters.
-            permissions: An object, keys as in the type.
+            permissions: ``BizObjectsSchemaInput``.
             options: Options of this call.
 
         Returns:
-            ``RoleResponse``.
+            The answer, a ``RoleResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
@@ -134,7 +134,7 @@ class Roles(Resource):
             options: Options of this call.
 
         Returns:
-            ``RoleResponse``.
+            The answer, a ``RoleResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
@@ -157,11 +157,11 @@ class Roles(Resource):
         Args:
             role_id: Id of the role.
             name: Text, 1 to 255 characters; or None.
-            permissions: An object, keys as in the type; or None.
+            permissions: ``BizObjectsSchemaInput``; or None.
             options: Options of this call.
 
         Returns:
-            ``RoleResponse``.
+            The answer, a ``RoleResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.

@@ -53,7 +53,7 @@ class Settings(Resource):
             options: Options of this call.
 
         Returns:
-            ``PartnerProjectSettingsPayload``.
+            The answer, a ``PartnerProjectSettingsPayload``.
 
         Raises:
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
@@ -83,18 +83,18 @@ class Settings(Resource):
         Args:
             api_version: One of 10 values, among them ``2025-06-23`` and ``2024-05-25``; or None.
             commercial_conditions: List; each one text; or None.
-            currency: An object, keys as in the type; or None.
+            currency: ``CurrencySettingsInput``; or None.
             default_role: An object with keys of your own; or None.
-            mail: An object, keys as in the type; or None.
-            payable: An object, keys as in the type; or None.
-            payments: An object, keys as in the type; or None.
-            receivable: An object, keys as in the type; or None.
-            units: List; each one an object, keys as in the type; or None.
+            mail: ``MailSettingsInput``; or None.
+            payable: ``PayableSettingsInput``; or None.
+            payments: ``PaymentsSettingsInput``; or None.
+            receivable: ``ReceivableSettingsInput``; or None.
+            units: List; each one ``UnitInput``; or None.
             website: Text; or None.
             options: Options of this call.
 
         Returns:
-            ``PartnerProjectSettingsPayload``.
+            The answer, a ``PartnerProjectSettingsPayload``.
 
         Raises:
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.

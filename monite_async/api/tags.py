@@ -61,13 +61,13 @@ class Tags(Resource):
         Args:
             order: Which end comes first: one of ``asc``, ``desc``; asc by default.
             limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
-            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            pagination_token: Where to go on, as a page told; the API then knows the filters and ignores new ones.
             sort: What to sort by: one of ``created_at``, ``updated_at``.
-            created_by_entity_user_id: UUID.
+            created_by_entity_user_id: Only with this value: id of the created by entity user (UUID).
             name__in: Only with ``name`` one of these: text.
             id__in: Only with ``id`` one of these: UUID.
-            category: One of 7 values, among them ``document_type`` and ``department``.
-            category__in: Only with ``category`` one of these: one of 7 values, among them ``document_type`` and ``department``.
+            category: Only with this value: one of ``document_type``, ``department``, ``project``, ``cost_center``, ``vendor_type``, ``payment_method``, ``approval_status``.
+            category__in: Only with ``category`` one of these: one of ``document_type``, ``department``, ``project``, ``cost_center``, ``vendor_type``, ``payment_method``, ``approval_status``.
             options: Options of this call.
 
         Returns:
@@ -108,12 +108,12 @@ class Tags(Resource):
 
         Args:
             name: Text, 1 to 255 characters.
-            category: One of 7 values, among them ``document_type`` and ``department``.
+            category: One of ``document_type``, ``department``, ``project``, ``cost_center``, ``vendor_type``, ``payment_method``, ``approval_status``.
             description: Text, 1 to 255 characters.
             options: Options of this call.
 
         Returns:
-            ``TagReadSchema``.
+            The answer, a ``TagReadSchema``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 406, 422 or 500); each status has a class of its own.
@@ -133,7 +133,7 @@ class Tags(Resource):
             options: Options of this call.
 
         Returns:
-            ``TagReadSchema``.
+            The answer, a ``TagReadSchema``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 406, 422 or 500); each status has a class of its own.
@@ -156,13 +156,13 @@ class Tags(Resource):
 
         Args:
             tag_id: Id of the tag.
-            category: One of 7 values, among them ``document_type`` and ``department``.
+            category: One of ``document_type``, ``department``, ``project``, ``cost_center``, ``vendor_type``, ``payment_method``, ``approval_status``.
             description: Text, 1 to 255 characters.
             name: Text, 1 to 255 characters.
             options: Options of this call.
 
         Returns:
-            ``TagReadSchema``.
+            The answer, a ``TagReadSchema``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 406, 422 or 500); each status has a class of its own.

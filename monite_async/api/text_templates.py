@@ -55,13 +55,13 @@ class TextTemplates(Resource):
         ``GET /text_templates``
 
         Args:
-            type: One of ``email_header``, ``email_body``, ``memo``.
-            document_type: One of 7 values, among them ``quote`` and ``invoice``.
-            is_default: True or false.
+            type: Only with this value: one of ``email_header``, ``email_body``, ``memo``.
+            document_type: Only with this value: one of ``quote``, ``invoice``, ``credit_note``, ``discount_reminder``, ``final_reminder``, ``payables_purchase_order``, ``overdue_reminder``.
+            is_default: Only with this value: true or false.
             options: Options of this call.
 
         Returns:
-            ``TextTemplateResponseList``.
+            The answer, a ``TextTemplateResponseList``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -85,14 +85,14 @@ class TextTemplates(Resource):
         ``POST /text_templates``
 
         Args:
-            document_type: One of 7 values, among them ``quote`` and ``invoice``.
+            document_type: One of ``quote``, ``invoice``, ``credit_note``, ``discount_reminder``, ``final_reminder``, ``payables_purchase_order``, ``overdue_reminder``.
             name: Text.
             template: Text.
             type: One of ``email_header``, ``email_body``, ``memo``.
             options: Options of this call.
 
         Returns:
-            ``TextTemplateResponse``.
+            The answer, a ``TextTemplateResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -114,7 +114,7 @@ class TextTemplates(Resource):
             options: Options of this call.
 
         Returns:
-            ``TextTemplateResponse``.
+            The answer, a ``TextTemplateResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -141,7 +141,7 @@ class TextTemplates(Resource):
             options: Options of this call.
 
         Returns:
-            ``TextTemplateResponse``.
+            The answer, a ``TextTemplateResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
@@ -181,7 +181,7 @@ class TextTemplates(Resource):
             options: Options of this call.
 
         Returns:
-            ``TextTemplateResponse``.
+            The answer, a ``TextTemplateResponse``.
 
         Raises:
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.

@@ -85,7 +85,7 @@ class Transactions(Resource):
         Args:
             order: Which end comes first: one of ``asc``, ``desc``; asc by default.
             limit: How many a page holds at most: whole number, 1 to 100; 100 by default.
-            pagination_token: Token of a page, to go on from there; the API then knows the filters and ignores new ones: text.
+            pagination_token: Where to go on, as a page told; the API then knows the filters and ignores new ones.
             sort: What to sort by: one of 9 values, among them ``created_at`` and ``updated_at``.
             created_at__gt: Only with ``created_at`` greater than this: point in time with its offset (ISO 8601 if text).
             created_at__lt: Only with ``created_at`` less than this: point in time with its offset (ISO 8601 if text).
@@ -175,7 +175,7 @@ class Transactions(Resource):
             payment_method: One of 2 kinds of object, told apart by ``type``.
             type: One of ``capture``, ``refund``, ``cash_withdrawal``, ``fee``, ``adjustment``, ``reversal``.
             description: Text, at most 255 characters.
-            entity_user_id: UUID.
+            entity_user_id: Id of the entity user (UUID).
             external_id: Text, at most 128 characters.
             partner_metadata: An object with keys of your own.
             started_at: Point in time with its offset (ISO 8601 if text).
@@ -183,7 +183,7 @@ class Transactions(Resource):
             options: Options of this call.
 
         Returns:
-            ``TransactionResponse``.
+            The answer, a ``TransactionResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
@@ -218,11 +218,11 @@ class Transactions(Resource):
         ``POST /transactions/bulk``
 
         Args:
-            data: List; each one an object, keys as in the type.
+            data: List; each one ``TransactionRequestInput``.
             options: Options of this call.
 
         Returns:
-            ``TransactionBulkResponse``.
+            The answer, a ``TransactionBulkResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
@@ -240,7 +240,7 @@ class Transactions(Resource):
             options: Options of this call.
 
         Returns:
-            ``TransactionResponse``.
+            The answer, a ``TransactionResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
@@ -277,7 +277,7 @@ class Transactions(Resource):
             amount: Whole number, in minor units of the currency.
             currency: One of 145 values, among them ``AED`` and ``AFN``.
             description: Text, at most 255 characters.
-            entity_user_id: UUID.
+            entity_user_id: Id of the entity user (UUID).
             external_id: Text, at most 128 characters.
             merchant_amount: Whole number, in minor units of the currency.
             merchant_currency: One of 145 values, among them ``AED`` and ``AFN``.
@@ -291,7 +291,7 @@ class Transactions(Resource):
             options: Options of this call.
 
         Returns:
-            ``TransactionResponse``.
+            The answer, a ``TransactionResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.

@@ -43,15 +43,15 @@ class VatRates(Resource):
         ``GET /vat_rates``
 
         Args:
-            counterpart_address_id: UUID.
-            counterpart_id: UUID.
-            counterpart_vat_id_id: UUID.
-            entity_vat_id_id: UUID.
-            product_type: One of ``product``, ``service``.
+            counterpart_address_id: Only with this value: id of the counterpart address (UUID).
+            counterpart_id: Only with this value: id of the counterpart (UUID).
+            counterpart_vat_id_id: Only with this value: id of the counterpart VAT id (UUID).
+            entity_vat_id_id: Only with this value: id of the entity VAT id (UUID).
+            product_type: Only with this value: one of ``product``, ``service``.
             options: Options of this call.
 
         Returns:
-            ``VatRateListResponse``.
+            The answer, a ``VatRateListResponse``.
 
         Raises:
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.

@@ -289,6 +289,8 @@ def test_docstrings_say_what_goes_in_and_out(made: Path) -> None:
     assert "limit: How many a page holds at most: whole number, 1 to 100; 100 by default." in doc
     assert "born__gt: Only with ``born`` greater than this: point in time with its offset (ISO 8601 if text)." in doc
     assert "colour__in: Only with ``colour`` one of these: one of ``red``, ``blue``." in doc
+    assert "mail: Only with this value: e-mail address." in doc
+    assert "pagination_token: Where to go on, as a page told" in doc
     assert "A pager: " in doc
     created = str(_module("api.pets").PetsForEntity.create.__doc__)
     assert "name: Text, 1 to 9 characters." in created
