@@ -65,4 +65,4 @@ def emit(call: Call, path: str, action: str, record: Record) -> None:
                 "url": subscription.data["url"],
                 "was_successful": None,
             }
-            world.state.table(DELIVERIES).add(world.record("", delivery, stamps=()))
+            world.state.table(DELIVERIES).add(world.record(call.entity.id, delivery, stamps=()))

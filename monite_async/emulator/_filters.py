@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from monite_async.emulator._message import as_list
+from monite_async.emulator._message import as_list, as_object
 from monite_async.emulator._state import Record
 
 __all__ = ["Getter", "Getters", "field_getter", "matcher"]
@@ -59,10 +59,28 @@ _SPECIAL: Mapping[str, Test] = {"search_text": _TESTS["icontains"]}
 
 
 def field_getter(name: str) -> Getter:
-    """Return what reads a field of the records."""
+    """Return what reads a field of the records by the name that a filter gives it.
+
+    Dots lead into objects, ``tag_ids`` to the ids of what is shown whole as ``tags``; fields that requests have and
+    answers have not are found as well.
+    """
     if name in {"id", "created_at", "updated_at"}:
         return operator.attrgetter(name)
-    return lambda record: record.data.get(name)
+    if name == "search_text":
+        return lambda record: " ".join(value for value in record.data.values() if isinstance(value, str))
+    first, *rest = name.split(".")
+    whole = f"{first.removesuffix('_ids')}s" if name.endswith("_ids") else None
+
+    def get(record: Record) -> object:
+        if whole in record.data:
+            return [as_object(item).get("id") for item in as_list(record.data[whole])]
+        held = record.data if first in record.data else as_object(record.private.get("source"))
+        value = held.get(first)
+        for part in rest:
+            value = as_object(value).get(part)
+        return value
+
+    return get
 
 
 def matcher(query: Mapping[str, object], getters: Getters) -> Callable[[Record], bool]:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias, cast
 
-from monite_async.emulator._call import Call, Handler, Rule
-from monite_async.emulator._collections import Collection, collection_of, kind_of, listed, needs
+from monite_async._operations import operations
+from monite_async.emulator._call import Audience, Call, Handler, Rule
+from monite_async.emulator._collections import BY_ID, Collection, collection_of, kind_of, listed, needs
 from monite_async.emulator._contract.routes import ROUTES
 from monite_async.emulator._contract.shapes import RESULTS, Shape
 from monite_async.emulator._errors import refusal
 from monite_async.emulator._events import emit
-from monite_async.emulator._filters import Getter, Getters, matcher
-from monite_async.emulator._message import Response, as_list, as_object, dumps, json_response
+from monite_async.emulator._filters import Getters, matcher
+from monite_async.emulator._message import Response, as_object, dumps, json_response
 from monite_async.emulator._paging import page
 from monite_async.emulator._permissions import check_own
 from monite_async.emulator._shapes import Context, build, members
@@ -36,7 +37,6 @@ __all__ = [
     "merged",
     "no_body",
     "parent_ids",
-    "readers",
     "records",
     "remove",
     "ruled",
@@ -224,46 +224,6 @@ def created(call: Call, source: Mapping[str, object]) -> Response:
     return answer(call, create(call, source))
 
 
-def _by_name(name: str) -> Getter:
-    """Return what reads a field by the name that a filter gives it: dots lead into objects, ``_ids`` into lists."""
-
-    def get(record: Record) -> object:
-        if name == "search_text":
-            return " ".join(str(value) for value in record.data.values() if isinstance(value, str))
-        value: object = {"id": record.id, **as_object(record.private.get("source")), **record.data}
-        for part in name.split("."):
-            value = as_object(value).get(part)
-        if value is None and name.endswith("_ids"):
-            held = as_list(record.data.get(name.removesuffix("_ids") + "s"))
-            return [as_object(item).get("id") for item in held]
-        return value
-
-    return get
-
-
-def readers(special: Getters) -> Getters:
-    """Return what reads any field by the name that a filter gives it; some are read in a way of their own."""
-    return _Readers(special)
-
-
-class _Readers(Mapping[str, Getter]):
-    """Readers of fields, made as they are asked for; those of every record are left to the caller."""
-
-    def __init__(self, special: Getters) -> None:
-        self._special = special
-
-    def __getitem__(self, name: str) -> Getter:
-        if name in {"id", *STAMPS}:
-            raise KeyError(name)
-        return self._special[name] if name in self._special else _by_name(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._special)
-
-    def __len__(self) -> int:
-        return len(self._special)
-
-
 def list_page(
     call: Call,
     collection: Collection | None = None,
@@ -276,7 +236,7 @@ def list_page(
     home = collection
     group = group_of(call, collection)
     table = call.world.state.table(collection.path)
-    getters = readers(getters or {})
+    getters = getters or {}
     shape = RESULTS[call.route.operation_id]
 
     def shown(record: Record) -> bool:
@@ -292,7 +252,7 @@ def list_page(
         return dumps(build(item, {**record.view(), **record.private}, context(call)))
 
     names = {param.name for param in call.route.query}
-    if "pagination_token" in names or "pagination_token" in call.query:
+    if "pagination_token" in names or call.route.method == "POST":
         return page(call, table, group, shown, getters, render)
     query = {name: value for name, value in call.query.items() if name not in {"offset", "limit"}}
     passes = matcher(query, getters)
@@ -344,13 +304,10 @@ _HANDLERS: Mapping[str, Handler] = {
 
 
 def ruled(handlers: Mapping[str, Handler]) -> dict[str, Rule]:
-    """Return the rules of operations by id: who may call them follows from their routes."""
-    routes = {route.operation_id: route for route in ROUTES if route.operation_id in handlers}
-    partner = ("/webhook_", "/settings")
-    return {
-        name: Rule(run, needs(routes[name]), "partner" if routes[name].path.startswith(partner) else "both")
-        for name, run in handlers.items()
-    }
+    """Return the rules of operations by id: who may call them follows from their scopes and routes."""
+    audiences: Mapping[str, Audience] = {"partner": "partner", "user": "user"}
+    scopes = {one.id: one.scope for one in operations()}
+    return {name: Rule(run, needs(BY_ID[name]), audiences.get(scopes[name], "both")) for name, run in handlers.items()}
 
 
 GENERIC_OPERATIONS = ruled(

@@ -8,7 +8,7 @@ from typing import cast
 
 from monite_async.emulator._call import Call, Handler
 from monite_async.emulator._filters import matcher
-from monite_async.emulator._generic import answer, readers, records, ruled
+from monite_async.emulator._generic import answer, records, ruled
 from monite_async.emulator._message import Response
 from monite_async.emulator._state import Record, iso
 
@@ -70,7 +70,7 @@ def _analyse(path: str) -> Handler:
     def run(call: Call) -> Response:
         query = call.query
         filters = {name: value for name, value in query.items() if name not in _HOW}
-        passes = matcher(filters, readers({}))
+        passes = matcher(filters, {})
         groups: dict[str | None, list[int]] = {}
         for record in records(call, path):
             if call.sees(record) and passes(record):

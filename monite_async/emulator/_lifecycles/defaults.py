@@ -55,15 +55,6 @@ def add_with_default(call: Call) -> Response:
     return answer(call, record)
 
 
-def _update(call: Call) -> Response:
-    collection = collection_of(call.route)
-    mark = _RULES[collection.path][0]
-    record = change(call, found(call), {name: value for name, value in call.body.items() if name != mark})
-    if call.body.get(mark) is True:
-        make_default(call, record)
-    return answer(call, record)
-
-
 def _make(call: Call) -> Response:
     record = found(call)
     make_default(call, record)
@@ -78,16 +69,13 @@ def _make_silently(call: Call) -> Response:
 DEFAULT_OPERATIONS = ruled(
     {
         "post_bank_accounts": add_with_default,
-        "patch_bank_accounts_id": _update,
         "post_bank_accounts_id_make_default": _make,
         "post_counterparts_id_bank_accounts": add_with_default,
-        "patch_counterparts_id_bank_accounts_id": _update,
         "post_counterparts_id_bank_accounts_id_make_default": _make_silently,
         "post_counterparts_id_contacts": add_with_default,
         "post_counterparts_id_contacts_id_make_default": _make,
         "post_document_templates_id_make_default": _make,
         "post_mail_templates": add_with_default,
-        "patch_mail_templates_id": _update,
         "post_mail_templates_id_make_default": _make,
         "post_text_templates": add_with_default,
         "post_text_templates_id_make_default": _make,

@@ -7,8 +7,8 @@ from uuid import NAMESPACE_URL, uuid5
 
 from monite_async.emulator._call import Call
 from monite_async.emulator._errors import refusal
-from monite_async.emulator._generic import Json, answer, ruled
-from monite_async.emulator._message import Response, as_object
+from monite_async.emulator._generic import Json, answer, change, create, found, ruled
+from monite_async.emulator._message import Response, as_list, as_object
 
 __all__ = ["TAX_RATE_OPERATIONS", "find_rate"]
 
@@ -65,5 +65,27 @@ def _list(call: Call) -> Response:
     return answer(call, {"data": _rates(home(call))})
 
 
-TAX_RATE_OPERATIONS = ruled({"get_vat_rates": _list})
-"""How the VAT rates are emulated; they are those of the entity's country."""
+def _summed(call: Call) -> Json:
+    """Return the body with the rate that its components come to."""
+    if call.body.get("components") is None:
+        return dict(call.body)
+    values = [as_object(part).get("value") for part in as_list(call.body["components"])]
+    return {**call.body, "value": sum(value for value in values if isinstance(value, int | float))}
+
+
+def _add_custom(call: Call) -> Response:
+    return answer(call, create(call, _summed(call)))
+
+
+def _change_custom(call: Call) -> Response:
+    return answer(call, change(call, found(call), _summed(call)))
+
+
+TAX_RATE_OPERATIONS = ruled(
+    {
+        "get_vat_rates": _list,
+        "post_custom_vat_rates": _add_custom,
+        "patch_custom_vat_rates_id": _change_custom,
+    }
+)
+"""How VAT rates are emulated: those of the entity's country, and one's own."""
