@@ -30,7 +30,7 @@ from codegen.text import literal, mentions, quoted, statement
 
 __all__ = ["Inputs", "models_module", "types_module"]
 
-_OUT = {"date": "dt.date", "date-time": "dt.datetime", "integer": "int", "number": "float", "boolean": "bool"}
+_OUT = {"date": "dt.date", "date-time": "Moment", "integer": "int", "number": "float", "boolean": "bool"}
 _IN = {**_OUT, "date": "dt.date | str", "date-time": "dt.datetime | str", "binary": "FileInput"}
 
 
@@ -120,12 +120,13 @@ def models_module(plan: Plan, module: str) -> str:
     parts = [writer.schema(name) for name in in_order(plan.contract, own)]
     text = "\n\n".join(parts)
     typing = [name for name in ("Annotated", "Literal", "TypeAlias") if f"{name}[" in text or f": {name} " in text]
+    base = [name for name in ("Model", "Moment") if mentions(text, name)]
     head = [
         HEADER.format(what="what answers hold."),
         "import datetime as dt" if "dt.d" in text else "",
         f"from typing import {', '.join(typing)}" if typing else "",
         "from pydantic import Field" if "Field(" in text else "",
-        "from monite_async.models._base import Model" if "(Model)" in text else "",
+        f"from monite_async.models._base import {', '.join(base)}" if base else "",
         *_imports(plan.models, used, plan.names, "models"),
     ]
     listed = ", ".join(quoted(name) for name in sorted(plan.names[name] for name in own))

@@ -133,10 +133,24 @@ def test_a_model_keeps_what_the_contract_does_not_know(name: str) -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_points_in_time_know_their_offset(name: str) -> None:
-    """A date-time with an offset is read as an aware one."""
-    model = decode(MODELS[name], _sample(MODELS[name]).encode())
-    moments = [value for value in vars(model).values() if isinstance(value, dt.datetime)]
-    assert all(moment.tzinfo is not None for moment in moments)
+    """A date-time is aware, whether the API wrote the offset or left it out and so meant UTC, leniently read or not."""
+    body = _sample(MODELS[name])
+    written = decode(MODELS[name], body.encode())
+    for text in (body, body.replace("+00:00", "")):
+        for lenient in (False, True):
+            model = decode(MODELS[name], text.encode(), lenient=lenient)
+            assert model == written
+            moments = [value for value in vars(model).values() if isinstance(value, dt.datetime)]
+            assert all(moment.utcoffset() == dt.timedelta(0) for moment in moments)
+
+
+def test_a_point_in_time_is_aware_beside_what_does_not_fit() -> None:
+    """In an answer of which only a part fits, a date-time without an offset is in UTC as well; its own offset is kept."""
+    body = {"id": 5, "created_at": "2024-05-25T10:00:00", "updated_at": "2024-05-25T10:00:00+02:00", "name": "x"}
+    tag: Any = decode(models.TagReadSchema, json.dumps(body).encode(), lenient=True)
+    assert tag.drift != ()
+    assert tag.created_at == dt.datetime(2024, 5, 25, 10, tzinfo=dt.UTC)
+    assert tag.updated_at.utcoffset() == dt.timedelta(hours=2)
 
 
 @pytest.mark.parametrize("name", ANSWERS)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 # fmt: off
 if TYPE_CHECKING:
     from monite_async.models._base import (
-        Model,
+        Model, Moment,
     )
     from monite_async.models._entities_entity_users import (
         EntityAddressResponseSchema, EntityIndividualResponse, EntityOrganizationResponse, EntityResponse,
@@ -268,7 +268,7 @@ __all__ = [
     "LineItemFields", "LineItemNumericColumnSettings", "LineItemPaginationResponse", "LineItemProduct",
     "LineItemProductMeasureUnit", "LineItemProductVatRate", "LineItemResponse", "LineItemsRenderingSettings",
     "LineItemsReplaceResponse", "LineItemsResponse", "MailSentEventData", "MailSettings", "MailboxDataResponse",
-    "MailboxResponse", "Message", "MessageResponse", "MissingFields", "MissingLineItemFields", "Model",
+    "MailboxResponse", "Message", "MessageResponse", "MissingFields", "MissingLineItemFields", "Model", "Moment",
     "MoniteAllPaymentMethods", "MoniteAllPaymentMethodsTypes", "NextDocumentNumbers", "OCRAddress",
     "OCRAddressDetails", "OCRBankDetails", "OCRCounterpartDetails", "OCRCreditNote", "OCRDocumentTypeEnum",
     "OCRInvoice", "OCRLineItem", "OCRReceipt", "OCRReceiptLineItem", "OCRResponseInvoiceReceiptData",
@@ -345,7 +345,7 @@ __all__ = [
 
 _HOMES: Final[dict[str, tuple[str, ...]]] = {
     "_base": (
-        "Model",
+        "Model", "Moment",
     ),
     "_entities_entity_users": (
         "EntityAddressResponseSchema", "EntityIndividualResponse", "EntityOrganizationResponse", "EntityResponse",

@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeAlias, TypeVar, cast, overload
 
 import pydantic
+from pydantic_core import core_schema
 
 from monite_async._errors import ResponseValidationError
 
-__all__ = ["Model", "adapter", "decode"]
+__all__ = ["Model", "Moment", "adapter", "decode"]
 
 T = TypeVar("T")
 M = TypeVar("M", bound="Model")
+
+
+class _Aware:
+    """Takes a point in time without an offset for one in UTC, which is what the API means by it."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: object) -> core_schema.CoreSchema:
+        # Two branches, and Python only in the second: one with an offset, as nearly all are, costs no call from Rust.
+        naive = core_schema.no_info_after_validator_function(_in_utc, core_schema.datetime_schema())
+        aware = core_schema.datetime_schema(tz_constraint="aware")
+        return core_schema.union_schema([aware, naive], mode="left_to_right")
+
+
+def _in_utc(moment: dt.datetime) -> dt.datetime:
+    return moment.replace(tzinfo=dt.UTC)
+
+
+Moment: TypeAlias = Annotated[dt.datetime, _Aware()]
+"""A point in time, always with its offset: the API may leave that out, and then means UTC (Monite, "Base concepts")."""
 
 
 class Model(pydantic.BaseModel):

@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import Annotated, Literal, TypeAlias
 from pydantic import Field
-from monite_async.models._base import Model
+from monite_async.models._base import Model, Moment
 from monite_async.models._shared import AllowedCountries, EntityBusinessStructure
 
 __all__ = [
@@ -48,7 +48,7 @@ class PreviewSchema(Model):
 
 class FileSchema2(Model):
     id: str
-    created_at: dt.datetime
+    created_at: Moment
     file_type: str
     md5: str
     mimetype: str
@@ -71,8 +71,8 @@ class IndividualResponseSchema(Model):
 
 class EntityIndividualResponse(Model):
     id: str
-    created_at: dt.datetime
-    updated_at: dt.datetime
+    created_at: Moment
+    updated_at: Moment
     address: EntityAddressResponseSchema
     individual: IndividualResponseSchema
     status: EntityStatusEnum
@@ -98,8 +98,8 @@ class OrganizationResponseSchema(Model):
 
 class EntityOrganizationResponse(Model):
     id: str
-    created_at: dt.datetime
-    updated_at: dt.datetime
+    created_at: Moment
+    updated_at: Moment
     address: EntityAddressResponseSchema
     organization: OrganizationResponseSchema
     status: EntityStatusEnum

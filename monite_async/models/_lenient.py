@@ -93,7 +93,12 @@ class _Field:
 
 @functools.lru_cache(maxsize=4096)
 def _fields(model: type[Model]) -> tuple[_Field, ...]:
-    return tuple(_Field(name, info.alias or name, info, info.annotation) for name, info in model.model_fields.items())
+    return tuple(_Field(name, info.alias or name, info, _whole(info)) for name, info in model.model_fields.items())
+
+
+def _whole(info: FieldInfo) -> Any:
+    """Return the type of a field with what pydantic took off it: how it is read is part of what it should be."""
+    return Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
 
 
 def _check(kind: Any, value: Any) -> Any:

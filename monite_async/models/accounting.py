@@ -2,7 +2,7 @@
 
 import datetime as dt
 from typing import Literal, TypeAlias
-from monite_async.models._base import Model
+from monite_async.models._base import Model, Moment
 from monite_async.models._shared import CurrencyEnum
 
 __all__ = [
@@ -59,12 +59,12 @@ class ErrorSchema(Model):
 
 class AccountingConnectionResponse(Model):
     id: str
-    created_at: dt.datetime
-    updated_at: dt.datetime
+    created_at: Moment
+    updated_at: Moment
     connection_url: str
     business_info: BusinessInfoSchema | None = None
     errors: list[ErrorSchema] | None = None
-    last_pull: dt.datetime | None = None
+    last_pull: Moment | None = None
     platform: str | None = None
     status: ConnectionStatus | None = None
 
@@ -113,7 +113,7 @@ class AccountingPayable(Model):
     amount_due: float | None = None
     currency: str | None = None
     currency_rate: float | None = None
-    due_date: dt.datetime | dt.date | None = None
+    due_date: Moment | dt.date | None = None
     invoice_number: str | None = None
     lines: list[AccountingLineItem] | None = None
     memo: str | None = None
@@ -133,7 +133,7 @@ class AccountingReceivable(Model):
     currency: str | None = None
     currency_rate: float | None = None
     customer_ref: AccountingCustomerRefObject | None = None
-    due_date: dt.datetime | dt.date | None = None
+    due_date: Moment | dt.date | None = None
     invoice_number: str | None = None
     lines: list[AccountingLineItem] | None = None
     memo: str | None = None
@@ -153,8 +153,8 @@ class TaxComponentResponse(Model):
 
 class AccountingTaxRateResponse(Model):
     id: str
-    created_at: dt.datetime
-    updated_at: dt.datetime
+    created_at: Moment
+    updated_at: Moment
     code: str | None = None
     components: list[TaxComponentResponse] | None = None
     description: str | None = None
@@ -173,8 +173,8 @@ class AccountingTaxRateListResponse(Model):
 
 class LedgerAccountResponse(Model):
     id: str
-    created_at: dt.datetime
-    updated_at: dt.datetime
+    created_at: Moment
+    updated_at: Moment
     is_bank_account: bool
     status: str
     type: str
@@ -195,20 +195,20 @@ class LedgerAccountListResponse(Model):
 
 class SyncRecordResource(Model):
     id: str
-    created_at: dt.datetime
-    updated_at: dt.datetime
-    last_pulled_at: dt.datetime
+    created_at: Moment
+    updated_at: Moment
+    last_pulled_at: Moment
     object_type: ObjectMatchTypes
     sync_status: SyncStatus
     errors: dict[str, object] | None = None
     object_id: str | None = None
-    object_updated_at: dt.datetime | None = None
+    object_updated_at: Moment | None = None
     platform: Platform | None = None
     platform_object_id: str | None = None
-    platform_updated_at: dt.datetime | None = None
+    platform_updated_at: Moment | None = None
     provider: ServiceProvidersEnum | None = None
     provider_object_id: str | None = None
-    provider_updated_at: dt.datetime | None = None
+    provider_updated_at: Moment | None = None
 
 
 class SyncRecordResourceList(Model):

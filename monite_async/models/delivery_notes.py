@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import Annotated, Literal, TypeAlias
 from pydantic import Field
-from monite_async.models._base import Model
+from monite_async.models._base import Model, Moment
 from monite_async.models._shared import (
     AllowedCountries,
     CounterpartIndividualResponse,
@@ -62,8 +62,8 @@ class ReceivablesCounterpartAddress(Model):
 
 class DeliveryNoteResource(Model):
     id: str
-    created_at: dt.datetime
-    updated_at: dt.datetime
+    created_at: Moment
+    updated_at: Moment
     counterpart: DeliveryNoteCounterpartResource
     counterpart_address: ReceivablesCounterpartAddress
     counterpart_id: str

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from typing import Literal, TypeAlias
-from monite_async.models._base import Model
+from monite_async.models._base import Model, Moment
 from monite_async.models._shared import AllowedCountries, CurrencyEnum
 
 __all__ = [
@@ -113,7 +113,7 @@ class OCRReceipt(Model):
     currency: CurrencyEnum | None = None
     discount: float | None = None
     document_number: str | None = None
-    issued_at: dt.datetime | None = None
+    issued_at: Moment | None = None
     subtotal: float | None = None
     tax_amount: float | None = None
     tax_rate: float | None = None
@@ -124,8 +124,8 @@ class OCRReceipt(Model):
 
 class OcrTaskResponseSchema(Model):
     id: str
-    created_at: dt.datetime
-    updated_at: dt.datetime
+    created_at: Moment
+    updated_at: Moment
     status: OCRTaskStatus
     document_type: OCRDocumentTypeEnum | None = None
     recognized_data: OCRInvoice | OCRCreditNote | OCRReceipt | None = None

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from typing import Literal, TypeAlias
-from monite_async.models._base import Model
+from monite_async.models._base import Model, Moment
 from monite_async.models._shared import AllowedCountries
 
 __all__ = [
@@ -43,7 +43,7 @@ class PaymentMethodRequirements(Model):
     eventually_due: list[str]
     past_due: list[str]
     pending_verification: list[str]
-    current_deadline: dt.datetime | None = None
+    current_deadline: Moment | None = None
 
 
 class SingleOnboardingRequirementsResponse(Model):
@@ -62,7 +62,7 @@ class GetOnboardingRequirementsResponse(Model):
 class OnboardingLinkPublicResponse(Model):
     id: str
     entity_id: str
-    expires_at: dt.datetime
+    expires_at: Moment
     refresh_url: str
     return_url: str
     url: str
@@ -75,8 +75,8 @@ class Recipient(Model):
 
 class OnboardingLinkResponse(Model):
     id: str
-    created_at: dt.datetime
-    expires_at: dt.datetime
+    created_at: Moment
+    expires_at: Moment
     recipient: Recipient
     refresh_url: str
     return_url: str
@@ -103,8 +103,8 @@ class PersonRelationshipResponse(Model):
 
 class PersonResponse(Model):
     id: str
-    created_at: dt.datetime
-    updated_at: dt.datetime
+    created_at: Moment
+    updated_at: Moment
     created_by_entity_user_id: str | None
     email: str
     entity_id: str

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from typing import Literal, TypeAlias
-from monite_async.models._base import Model
+from monite_async.models._base import Model, Moment
 from monite_async.models._payable_credit_notes_payables import CounterpartRawData
 from monite_async.models._shared import TagReadSchema
 
@@ -26,8 +26,8 @@ CreditNoteFieldsAllowedForValidate: TypeAlias = Literal["currency", "document_id
 
 class CreditNoteLineItemResponse(Model):
     id: str
-    created_at: dt.datetime
-    updated_at: dt.datetime
+    created_at: Moment
+    updated_at: Moment
     credit_note_id: str
     created_by_user_id: str | None = None
     description: str | None = None
@@ -55,8 +55,8 @@ class CurrencyExchangeSchema(Model):
 
 class CreditNoteResponse(Model):
     id: str
-    created_at: dt.datetime
-    updated_at: dt.datetime
+    created_at: Moment
+    updated_at: Moment
     entity_id: str
     origin: str
     source_of_data: str

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from typing import Literal, TypeAlias
-from monite_async.models._base import Model
+from monite_async.models._base import Model, Moment
 from monite_async.models._shared import (
     AllowedCountries,
     CounterpartType,
@@ -55,8 +55,8 @@ class PurchaseOrderCounterpartIndividualResponse(Model):
 
 class PurchaseOrderCounterpartIndividualRootResponse(Model):
     id: str
-    created_at: dt.datetime
-    updated_at: dt.datetime
+    created_at: Moment
+    updated_at: Moment
     individual: PurchaseOrderCounterpartIndividualResponse
     type: CounterpartType
     created_automatically: bool | None = None
@@ -78,8 +78,8 @@ class PurchaseOrderCounterpartOrganizationResponse(Model):
 
 class PurchaseOrderCounterpartOrganizationRootResponse(Model):
     id: str
-    created_at: dt.datetime
-    updated_at: dt.datetime
+    created_at: Moment
+    updated_at: Moment
     organization: PurchaseOrderCounterpartOrganizationResponse
     type: CounterpartType
     created_automatically: bool | None = None
@@ -112,7 +112,7 @@ class PreviewSchema3(Model):
 
 class FileSchema4(Model):
     id: str
-    created_at: dt.datetime
+    created_at: Moment
     file_type: str
     md5: str
     mimetype: str
@@ -144,8 +144,8 @@ class PayableIndividualSchema(Model):
 
 class PayableEntityIndividualResponse(Model):
     id: str
-    created_at: dt.datetime
-    updated_at: dt.datetime
+    created_at: Moment
+    updated_at: Moment
     address: PayableEntityAddressSchema
     individual: PayableIndividualSchema
     status: StatusEnum
@@ -168,8 +168,8 @@ class PayableOrganizationSchema(Model):
 
 class PayableEntityOrganizationResponse(Model):
     id: str
-    created_at: dt.datetime
-    updated_at: dt.datetime
+    created_at: Moment
+    updated_at: Moment
     address: PayableEntityAddressSchema
     organization: PayableOrganizationSchema
     status: StatusEnum
@@ -217,8 +217,8 @@ class PurchaseOrderVatId(Model):
 
 class PurchaseOrderResponseSchema(Model):
     id: str
-    created_at: dt.datetime
-    updated_at: dt.datetime
+    created_at: Moment
+    updated_at: Moment
     counterpart: PurchaseOrderCounterpartSchema
     counterpart_id: str
     currency: CurrencyEnum

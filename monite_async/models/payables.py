@@ -2,7 +2,7 @@
 
 import datetime as dt
 from typing import Literal, TypeAlias
-from monite_async.models._base import Model
+from monite_async.models._base import Model, Moment
 from monite_async.models._payable_credit_notes_payables import CounterpartRawData
 from monite_async.models._shared import CurrencyEnum, ObjectType, TagReadSchema
 
@@ -103,7 +103,7 @@ class PreviewSchema2(Model):
 
 class FileSchema(Model):
     id: str
-    created_at: dt.datetime
+    created_at: Moment
     file_type: str
     md5: str
     mimetype: str
@@ -264,7 +264,7 @@ class PayableHistoryResponse(Model):
     )
     event_type: PayableHistoryEventTypeEnum
     payable_id: str
-    timestamp: dt.datetime
+    timestamp: Moment
     entity_user_id: str | None = None
 
 
@@ -298,8 +298,8 @@ class SuggestedPaymentTerm(Model):
 
 class PayableResponseSchema(Model):
     id: str
-    created_at: dt.datetime
-    updated_at: dt.datetime
+    created_at: Moment
+    updated_at: Moment
     credit_notes: list[PayableCreditNoteData]
     entity_id: str
     payable_origin: PayableOriginEnum
@@ -330,7 +330,7 @@ class PayableResponseSchema(Model):
     ocr_request_id: str | None = None
     ocr_status: OcrStatusEnum | None = None
     other_extracted_data: OCRResponseInvoiceReceiptData | OcrRecognitionResponse | None = None
-    paid_at: dt.datetime | None = None
+    paid_at: Moment | None = None
     partner_metadata: dict[str, object] | None = None
     payment_terms: PayablePaymentTermsCreatePayload | None = None
     project_id: str | None = None

@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import Literal, TypeAlias
 from pydantic import Field
-from monite_async.models._base import Model
+from monite_async.models._base import Model, Moment
 from monite_async.models._shared import AllowedCountries, CurrencyEnum, MoniteAllPaymentMethodsTypes
 
 __all__ = [
@@ -69,8 +69,8 @@ class BankAccount(Model):
 
 class BatchPaymentLinkResponse(Model):
     id: str
-    created_at: dt.datetime
-    expires_at: dt.datetime
+    created_at: Moment
+    expires_at: Moment
     payment_page_url: str
     status: PaymentsBatchPaymentStatus
     error: dict[str, object] | None = None
@@ -110,7 +110,7 @@ class RecipientAccountResponse(Model):
 
 class PaymentIntentResponse(Model):
     id: str
-    updated_at: dt.datetime
+    updated_at: Moment
     amount: int
     currency: str
     payment_methods: list[MoniteAllPaymentMethodsTypes]
@@ -129,8 +129,8 @@ class PaymentIntentResponse(Model):
 
 class BatchPaymentLinkWithPaymentIntents(Model):
     id: str
-    created_at: dt.datetime
-    expires_at: dt.datetime
+    created_at: Moment
+    expires_at: Moment
     payment_intents: list[PaymentIntentResponse]
     payment_page_url: str
     status: PaymentsBatchPaymentStatus
@@ -140,7 +140,7 @@ class BatchPaymentLinkWithPaymentIntents(Model):
 
 class PaymentIntent(Model):
     id: str
-    updated_at: dt.datetime
+    updated_at: Moment
     status: str
     application_fee_amount: int | None = None
     object_: PaymentObject | None = Field(default=None, alias="object")
@@ -150,8 +150,8 @@ class PaymentIntent(Model):
 
 class PaymentIntentHistory(Model):
     id: str
-    created_at: dt.datetime
-    updated_at: dt.datetime
+    created_at: Moment
+    updated_at: Moment
     payment_intent_id: str
     status: str
 
@@ -180,7 +180,7 @@ class PaymentObjectPayable(Model):
 
 class PaymentRecordHistoryResponse(Model):
     status: PaymentRecordStatusEnum
-    timestamp: dt.datetime
+    timestamp: Moment
     entity_user_id: str | None = None
 
 
@@ -200,7 +200,7 @@ class PaymentRecordResponse(Model):
     object_: PaymentRecordObjectResponse = Field(alias="object")
     entity_user_id: str | None = None
     overpaid_amount: int | None = None
-    paid_at: dt.datetime | None = None
+    paid_at: Moment | None = None
     payment_intent_id: str | None = None
     payment_intent_status: str | None = None
     payment_method: str | None = None
@@ -216,7 +216,7 @@ class PaymentRecordResponseList(Model):
 
 class SinglePaymentIntentResponse(Model):
     id: str
-    created_at: dt.datetime
+    created_at: Moment
     amount: int
     currency: CurrencyEnum
     object_: PaymentObjectPayable = Field(alias="object")
@@ -228,7 +228,7 @@ class SinglePaymentIntentResponse(Model):
 
 class PaymentsBatchPaymentResponse(Model):
     id: str
-    created_at: dt.datetime
+    created_at: Moment
     payer_bank_account_id: str
     payment_intents: list[SinglePaymentIntentResponse]
     payment_method: Literal["us_ach"] | str
@@ -241,7 +241,7 @@ class PublicPaymentLinkResponse(Model):
     id: str
     amount: int
     currency: CurrencyEnum
-    expires_at: dt.datetime
+    expires_at: Moment
     payment_intent_id: str
     payment_methods: list[str]
     payment_page_url: str

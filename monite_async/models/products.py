@@ -2,7 +2,7 @@
 
 import datetime as dt
 from typing import Literal, TypeAlias
-from monite_async.models._base import Model
+from monite_async.models._base import Model, Moment
 from monite_async.models._shared import AllowedCountries, Price, ProductServiceTypeEnum, VatRateComponent
 
 __all__ = [
@@ -29,8 +29,8 @@ VatRateStatusEnum: TypeAlias = Literal["active", "inactive"] | str
 
 class CustomVatRateResponse(Model):
     id: str
-    created_at: dt.datetime
-    updated_at: dt.datetime
+    created_at: Moment
+    updated_at: Moment
     components: list[VatRateComponent]
     name: str
     value: float
@@ -65,8 +65,8 @@ class PaymentTermsListResponse(Model):
 
 class ProductServiceResponse(Model):
     id: str
-    created_at: dt.datetime
-    updated_at: dt.datetime
+    created_at: Moment
+    updated_at: Moment
     entity_id: str
     name: str
     description: str | None = None
@@ -87,8 +87,8 @@ class ProductServicePaginationResponse(Model):
 
 class UnitResponse(Model):
     id: str
-    created_at: dt.datetime
-    updated_at: dt.datetime
+    created_at: Moment
+    updated_at: Moment
     name: str
     description: str | None = None
 
@@ -99,8 +99,8 @@ class UnitListResponse(Model):
 
 class VatRateResponse(Model):
     id: str
-    created_at: dt.datetime
-    updated_at: dt.datetime
+    created_at: Moment
+    updated_at: Moment
     country: AllowedCountries
     value: int
     components: list[VatRateComponent] | None = None

@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import Annotated, Literal, TypeAlias
 from pydantic import Field
-from monite_async.models._base import Model
+from monite_async.models._base import Model, Moment
 from monite_async.models._entities_receivables import (
     CreditNoteRenderingSettings,
     InvoiceRenderingSettings,
@@ -256,8 +256,8 @@ class TotalVatAmountItem(Model):
 
 class CreditNoteResponsePayload(Model):
     id: str
-    created_at: dt.datetime
-    updated_at: dt.datetime
+    created_at: Moment
+    updated_at: Moment
     counterpart_id: str
     counterpart_type: CounterpartType
     currency: CurrencyEnum
@@ -298,7 +298,7 @@ class CreditNoteResponsePayload(Model):
     file_url: str | None = None
     footer: str | None = None
     is_einvoice: bool | None = None
-    issue_date: dt.datetime | None = None
+    issue_date: Moment | None = None
     memo: str | None = None
     network_credentials: EinvoicingCredentials | None = None
     original_file_url: str | None = None
@@ -351,8 +351,8 @@ class RelatedDocuments(Model):
 
 class InvoiceResponsePayload(Model):
     id: str
-    created_at: dt.datetime
-    updated_at: dt.datetime
+    created_at: Moment
+    updated_at: Moment
     amount_due: int
     amount_paid: int
     counterpart_id: str
@@ -400,12 +400,12 @@ class InvoiceResponsePayload(Model):
     footer: str | None = None
     fulfillment_date: dt.date | None = None
     is_einvoice: bool | None = None
-    issue_date: dt.datetime | None = None
+    issue_date: Moment | None = None
     memo: str | None = None
     network_credentials: EinvoicingCredentials | None = None
     original_file_url: str | None = None
     overdue_reminder_id: str | None = None
-    paid_at: dt.datetime | None = None
+    paid_at: Moment | None = None
     partner_metadata: dict[str, object] | None = None
     payment_page_url: str | None = None
     payment_reminder_id: str | None = None
@@ -430,8 +430,8 @@ class InvoiceResponsePayload(Model):
 
 class QuoteResponsePayload(Model):
     id: str
-    created_at: dt.datetime
-    updated_at: dt.datetime
+    created_at: Moment
+    updated_at: Moment
     counterpart_id: str
     counterpart_type: CounterpartType
     currency: CurrencyEnum
@@ -471,7 +471,7 @@ class QuoteResponsePayload(Model):
     expiry_date: dt.date | None = None
     file_url: str | None = None
     footer: str | None = None
-    issue_date: dt.datetime | None = None
+    issue_date: Moment | None = None
     memo: str | None = None
     original_file_url: str | None = None
     partner_metadata: dict[str, object] | None = None
@@ -610,7 +610,7 @@ class ReceivableHistoryResponse(Model):
     )
     event_type: ReceivableHistoryEventTypeEnum
     receivable_id: str
-    timestamp: dt.datetime
+    timestamp: Moment
     current_pdf_url: str | None = None
     entity_user_id: str | None = None
 
@@ -623,8 +623,8 @@ class ReceivableHistoryPaginationResponse(Model):
 
 class ReceivableMailResponse(Model):
     id: str
-    created_at: dt.datetime
-    updated_at: dt.datetime
+    created_at: Moment
+    updated_at: Moment
     status: ReceivableMailStatusEnum
     recipients: ReceivableMailRecipients | None = None
 

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from typing import Literal, TypeAlias
-from monite_async.models._base import Model
+from monite_async.models._base import Model, Moment
 from monite_async.models._shared import StatusEnum
 
 __all__ = [
@@ -49,8 +49,8 @@ class Recipients(Model):
 
 class OverdueReminderResponse(Model):
     id: str
-    created_at: dt.datetime
-    updated_at: dt.datetime
+    created_at: Moment
+    updated_at: Moment
     name: str
     recipients: Recipients | None = None
     terms: list[OverdueReminderTerm] | None = None
@@ -68,8 +68,8 @@ class Reminder(Model):
 
 class PaymentReminderResponse(Model):
     id: str
-    created_at: dt.datetime
-    updated_at: dt.datetime
+    created_at: Moment
+    updated_at: Moment
     entity_id: str
     name: str
     status: StatusEnum
@@ -92,8 +92,8 @@ class RecurrenceIteration(Model):
 
 class RecurrenceResponse(Model):
     id: str
-    created_at: dt.datetime
-    updated_at: dt.datetime
+    created_at: Moment
+    updated_at: Moment
     automation_level: AutomationLevel
     current_iteration: int
     day_of_month: DayOfMonth
