@@ -84,7 +84,7 @@ async def payable_tour(driver: Driver) -> None:
     await driver.ask("PUT", "/payables/validations", {"required_fields": rules["required_fields"]})
     await driver.ask("POST", "/payables/validations/reset")
     payable = await driver.make_payable(
-        tag_ids=[driver.entity_id],
+        tag_ids=[await driver.make_tag()],
         payment_terms={"name": "net", "term_final": {"number_of_days": 30}},
         suggested_payment_term={"date": "2026-01-01"},
     )

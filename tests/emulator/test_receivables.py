@@ -83,15 +83,16 @@ async def test_what_a_document_names_must_be_there() -> None:
     async with driving() as (_, driver):
         stock = await stocked(driver)
         other = "0f7b5a3e-8d5a-4b6e-9d0e-1f2a3b4c5d6e"
-        for fields, noun in (
+        wrong: tuple[tuple[Json, str], ...] = (
             ({"counterpart_id": other}, "Counterpart"),
             ({"counterpart_billing_address_id": other}, "Address"),
             ({"line_items": [stock.line(product_id=other)]}, "Product"),
             ({"line_items": [stock.line(vat_rate_id=other)]}, "VAT rate"),
             ({"payment_terms_id": other}, "Payment term"),
             ({"attachments": [{"id": other}]}, "File"),
-        ):
-            response = await driver.send("POST", "/receivables", stock.body(**fields))
+        )
+        for fields, noun in wrong:
+            response = await driver.send("POST", "/receivables", {**stock.body(), **fields})
             assert (response.status_code, message(response)) == (404, f"{noun} not found")
 
 

@@ -79,6 +79,15 @@ async def test_events_and_deliveries() -> None:
             "counterpart.deleted",
         ]
         assert cast("Json", rows[0]["object"])["id"] == counterpart
+        payable = await driver.make_payable()
+        await driver.ask("POST", f"/payables/{payable}/submit_for_approval")
+        await driver.ask("DELETE", f"/payables/{payable}", expect=204)
+        bills = cast("list[Json]", (await driver.ask("GET", "/events", query={"object_type": "payable"}))["data"])
+        assert [row["action"] for row in bills] == [
+            "payable.created",
+            "payable.submitted_for_approval",
+            "payable.deleted",
+        ]
         one = await driver.ask("GET", f"/events/{rows[0]['id']}", entity=None)
         assert one == rows[0]
         await driver.ask("GET", f"/events/{NOBODY}", entity=None, expect=404)
