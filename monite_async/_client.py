@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Self
 from uuid import UUID
 
 from monite_async._config import Environment, Hidden, Settings, TokenSource, clean_id
-from monite_async._core import Core, Tokens
-from monite_async._http.progress import DEFAULT_DEADLINE, DEFAULT_TIMEOUT
-from monite_async._options import RetryPolicy
+from monite_async._options import DEFAULT_DEADLINE, DEFAULT_TIMEOUT, RetryPolicy
 from monite_async._scope import EntityClient, Scope, UserClient
-from monite_async._tokens.issuer import TokenIssuer, Wire
 from monite_async.api._scopes import PartnerResources
-from monite_async_stores import TokenStore
 
 if TYPE_CHECKING:
     import httpx
+
+    from monite_async._core import Tokens
+    from monite_async._tokens.issuer import TokenIssuer, Wire
+    from monite_async_stores import TokenStore
 
 __all__ = ["AsyncMonite"]
 
@@ -77,6 +77,8 @@ class AsyncMonite(PartnerResources, Scope):
         issuer: TokenIssuer | None = None,
         wire: Wire | None = None,
     ) -> None:
+        from monite_async._core import Core  # with all that carries out calls; the class alone is cheap to import
+
         hidden_secret, hidden_token = Hidden(client_secret), Hidden(token)
         del client_secret, token  # a traceback may show the variables of its frames
         settings = Settings(

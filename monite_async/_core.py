@@ -12,12 +12,12 @@ import httpx
 
 from monite_async._config import Config, Settings, TokenSource, clean_id, read_config
 from monite_async._errors import ConfigurationError
-from monite_async._http.call import Engine
+from monite_async._http.call import Channel, Engine
 from monite_async._http.limits import Limiter
 from monite_async._http.retry import RetryBudget
 from monite_async._http.token_post import TokenPost
 from monite_async._http.transport import PooledTransport
-from monite_async._options import check_type
+from monite_async._options import RequestOptions, check_type
 from monite_async._tokens.cache import TokenCache
 from monite_async._tokens.credentials import ClientCredentials
 from monite_async._tokens.events import TokenEvent, TokenStats
@@ -128,6 +128,10 @@ class Core:
         if self.static is not None:
             raise ConfigurationError("this client was made with token=: as_user() needs client_id and client_secret")
         return TokenKey(config.base_url, config.client_id, "entity_user", user_id)
+
+    def channel(self, key: TokenKey, entity_id: str | None, options: RequestOptions) -> Channel:
+        """Return what carries out the calls of a scope."""
+        return Channel(self.engine, key, entity_id, options)
 
     def token(self, key: TokenKey) -> Coroutine[Any, Any, AccessToken]:
         """Return, awaited, a token that can be used."""

@@ -8,7 +8,20 @@ from typing import Final, final
 
 from monite_async._errors import ConfigurationError
 
-__all__ = ["UNSET", "Capture", "RequestOptions", "RetryPolicy", "Unset", "is_set", "require_options"]
+__all__ = [
+    "DEFAULT_DEADLINE",
+    "DEFAULT_TIMEOUT",
+    "UNSET",
+    "Capture",
+    "RequestOptions",
+    "RetryPolicy",
+    "Unset",
+    "is_set",
+    "require_options",
+]
+
+DEFAULT_TIMEOUT: Final = 30.0
+DEFAULT_DEADLINE: Final = 90.0
 
 
 @final

@@ -13,13 +13,8 @@ from uuid import UUID
 from monite_async._config import clean_id
 from monite_async._errors import ConfigurationError
 from monite_async._guidance import no_attribute
-from monite_async._http.call import Channel
-from monite_async._http.decode import check_result
-from monite_async._http.encode import raw_path
 from monite_async._http.operation import Caller, Operation
 from monite_async._options import RequestOptions, RetryPolicy
-from monite_async._tokens.keys import TokenKey
-from monite_async._tokens.record import AccessToken
 from monite_async.api._scopes import EntityResources, EntityUserResources, UserResources
 
 if TYPE_CHECKING:
@@ -28,6 +23,9 @@ if TYPE_CHECKING:
 
     from monite_async._core import Core
     from monite_async._downloads import Download, FileTarget, StreamedResponse
+    from monite_async._http.call import Channel
+    from monite_async._tokens.keys import TokenKey
+    from monite_async._tokens.record import AccessToken
 
 __all__ = ["EntityClient", "EntityUserClient", "Scope", "UserClient"]
 
@@ -41,7 +39,7 @@ class Scope:
 
     def __init__(self, core: Core, key: TokenKey, entity_id: str | None, options: RequestOptions) -> None:
         self._core = core
-        self._channel = Channel(core.engine, key, entity_id, options)
+        self._channel: Channel = core.channel(key, entity_id, options)
         self._caller: Caller = self._channel
 
     def _like(self, options: RequestOptions) -> Self:
@@ -205,6 +203,9 @@ class Scope:
             ConfigurationError: The call is wrong; nothing was sent.
             MoniteError: The call failed.
         """
+        from monite_async._http.decode import check_result
+        from monite_async._http.encode import raw_path
+
         verb = _verb(method)
         if json is not None and multipart is not None:
             raise ConfigurationError("give either json or multipart, not both")
@@ -241,6 +242,7 @@ class Scope:
             ConfigurationError: The call is wrong; nothing was sent.
         """
         from monite_async._downloads import StreamedResponse
+        from monite_async._http.encode import raw_path
 
         verb, channel = _verb(method), self._channel
         bounded = options is not None and options.deadline is not None

@@ -11,13 +11,10 @@ from monite_async._errors import APIStatusError, MoniteError, RequestTimeout
 from monite_async._http.decode import Answer, api_error, read_error
 from monite_async._http.exchange import Lost, phase_limits
 from monite_async._http.operation import Operation
-from monite_async._options import RequestOptions, RetryPolicy
+from monite_async._options import DEFAULT_DEADLINE, DEFAULT_TIMEOUT, RequestOptions, RetryPolicy
 from monite_async._tokens.record import AccessToken
 
-__all__ = ["DEFAULT_DEADLINE", "DEFAULT_TIMEOUT", "Limits", "Progress"]
-
-DEFAULT_TIMEOUT = 30.0
-DEFAULT_DEADLINE = 90.0
+__all__ = ["Limits", "Progress"]
 
 
 @dataclass(frozen=True, slots=True)
