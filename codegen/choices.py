@@ -98,5 +98,13 @@ FIXES: tuple[Fix, ...] = (
         None,
         "The schema of the answer is empty: there is nothing to read in it, and it may not be there at all.",
     ),
+    *(
+        Fix(
+            ("components", "schemas", f"Counterpart{kind.capitalize()}RootResponse", "properties", "type"),
+            {"type": "string", "const": kind},
+            "Both kinds name the enum of the two words, yet each requires the object of its own: requests pin the word.",
+        )
+        for kind in ("individual", "organization")
+    ),
 )
 """Corrections applied before reading."""

@@ -10,6 +10,7 @@ from monite_async.models import (
     AccessTokenResponse,
     BizObjectsSchema,
     CounterpartAddressResponseWithCounterpartID,
+    CounterpartOrganizationRootResponse,
     EntityUserResponse,
     LineItemResponse,
     PayablePaginationResponse,
@@ -74,6 +75,9 @@ async def counterparts(acme: EntityClient) -> None:
     found = await acme.counterparts.addresses.get("c", "a")
     assert_type(found, CounterpartAddressResponseWithCounterpartID)
     await acme.counterparts.addresses.update("c", "a", line2=None, options=RequestOptions(timeout=2))
+    party = await acme.counterparts.get("c")
+    if party.type == "organization":
+        assert_type(party, CounterpartOrganizationRootResponse)
     await acme.counterparts.update_partner_metadata("c", metadata={"any": [1, {"thing": None}]})
 
 
