@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from blockbuster import blockbuster_ctx
 
+import monite_async.models._base  # noqa: F401 - loaded on first use, when threads would wait for each other's import
 
 @pytest.fixture
 def no_blocking_calls() -> Iterator[None]:

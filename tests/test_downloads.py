@@ -335,7 +335,15 @@ async def test_a_link_is_tried_again_without_slowing_the_api() -> None:
 
 
 @pytest.mark.parametrize(
-    "link", ["http://files.test/x", "ftp://files.test/x", "https://u:p@files.test/x", "https://", "a://[x"]
+    "link",
+    [
+        "http://files.test/x",
+        "ftp://files.test/x",
+        "https://u:p@files.test/x",
+        "https://",
+        "a://[x",
+        "https://files.test:port/x",
+    ],
 )
 async def test_a_link_that_is_none_is_refused(link: str) -> None:
     """Plain http to another machine, other schemes, passwords and nonsense are refused before anything is sent."""
