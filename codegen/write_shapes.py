@@ -13,7 +13,8 @@ __all__ = ["shapes_module"]
 def _type(kind: Type) -> tuple[object, ...] | str:
     match kind:
         case Scalar():
-            bounds = (kind.minimum, kind.min_length)
+            smallest = kind.minimum if kind.above is None else kind.above + 1
+            bounds = (smallest, kind.min_length)
             return kind.kind if not any(bounds) else ("scalar", kind.kind, *bounds)
         case Choice(values=values):
             return ("enum", *values)

@@ -196,6 +196,6 @@ def _text(kind: str, context: Context, name: str, shortest: int) -> str:
         case "uri":
             return f"{context.origin}/{name}"
         case "string":
-            return name.ljust(shortest, "-") if shortest else ""
+            return name.ljust(shortest, "-")[:shortest]
         case _:
             return _NAMED[kind]
