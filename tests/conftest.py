@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 
 import pytest
 from blockbuster import blockbuster_ctx
 
-import monite_async.models._base  # noqa: F401 - loaded on first use, when threads would wait for each other's import
 
 @pytest.fixture
 def no_blocking_calls() -> Iterator[None]:
@@ -16,5 +16,7 @@ def no_blocking_calls() -> Iterator[None]:
     For modules to ask for with ``pytestmark``. Not for tests of many threads with a loop each: the guard looks at every
     stack frame of every call that it watches, and they would run for minutes.
     """
+    # Loaded on first use, when threads may wait for each other's import.
+    importlib.import_module("monite_async.models._base")
     with blockbuster_ctx(["monite_async", "monite_async_stores"], excluded_modules=["monite_async.emulator"]):
         yield
