@@ -113,10 +113,10 @@ class Channel:
     __slots__ = ("_authorization", "_head", "_limits", "_prefix", "engine", "entity_id", "key", "options")
 
     def __init__(self, engine: Engine, key: TokenKey, entity_id: str | None, options: RequestOptions) -> None:
-        self.engine = engine
-        self.key = key
-        self.entity_id = entity_id
-        self.options = options
+        self.engine: Engine = engine
+        self.key: TokenKey = key
+        self.entity_id: str | None = entity_id
+        self.options: RequestOptions = options
         self._limits = Limits.of(options)
         self._prefix = str(engine.base_url)
         self._authorization = engine.wire.authorization_header.encode("ascii")
