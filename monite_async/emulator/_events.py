@@ -65,4 +65,6 @@ def emit(call: Call, path: str, action: str, record: Record) -> None:
                 "url": subscription.data["url"],
                 "was_successful": None,
             }
-            world.state.table(DELIVERIES).add(world.record(call.entity.id, delivery, stamps=()))
+            row = world.record(call.entity.id, delivery, stamps=())
+            row.private["source"] = {"event_action": name, "object_type": object_type}
+            world.state.table(DELIVERIES).add(row)

@@ -66,21 +66,33 @@ def field_getter(name: str) -> Getter:
     """
     if name in {"id", "created_at", "updated_at"}:
         return operator.attrgetter(name)
-    if name == "search_text":
-        return lambda record: " ".join(value for value in record.data.values() if isinstance(value, str))
     first, *rest = name.split(".")
-    whole = f"{first.removesuffix('_ids')}s" if name.endswith("_ids") else None
 
     def get(record: Record) -> object:
-        if whole in record.data:
-            return [as_object(item).get("id") for item in as_list(record.data[whole])]
-        held = record.data if first in record.data else as_object(record.private.get("source"))
-        value = held.get(first)
+        value = _held(record, first)
         for part in rest:
             value = as_object(value).get(part)
         return value
 
     return get
+
+
+def _held(record: Record, name: str) -> object:
+    """Return what a record holds under a name, or what the name says of what it holds."""
+    data = record.data
+    if name in data:
+        return data[name]
+    whole = f"{name.removesuffix('_ids')}s"
+    if name.endswith("_ids") and whole in data:
+        return [as_object(item).get("id") for item in as_list(data[whole])]
+    if name.startswith("has_"):
+        thing = name.removeprefix("has_")
+        return data.get(thing, data.get(f"{thing}_id")) is not None
+    if name.startswith("object_") and "object" in data:
+        return as_object(data["object"]).get(name.removeprefix("object_"))
+    if "created_by" in name:
+        return record.created_by
+    return as_object(record.private.get("source")).get(name)
 
 
 def matcher(query: Mapping[str, object], getters: Getters) -> Callable[[Record], bool]:

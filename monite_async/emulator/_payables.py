@@ -29,7 +29,7 @@ from monite_async.emulator._payable_base import (
 )
 from monite_async.emulator._state import Record, World
 
-__all__ = ["PAYABLE_OPERATIONS"]
+__all__ = ["PAYABLE_OPERATIONS", "payable_getters"]
 
 _FILE_LIMIT = 20 * 2**20
 _STATES = (
@@ -54,7 +54,9 @@ def _haystack(payable: Record) -> str:
     return " ".join((payable.text("document_id"), str(_counterpart_name(payable) or ""), payable.text("description")))
 
 
-def _getters(world: World) -> Getters:
+def payable_getters(world: World) -> Getters:
+    """Return what reads the fields of payables that are not simply there under their name."""
+
     def line_ids(payable: Record) -> object:
         return [line.id for line in world.state.line_items.of(payable.id)]
 
@@ -81,11 +83,11 @@ def _seen(call: Call) -> Callable[[Record], bool]:
 
 
 def _list(call: Call) -> Response:
-    return page(call, call.world.state.payables, call.entity_id, _seen(call), _getters(call.world))
+    return page(call, call.world.state.payables, call.entity_id, _seen(call), payable_getters(call.world))
 
 
 def _analytics(call: Call) -> Response:
-    seen, passes = _seen(call), matcher(call.query, _getters(call.world))
+    seen, passes = _seen(call), matcher(call.query, payable_getters(call.world))
     payables = call.world.state.payables.of(call.entity_id)
     chosen = [payable for payable in payables if seen(payable) and passes(payable)]
     items: list[object] = []

@@ -8,7 +8,7 @@ import pytest
 
 from monite_async.emulator import EmulatorSettings
 from tests.emulator.drive import ADDRESS, Driver, Json, driving, ids, locations, message, permissions
-from tests.emulator.stock import make_counterpart
+from tests.emulator.stock import make_counterpart, stocked
 
 NOBODY = "0f7b5a3e-8d5a-4b6e-9d0e-1f2a3b4c5d6e"
 
@@ -87,6 +87,45 @@ async def test_filters_and_order() -> None:
         await make_counterpart(driver, tag_ids=[tag])
         assert len(ids(await driver.ask("GET", "/counterparts", query={"tag_ids__in": [tag]}))) == 1
         assert len(ids(await driver.ask("GET", "/counterparts", query={"counterpart_name__icontains": "ab"}))) == 1
+
+
+async def test_filters_by_what_is_held_otherwise() -> None:
+    """Names of filters that no answer has are understood: ``has_...``, objects, authors, children, nested names."""
+    async with driving() as (_, driver):
+        stock = await stocked(driver)
+        ann = await driver.make_user("ann", permissions(payables_purchase_order={"create": "allowed"}))
+
+        async def count(path: str, **query: object) -> int:
+            texts = {name.replace("counterpart_dot_", "counterpart."): str(value) for name, value in query.items()}
+            return len(ids(await driver.ask("GET", path, query=texts)))
+
+        bank = {"country": "DE", "currency": "EUR", "iban": "DE89370400440532013000"}
+        await driver.ask("POST", f"/counterparts/{stock.counterpart}/bank_accounts", bank)
+        vat = {"value": "DE123456789", "type": "eu_vat", "country": "DE"}
+        await driver.ask("POST", f"/counterparts/{stock.counterpart}/vat_ids", vat, expect=201)
+        assert [await count("/counterparts", iban=bank["iban"]), await count("/counterparts", iban="x")] == [1, 0]
+        assert [await count("/counterparts", vat_id=vat["value"]), await count("/counterparts", vat_id="x")] == [1, 0]
+        assert [await count("/products", currency="EUR"), await count("/products", currency="GBP")] == [1, 0]
+        receipt = {"merchant_name": "Shop", "transaction_id": NOBODY}
+        await driver.ask("POST", "/receipts", receipt, expect=201)
+        assert [await count("/receipts", has_file="true"), await count("/receipts", has_transaction="true")] == [0, 1]
+        await stock.issued()
+        quote = (await stock.make("quote"))["id"]
+        assert await count("/receivables", has_due_date="false") == 2
+        payment = {"amount": 5, "currency": "EUR", "object": {"id": quote, "type": "receivable"}}
+        await driver.ask("POST", "/payment_records", payment, expect=201)
+        assert [await count("/payment_records", object_id=one) for one in (quote, NOBODY)] == [1, 0]
+        item = {"name": "x", "price": 5, "quantity": 1, "unit": "h", "vat_rate": 0, "currency": "EUR"}
+        order = {
+            "counterpart_id": stock.counterpart,
+            "currency": "EUR",
+            "items": [item],
+            "message": "",
+            "valid_for_days": 5,
+        }
+        await driver.ask("POST", "/payable_purchase_orders", order, expect=201, user=ann)
+        assert await count("/payable_purchase_orders", created_by=ann) == 1
+        assert await count("/payable_purchase_orders", counterpart_dot_name="Paper Ltd") == 1
 
 
 async def test_pages_of_a_generic_list() -> None:

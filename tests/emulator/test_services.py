@@ -94,6 +94,8 @@ async def test_events_and_deliveries() -> None:
         deliveries = await driver.ask("GET", "/webhook_deliveries")
         delivery = cast("list[Json]", deliveries["data"])
         assert [(row["event_id"], row["requests_made_count"]) for row in delivery] == [(rows[0]["id"], 0)]
+        query = {"object_type": "counterpart", "event_action": "counterpart.created"}
+        assert len(ids(await driver.ask("GET", "/webhook_deliveries", query=query))) == 1
 
 
 async def test_mailboxes() -> None:
@@ -269,6 +271,8 @@ async def test_policies_send_payables_to_their_approvers() -> None:
         path = f"/approval_policies/{made['id']}/processes"
         process = cast("list[Json]", (await driver.ask("GET", path))["data"])[-1]
         assert process["status"] == "running"
+        by_process = await driver.ask("GET", "/approval_policies", query={"process_id": str(process["id"])})
+        assert ids(by_process) == [made["id"]]
         steps = cast("list[Json]", (await driver.ask("GET", f"{path}/{process['id']}/steps"))["data"])
         assert [(step["status"], step["user_ids"]) for step in steps] == [("waiting", [ann])]
         canceled = await driver.ask("POST", f"{path}/{process['id']}/cancel")

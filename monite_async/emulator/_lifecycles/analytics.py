@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from typing import cast
 
 from monite_async.emulator._call import Call, Handler
-from monite_async.emulator._filters import matcher
+from monite_async.emulator._filters import Getters, matcher
 from monite_async.emulator._generic import answer, records, ruled
+from monite_async.emulator._lifecycles.receivables import RECEIVABLE_GETTERS
 from monite_async.emulator._message import Response
-from monite_async.emulator._state import Record, iso
+from monite_async.emulator._payables import payable_getters
+from monite_async.emulator._state import Record, World, iso
 
 __all__ = ["ANALYTICS_OPERATIONS"]
 
 _HOW = frozenset(
     {"dimension", "metric", "aggregation_function", "date_dimension_breakdown", "limit", "order", "pagination_token"}
 )
-_SOURCES: Mapping[str, str] = {
-    "get_analytics_credit_notes": "/payable_credit_notes",
-    "get_analytics_payables": "/payables",
-    "get_analytics_receivables": "/receivables",
+_SOURCES: Mapping[str, tuple[str, Callable[[World], Getters]]] = {
+    "get_analytics_credit_notes": ("/payable_credit_notes", lambda _world: {}),
+    "get_analytics_payables": ("/payables", payable_getters),
+    "get_analytics_receivables": ("/receivables", lambda _world: RECEIVABLE_GETTERS),
 }
 _DATES = frozenset({"created_at", "issued_at", "issue_date", "due_date"})
 
@@ -66,11 +68,11 @@ def _combine(values: list[int], how: str) -> int:
             return max(values)
 
 
-def _analyse(path: str) -> Handler:
+def _analyse(path: str, getters: Callable[[World], Getters]) -> Handler:
     def run(call: Call) -> Response:
         query = call.query
         filters = {name: value for name, value in query.items() if name not in _HOW}
-        passes = matcher(filters, {})
+        passes = matcher(filters, getters(call.world))
         groups: dict[str | None, list[int]] = {}
         for record in records(call, path):
             if call.sees(record) and passes(record):
@@ -86,5 +88,5 @@ def _analyse(path: str) -> Handler:
     return run
 
 
-ANALYTICS_OPERATIONS = ruled({name: _analyse(path) for name, path in _SOURCES.items()})
+ANALYTICS_OPERATIONS = ruled({name: _analyse(*source) for name, source in _SOURCES.items()})
 """How analytics are emulated; their page tokens are never needed, for all rows are on the first page."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from monite_async.emulator._call import Call, Handler
 from monite_async.emulator._collections import COLLECTIONS
 from monite_async.emulator._errors import refusal
-from monite_async.emulator._generic import Json, answer, change, create, found, records, ruled
+from monite_async.emulator._generic import Json, answer, change, create, found, list_page, records, ruled
 from monite_async.emulator._lifecycles.policies import matches, wanted_approvals
 from monite_async.emulator._message import Response, as_list, as_object
 from monite_async.emulator._payable_base import move
@@ -142,6 +142,13 @@ def _create_policy(call: Call) -> Response:
     return answer(call, create(call, {"status": "active", "priority": 0, **call.body}))
 
 
+def _list_policies(call: Call) -> Response:
+    def processes(policy: Record) -> object:
+        return [process.id for process in records(call, _PROCESSES.path, policy.id)]
+
+    return list_page(call, _POLICIES, getters={"process_id": processes})
+
+
 def _update_policy(call: Call) -> Response:
     changes = {**as_object(call.body), "updated_by": call.actor.user_id}
     return answer(call, change(call, found(call), changes))
@@ -149,6 +156,7 @@ def _update_policy(call: Call) -> Response:
 
 APPROVAL_OPERATIONS = ruled(
     {
+        "get_approval_policies": _list_policies,
         "post_approval_policies": _check_script(_create_policy),
         "patch_approval_policies_id": _check_script(_update_policy),
         "get_approval_policies_id_processes_id_steps": _steps,

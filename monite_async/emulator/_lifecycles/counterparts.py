@@ -35,12 +35,17 @@ _GETTERS: Getters = {
 
 
 def _list(call: Call) -> Response:
-    def address(name: str) -> Getter:
-        return lambda record: [place.data.get(name) for place in call.world.state.table(_ADDRESSES.path).of(record.id)]
+    def children(kind: str, name: str) -> Getter:
+        table = call.world.state.table(f"{_HOME.path}/{{counterpart_id}}/{kind}")
+        return lambda record: [child.data.get(name) for child in table.of(record.id)]
 
     names = ("city", "country", "line1", "line2", "postal_code", "state")
-    places: Getters = {f"address.{name}": address(name) for name in names}
-    return list_page(call, _HOME, getters={**_GETTERS, **places})
+    of_children: Getters = {
+        **{f"address.{name}": children("addresses", name) for name in names},
+        **{name: children("bank_accounts", name) for name in ("account_number", "iban", "sort_code")},
+        "vat_id": children("vat_ids", "value"),
+    }
+    return list_page(call, _HOME, getters={**_GETTERS, **of_children})
 
 
 def _create(call: Call) -> Response:

@@ -10,7 +10,7 @@ from monite_async.emulator._call import Call
 from monite_async.emulator._collections import COLLECTIONS
 from monite_async.emulator._errors import refusal
 from monite_async.emulator._files import PDF, file_url, keep_file
-from monite_async.emulator._generic import Json, answer, change, create, found, later, ruled
+from monite_async.emulator._generic import Json, answer, change, create, found, later, list_page, ruled
 from monite_async.emulator._lifecycles.receivable_base import located, party, source_of
 from monite_async.emulator._lifecycles.recognition import attach, uploaded
 from monite_async.emulator._message import Response, as_list, as_object
@@ -63,6 +63,16 @@ def _create_order(call: Call) -> Response:
     facts = {"status": "draft", "entity": entity.view(), "document_id": next_number(call, "purchase_order", "PO")}
     record = create(call, {**facts, **_counterpart(call, call.body), **call.body}, _ORDERS)
     return _print(call, record, ("file_url",))
+
+
+def _counterpart_name(order: Record) -> object:
+    shown = as_object(order.data["counterpart"])
+    inner = as_object(shown.get("organization")) or as_object(shown.get("individual"))
+    return inner.get("legal_name") or f"{inner.get('first_name')} {inner.get('last_name')}"
+
+
+def _list_orders(call: Call) -> Response:
+    return list_page(call, _ORDERS, getters={"counterpart.name": _counterpart_name})
 
 
 def _update_order(call: Call) -> Response:
@@ -167,6 +177,7 @@ def _attach_to_receipt(call: Call) -> Response:
 
 DOCUMENT_OPERATIONS = ruled(
     {
+        "get_payable_purchase_orders": _list_orders,
         "post_payable_purchase_orders": _create_order,
         "patch_payable_purchase_orders_id": _update_order,
         "post_payable_purchase_orders_id_preview": _preview,

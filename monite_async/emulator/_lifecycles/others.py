@@ -6,9 +6,11 @@ from typing import cast
 
 from monite_async.emulator._call import Call
 from monite_async.emulator._collections import COLLECTIONS
+from monite_async.emulator._contract.shapes import RESULTS
 from monite_async.emulator._errors import refusal
-from monite_async.emulator._generic import answer, change, create, found, no_body, records, ruled
+from monite_async.emulator._generic import answer, change, context, create, found, list_page, no_body, records, ruled
 from monite_async.emulator._message import Response, as_list, as_object
+from monite_async.emulator._shapes import build
 from monite_async.emulator._state import Record
 
 __all__ = ["OTHER_OPERATIONS"]
@@ -26,17 +28,10 @@ def _connect(call: Call) -> Response:
 def _add_credentials(call: Call) -> Response:
     connection = found(call, _CONNECTIONS)
     held = as_list(as_object(connection.private["source"]).get("credentials"))
-    made = as_object(_shaped(call, {**call.body, "einvoicing_connection_id": connection.id}))
+    source = {**call.body, "einvoicing_connection_id": connection.id}
+    made = as_object(build(RESULTS[call.route.operation_id], source, context(call)))
     change(call, connection, {"credentials": [*held, made]}, _CONNECTIONS)
     return answer(call, made)
-
-
-def _shaped(call: Call, source: dict[str, object]) -> object:
-    from monite_async.emulator._contract.shapes import RESULTS
-    from monite_async.emulator._generic import context
-    from monite_async.emulator._shapes import build
-
-    return build(RESULTS[call.route.operation_id], source, context(call))
 
 
 def _search(call: Call) -> Response:
@@ -57,6 +52,10 @@ def _add_tag(call: Call) -> Response:
     return answer(call, create(call, call.body))
 
 
+def _list_products(call: Call) -> Response:
+    return list_page(call, getters={"currency": lambda product: as_object(product.data["price"]).get("currency")})
+
+
 def _change_prompt(call: Call) -> Response:
     change(call, found(call), call.body)
     return no_body(call)
@@ -67,6 +66,7 @@ OTHER_OPERATIONS = ruled(
         "post_einvoicing_connections": _connect,
         "post_einvoicing_connections_id_network_credentials": _add_credentials,
         "get_einvoice_search": _search,
+        "get_products": _list_products,
         "post_tags": _add_tag,
         "patch_ai_prompts_id": _change_prompt,
     }

@@ -27,7 +27,7 @@ from monite_async.emulator._message import Response, as_list, as_object
 from monite_async.emulator._query import parse_values
 from monite_async.emulator._state import Record
 
-__all__ = ["RECEIVABLE_OPERATIONS", "copied"]
+__all__ = ["RECEIVABLE_GETTERS", "RECEIVABLE_OPERATIONS", "copied"]
 
 _ISSUED_ONLY = frozenset({"issued", "partially_paid", "overdue"})
 _COPIED_BASE = (
@@ -139,11 +139,11 @@ def _product_ids(record: Record) -> object:
     return [as_object(as_object(line).get("product")).get("id") for line in as_list(record.data.get("line_items"))]
 
 
-_GETTERS: Getters = {
+RECEIVABLE_GETTERS: Getters = {
     "amount": lambda record: record.data["total_amount"],
-    "has_due_date": lambda record: record.data.get("due_date") is not None,
     "product_ids": _product_ids,
 }
+"""How to read the fields of receivables that are not simply there under their name."""
 
 
 def _seen(call: Call) -> Callable[[Record], bool]:
@@ -155,12 +155,12 @@ def _seen(call: Call) -> Callable[[Record], bool]:
 
 
 def _list(call: Call) -> Response:
-    return list_page(call, RECEIVABLES, getters=_GETTERS, seen=_seen(call))
+    return list_page(call, RECEIVABLES, getters=RECEIVABLE_GETTERS, seen=_seen(call))
 
 
 def _search(call: Call) -> Response:
     call.query = parse_values(BY_ID["get_receivables"], call.body)
-    return list_page(call, RECEIVABLES, getters=_GETTERS, seen=_seen(call))
+    return list_page(call, RECEIVABLES, getters=RECEIVABLE_GETTERS, seen=_seen(call))
 
 
 def _get(call: Call) -> Response:
