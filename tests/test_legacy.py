@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import json
 import pickle
+import traceback
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from monite_async import (
     RequestTimeout,
     RetryPolicy,
     ServerError,
+    TransportError,
     UnprocessableEntityError,
 )
 from monite_async._http.token_post import TokenPost
@@ -336,6 +338,27 @@ async def test_a_timeout_of_somebody_else_comes_through(emulator: Emulator, monk
         monkeypatch.setattr(TokenPost, "__call__", fail)
         with pytest.raises(TimeoutError, match="of its own"):
             await monite._core.issued().issuer.issue(monite.entity("e-1")._channel.key, timeout=5)
+
+
+async def test_no_traceback_shows_a_secret(emulator: Emulator) -> None:
+    """The variables of the frames between a failure and its caller hold neither the secret nor a token."""
+    async with over(emulator, retry=RetryPolicy(0)) as monite:
+        token = await monite.token()
+        emulator.fail(drop="before", times=None)
+        issuer = monite._core.issued().issuer
+        acme = monite.entity("e-1")
+        attempts = (
+            lambda: issuer.issue(monite._channel.key, timeout=5),
+            lambda: issuer.issue(acme._channel.key, timeout=5),
+            lambda: monite.revoke_token(),
+        )
+        for attempt in attempts:
+            with pytest.raises(TransportError) as caught:
+                await attempt()
+            shown = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
+            assert "_issuer.py" in shown
+            assert emulator.settings.client_secret not in shown
+            assert token.value not in shown
 
 
 # -- values ------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal, Protocol, overload
 
 import httpx
 
@@ -24,9 +24,8 @@ from monite_async._errors import (
 from monite_async._http.body import Body
 from monite_async._http.decode import Answer, Inflater, UnsupportedEncodingError
 from monite_async._http.transport import unsent
-from monite_async._tokens.record import AccessToken
 
-__all__ = ["Lost", "Opened", "Outgoing", "exchange", "phase_limits"]
+__all__ = ["Bearer", "Lost", "Opened", "Outgoing", "exchange", "phase_limits"]
 
 _MAX_ERROR_BODY: Final = 1024 * 1024
 _SLICE: Final = 64 * 1024
@@ -49,6 +48,15 @@ class Lost:
     text: str
     unsent: bool = False
     again: bool = True
+
+
+class Bearer(Protocol):
+    """A token that can be sent, and does not show itself."""
+
+    @property
+    def header(self) -> bytes:
+        """The header value."""
+        ...
 
 
 class Outgoing:
@@ -87,7 +95,7 @@ class Outgoing:
         headers = tuple((name, url.netloc if name == b"host" else value) for name, value in self.headers)
         return Outgoing(self.method, url, headers, self.body, self.limits, self.token_header, public=self.public)
 
-    def request(self, token: AccessToken | None, body: httpx.AsyncByteStream) -> httpx.Request:
+    def request(self, token: Bearer | None, body: httpx.AsyncByteStream) -> httpx.Request:
         """Return it with its token and an opened body, for a transport."""
         secret = () if token is None else ((self.token_header, token.header),)
         return httpx.Request(
@@ -107,10 +115,30 @@ def phase_limits(timeout: float) -> Mapping[str, float]:
     return {"connect": min(_CONNECT, timeout), "pool": 0.9 * timeout, "read": timeout, "write": timeout}
 
 
+@overload
 async def exchange(
     transport: httpx.AsyncBaseTransport,
     outgoing: Outgoing,
-    token: AccessToken | None,
+    token: Bearer | None,
+    *,
+    until: float,
+    max_bytes: int,
+    keep: Literal[False] = False,
+) -> Answer | Lost: ...
+@overload
+async def exchange(
+    transport: httpx.AsyncBaseTransport,
+    outgoing: Outgoing,
+    token: Bearer | None,
+    *,
+    until: float,
+    max_bytes: int,
+    keep: bool,
+) -> Answer | Opened | Lost: ...
+async def exchange(
+    transport: httpx.AsyncBaseTransport,
+    outgoing: Outgoing,
+    token: Bearer | None,
     *,
     until: float,
     max_bytes: int,

@@ -12,11 +12,10 @@ import httpx
 from monite_async._errors import ClientClosedError, RequestTimeout
 from monite_async._http.body import BytesBody
 from monite_async._http.call import USER_AGENT
-from monite_async._http.exchange import Lost, Outgoing, exchange, phase_limits
+from monite_async._http.exchange import Bearer, Lost, Outgoing, exchange, phase_limits
 from monite_async._http.limits import Limiter, WouldWaitTooLongError
 from monite_async._http.retry import rate_limit, retry_after
 from monite_async._tokens.issuer import PostResult
-from monite_async._tokens.record import AccessToken
 from monite_async_stores import Clock, SystemClock
 
 __all__ = ["TokenPost"]
@@ -56,7 +55,7 @@ class TokenPost:
         headers: Mapping[str, str],
         timeout: float,
         method: str = "POST",
-        token: AccessToken | None = None,
+        token: Bearer | None = None,
     ) -> PostResult:
         """Send one POST; see ``Post``.
 

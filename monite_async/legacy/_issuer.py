@@ -68,9 +68,9 @@ class LegacyIssuer:
 
     async def revoke(self, token: str, *, timeout: float) -> None:
         """See ``TokenIssuer.revoke``: log out; only the API user's own token can be ended so."""
-        headers = {WIRE.authorization_header: token}
+        hidden = IssuedToken(token.encode("ascii"), timeout)
         del token  # a traceback may show the variables of its frames
-        result = await self._core.post(_AUTH, b"", headers=headers, timeout=timeout, method="DELETE")
+        result = await self._core.post(_AUTH, b"", headers={}, timeout=timeout, method="DELETE", token=hidden)
         if not 200 <= result.status < 300:
             raise refusal(_AUTH, result, revoking=True)
 
@@ -90,7 +90,9 @@ class LegacyIssuer:
         return result
 
     async def _send(self, path: str, body: bytes, timeout: float, token: AccessToken | None = None) -> PostResult:
-        return await self._core.post(path, body, headers={}, timeout=timeout, token=token)
+        sending = self._core.post(path, body, headers={}, timeout=timeout, token=token)
+        del body  # it may hold the secret, and a traceback may show the variables of its frames
+        return await sending
 
 
 def _read(path: str, result: PostResult) -> IssuedToken:
