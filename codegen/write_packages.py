@@ -16,7 +16,9 @@ __all__ = ["models_package", "types_package"]
 def models_package(plan: Plan) -> str:
     """Return ``models/__init__.py``."""
     homes = {plan.names[name]: home for name, home in plan.models.by_name.items()}
-    return _package("models", "every model by its name.", {**homes, "Model": "_base", "Moment": "_base"})
+    return _package(
+        "models", "every model by its name.", {**homes, **dict.fromkeys(("Anything", "Model", "Moment"), "_base")}
+    )
 
 
 def types_package(plan: Plan) -> str:

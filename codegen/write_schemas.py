@@ -81,7 +81,7 @@ class _Models:
             case Nullable(inner=inner):
                 return f"{self.type(inner, pinned)} | None"
             case _:
-                return "object"
+                return "Anything"
 
     def member(self, member: Member) -> str:
         kind = member.type if member.required or isinstance(member.type, Nullable) else Nullable(member.type)
@@ -133,7 +133,7 @@ def models_module(plan: Plan, module: str) -> str:
     text = "\n\n".join(["\n".join(enums), *(writer.schema(name) for name in ordered if name not in words)])
     typing = [name for name in ("Annotated", "Literal", "TypeAlias") if f"{name}[" in text or f": {name} " in text]
     typing = sorted(typing + (["TYPE_CHECKING"] if words else []))
-    base = [name for name in ("Model", "Moment") if mentions(text, name)]
+    base = [name for name in ("Anything", "Model", "Moment") if mentions(text, name)]
     head = [
         HEADER.format(what="what answers hold."),
         "import datetime as dt" if "dt.d" in text else "",

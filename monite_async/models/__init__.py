@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 # fmt: off
 if TYPE_CHECKING:
     from monite_async.models._base import (
-        Model, Moment,
+        Anything, Model, Moment,
     )
     from monite_async.models._entities_entity_users import (
         EntityAddressResponseSchema, EntityIndividualResponse, EntityOrganizationResponse, EntityResponse,
@@ -222,7 +222,7 @@ __all__ = [
     "AccountingRefObject", "AccountingSettings", "AccountingTaxRateListResponse", "AccountingTaxRateResponse",
     "AccountingVendorRefObject", "ActionEnum", "ActionSchema", "AirwallexPlaidBankAccountVerificationStatus",
     "AirwallexPlaidVerification", "AllDocumentExportResponseSchema", "AllOverdueRemindersResponse",
-    "AllowedCountries", "AllowedEinvoicingCountryCodes", "AnalyticsDataPoint", "ApprovalPolicyResource",
+    "AllowedCountries", "AllowedEinvoicingCountryCodes", "AnalyticsDataPoint", "Anything", "ApprovalPolicyResource",
     "ApprovalPolicyResourceList", "ApprovalProcessResourceList", "ApprovalProcessStepResource",
     "ApprovalProcessStepResourceList", "ApprovalProcessStepStatus", "ApprovalRequestResourceList",
     "ApprovalRequestResourceWithMetadata", "ApprovalRequestStatus", "AttachmentResponse", "AutomationLevel",
@@ -345,7 +345,7 @@ __all__ = [
 
 _HOMES: Final[dict[str, tuple[str, ...]]] = {
     "_base": (
-        "Model", "Moment",
+        "Anything", "Model", "Moment",
     ),
     "_entities_entity_users": (
         "EntityAddressResponseSchema", "EntityIndividualResponse", "EntityOrganizationResponse", "EntityResponse",

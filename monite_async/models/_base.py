@@ -11,7 +11,7 @@ from pydantic_core import core_schema
 
 from monite_async._errors import ResponseValidationError
 
-__all__ = ["Model", "Moment", "adapter", "decode"]
+__all__ = ["Anything", "Model", "Moment", "adapter", "decode"]
 
 T = TypeVar("T")
 M = TypeVar("M", bound="Model")
@@ -31,6 +31,8 @@ def _in_utc(moment: dt.datetime) -> dt.datetime:
     return moment.replace(tzinfo=dt.UTC)
 
 
+Anything: TypeAlias = object
+"""Any JSON value; by another name, for the API has fields that are called ``object``."""
 Moment: TypeAlias = Annotated[dt.datetime, _Aware()]
 """A point in time, always with its offset: the API may leave that out, and then means UTC (Monite, "Base concepts")."""
 

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from typing import Literal, TYPE_CHECKING, TypeAlias
-from monite_async.models._base import Model, Moment
+from monite_async.models._base import Anything, Model, Moment
 from monite_async.models._shared import CurrencyEnum
 
 __all__ = [
@@ -136,7 +136,7 @@ class AccountingReceivable(Model):
     invoice_number: str | None = None
     lines: list[AccountingLineItem] | None = None
     memo: str | None = None
-    pass_through: dict[str, object] | None = None
+    pass_through: dict[str, Anything] | None = None
     posted_date: dt.date | None = None
 
 
@@ -199,7 +199,7 @@ class SyncRecordResource(Model):
     last_pulled_at: Moment
     object_type: ObjectMatchTypes
     sync_status: SyncStatus
-    errors: dict[str, object] | None = None
+    errors: dict[str, Anything] | None = None
     object_id: str | None = None
     object_updated_at: Moment | None = None
     platform: Platform | None = None

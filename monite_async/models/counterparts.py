@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, TypeAlias
 from pydantic import Field
-from monite_async.models._base import Model, Moment
+from monite_async.models._base import Anything, Model, Moment
 from monite_async.models._shared import (
     AllowedCountries,
     CounterpartIndividualResponse,
@@ -104,7 +104,7 @@ class CounterpartBankAccountResponse(Model):
     iban: str | None = None
     is_default_for_currency: bool | None = None
     name: str | None = None
-    partner_metadata: dict[str, object] | None = None
+    partner_metadata: dict[str, Anything] | None = None
     routing_number: str | None = None
     sort_code: str | None = None
 

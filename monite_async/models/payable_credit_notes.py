@@ -2,7 +2,7 @@
 
 import datetime as dt
 from typing import Literal, TYPE_CHECKING, TypeAlias
-from monite_async.models._base import Model, Moment
+from monite_async.models._base import Anything, Model, Moment
 from monite_async.models._payable_credit_notes_payables import CounterpartRawData
 from monite_async.models._shared import TagReadSchema
 
@@ -101,7 +101,7 @@ class CreditNotePaginationResponse(Model):
 
 class CreditNoteValidationResponse(Model):
     id: str
-    validation_errors: list[dict[str, object]] | None = None
+    validation_errors: list[dict[str, Anything]] | None = None
 
 
 class CreditNoteValidationsResource(Model):

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from typing import Literal, TYPE_CHECKING, TypeAlias
-from monite_async.models._base import Model, Moment
+from monite_async.models._base import Anything, Model, Moment
 from monite_async.models._payable_credit_notes_payables import CounterpartRawData
 from monite_async.models._shared import CurrencyEnum, ObjectType, TagReadSchema
 
@@ -117,7 +117,7 @@ class FileSchema(Model):
 class Item(Model):
     confidence: float
     text: str
-    processed_text: object | None = None
+    processed_text: Anything | None = None
 
 
 class LabelNValue(Model):
@@ -330,7 +330,7 @@ class PayableResponseSchema(Model):
     ocr_status: OcrStatusEnum | None = None
     other_extracted_data: OCRResponseInvoiceReceiptData | OcrRecognitionResponse | None = None
     paid_at: Moment | None = None
-    partner_metadata: dict[str, object] | None = None
+    partner_metadata: dict[str, Anything] | None = None
     payment_terms: PayablePaymentTermsCreatePayload | None = None
     project_id: str | None = None
     purchase_order_id: str | None = None
@@ -368,7 +368,7 @@ class PayableTemplatesVariablesObjectList(Model):
 
 class PayableValidationResponse(Model):
     id: str
-    validation_errors: list[dict[str, object]] | None = None
+    validation_errors: list[dict[str, Anything]] | None = None
 
 
 class PayableValidationsResource(Model):

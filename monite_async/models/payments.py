@@ -2,8 +2,7 @@
 
 import datetime as dt
 from typing import Literal, TYPE_CHECKING, TypeAlias
-from pydantic import Field
-from monite_async.models._base import Model, Moment
+from monite_async.models._base import Anything, Model, Moment
 from monite_async.models._shared import AllowedCountries, CurrencyEnum, MoniteAllPaymentMethodsTypes
 
 __all__ = [
@@ -73,7 +72,7 @@ class BatchPaymentLinkResponse(Model):
     expires_at: Moment
     payment_page_url: str
     status: PaymentsBatchPaymentStatus
-    error: dict[str, object] | None = None
+    error: dict[str, Anything] | None = None
     total_amount: int | None = None
 
 
@@ -119,7 +118,7 @@ class PaymentIntentResponse(Model):
     application_fee_amount: int | None = None
     batch_payment_id: str | None = None
     invoice: Invoice | None = None
-    object_: PaymentObject | None = Field(default=None, alias="object")
+    object: PaymentObject | None = None
     payer: PayerAccountResponse | None = None
     payment_link_id: str | None = None
     payment_reference: str | None = None
@@ -134,7 +133,7 @@ class BatchPaymentLinkWithPaymentIntents(Model):
     payment_intents: list[PaymentIntentResponse]
     payment_page_url: str
     status: PaymentsBatchPaymentStatus
-    error: dict[str, object] | None = None
+    error: dict[str, Anything] | None = None
     total_amount: int | None = None
 
 
@@ -143,7 +142,7 @@ class PaymentIntent(Model):
     updated_at: Moment
     status: str
     application_fee_amount: int | None = None
-    object_: PaymentObject | None = Field(default=None, alias="object")
+    object: PaymentObject | None = None
     provider: str | None = None
     selected_payment_method: str | None = None
 
@@ -197,7 +196,7 @@ class PaymentRecordResponse(Model):
     currency: CurrencyEnum
     history: list[PaymentRecordHistoryResponse]
     is_external: bool
-    object_: PaymentRecordObjectResponse = Field(alias="object")
+    object: PaymentRecordObjectResponse
     entity_user_id: str | None = None
     overpaid_amount: int | None = None
     paid_at: Moment | None = None
@@ -219,11 +218,11 @@ class SinglePaymentIntentResponse(Model):
     created_at: Moment
     amount: int
     currency: CurrencyEnum
-    object_: PaymentObjectPayable = Field(alias="object")
+    object: PaymentObjectPayable
     payment_reference: str
     recipient: PaymentIntentsRecipient
     status: str
-    error: dict[str, object] | None = None
+    error: dict[str, Anything] | None = None
 
 
 class PaymentsBatchPaymentResponse(Model):
@@ -233,7 +232,7 @@ class PaymentsBatchPaymentResponse(Model):
     payment_intents: list[SinglePaymentIntentResponse]
     payment_method: Literal["us_ach"] | str
     status: PaymentsBatchPaymentStatus
-    error: dict[str, object] | None = None
+    error: dict[str, Anything] | None = None
     total_amount: int | None = None
 
 

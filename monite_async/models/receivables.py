@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import Annotated, Literal, TYPE_CHECKING, TypeAlias
 from pydantic import Field
-from monite_async.models._base import Model, Moment
+from monite_async.models._base import Anything, Model, Moment
 from monite_async.models._entities_receivables import (
     CreditNoteRenderingSettings,
     InvoiceRenderingSettings,
@@ -307,7 +307,7 @@ class CreditNoteResponsePayload(Model):
     memo: str | None = None
     network_credentials: EinvoicingCredentials | None = None
     original_file_url: str | None = None
-    partner_metadata: dict[str, object] | None = None
+    partner_metadata: dict[str, Anything] | None = None
     project_id: str | None = None
     purchase_order: str | None = None
     subtotal: int | None = None
@@ -407,7 +407,7 @@ class InvoiceResponsePayload(Model):
     original_file_url: str | None = None
     overdue_reminder_id: str | None = None
     paid_at: Moment | None = None
-    partner_metadata: dict[str, object] | None = None
+    partner_metadata: dict[str, Anything] | None = None
     payment_page_url: str | None = None
     payment_reminder_id: str | None = None
     payment_terms: PaymentTerms | None = None
@@ -475,7 +475,7 @@ class QuoteResponsePayload(Model):
     issue_date: Moment | None = None
     memo: str | None = None
     original_file_url: str | None = None
-    partner_metadata: dict[str, object] | None = None
+    partner_metadata: dict[str, Anything] | None = None
     project_id: str | None = None
     quote_accept_page_url: str | None = None
     signature_required: bool | None = None

@@ -2,7 +2,7 @@
 
 from typing import Literal, TYPE_CHECKING, TypeAlias
 from pydantic import Field
-from monite_async.models._base import Model, Moment
+from monite_async.models._base import Anything, Model, Moment
 
 __all__ = [
     "EventPaginationResource",
@@ -38,7 +38,7 @@ class EventResource(Model):
     entity_id: str
     object_type: WebhookObjectType
     created_at: Moment | None = None
-    object_: object | None = Field(default=None, alias="object")
+    object: Anything | None = None
 
 
 class EventPaginationResource(Model):
