@@ -270,6 +270,21 @@ async def test_a_counterpart_keeps_its_type_and_its_default_address() -> None:
         assert ids(found) == [made["id"]]
 
 
+async def test_snapshots_hold_every_collection() -> None:
+    """After restore every collection is as it was, and what was still to come comes again."""
+    async with driving() as (emulator, driver):
+        stock = await stocked(driver)
+        invoice = (await stock.issued())["id"]
+        snapshot = emulator.snapshot()
+        for _ in range(2):
+            await driver.make_tag()
+            emulator.clock.advance(3)
+            assert (await driver.ask("GET", f"/receivables/{invoice}/pdf_link"))["file_url"] is not None
+            emulator.restore(snapshot)
+            assert ids(await driver.ask("GET", "/tags")) == []
+            assert (await driver.ask("GET", f"/receivables/{invoice}/pdf_link"))["file_url"] is None
+
+
 async def test_settings_of_durations_are_checked() -> None:
     """A duration below nought is refused with its name."""
     with pytest.raises(ValueError, match="pdf_seconds must not be negative"):

@@ -235,6 +235,24 @@ async def test_changes_depend_on_type_and_status() -> None:
         credit = await driver.ask("POST", "/receivables", {"type": "credit_note", "based_on": invoice}, expect=201)
         body = {"credit_note": {"memo": "Sorry"}}
         assert (await driver.ask("PATCH", f"/receivables/{credit['id']}", body))["memo"] == "Sorry"
+        path = f"/receivables/{credit['id']}"
+        lines: Json = {"credit_note": {"line_items": {stock.product: {"quantity": 1}}}}
+        assert (await driver.ask("PATCH", path, lines))["total_amount"] == 11_899
+        await driver.ask("PATCH", path, {"credit_note": {"line_items": {invoice: {"quantity": 1}}}}, expect=404)
+        lines = {"credit_note": {"line_items": {stock.product: {"quantity": 1, "price_diff": 5}}}}
+        assert "patch_receivables_id" in message(await driver.send("PATCH", path, lines))
+
+
+async def test_attachments_are_files_of_their_own() -> None:
+    """A document shows the files that it names, with what the request says of each."""
+    async with driving() as (_, driver):
+        stock = await stocked(driver)
+        headers = {"authorization": f"Bearer {await driver.token()}", "x-monite-version": "2024-05-25"}
+        file = {"file": ("a.pdf", b"%PDF", "application/pdf")}
+        sent = await driver.http.post("/files", files=file, data={"file_type": "attachments"}, headers=headers)
+        wanted = {"id": sent.json()["id"], "include_in_email": True}
+        shown = first((await stock.make(attachments=[wanted]))["attachments"])
+        assert (shown["id"], shown["name"], shown["include_in_email"]) == (wanted["id"], "a.pdf", True)
 
 
 async def test_mails_are_kept_and_sending_issues() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from monite_async.emulator._contract.shapes import RESULTS, Shape
+from monite_async.emulator._message import as_object
 from monite_async.emulator._shapes import Context, build, members
 from tests.emulator.contract import CONTRACT
 
@@ -23,8 +24,7 @@ def made(kind: Shape, value: object, name: str = "field") -> object:
     """Build one required member of an object."""
     source = {} if value is None else {name: value}
     answer = build(("object", (name, True, kind)), source, CONTEXT)
-    assert isinstance(answer, dict)
-    return answer[name]
+    return as_object(answer)[name]
 
 
 def test_what_is_known_is_shown_and_the_rest_invented_in_kind() -> None:

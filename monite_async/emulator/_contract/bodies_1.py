@@ -235,7 +235,7 @@ class BatchPaymentIntentsRecipient(Strict):
 
 
 class BatchSinglePaymentIntent(Strict):
-    object_: PaymentObjectPayable = Field(alias="object")
+    object: PaymentObjectPayable
     recipient: BatchPaymentIntentsRecipient
     payment_reference: str | None = None
 
@@ -406,7 +406,7 @@ class PaymentIntentsRecipient(Strict):
 
 
 class SinglePaymentIntent(Strict):
-    object_: PaymentObjectPayable = Field(alias="object")
+    object: PaymentObjectPayable
     recipient: PaymentIntentsRecipient
     payment_reference: str | None = None
 

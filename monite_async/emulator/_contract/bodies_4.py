@@ -105,7 +105,7 @@ class CreatePaymentLinkRequest(Strict):
     currency: CurrencyEnum | None = None
     expires_at: Moment | None = None
     invoice: Invoice | None = None
-    object_: PaymentObject | None = Field(default=None, alias="object")
+    object: PaymentObject | None = None
     payment_reference: str | None = None
     return_url: Annotated[Uri, Field(min_length=1, max_length=2083)] | None = None
 
@@ -247,7 +247,7 @@ class PaymentRecordObjectRequest(Strict):
 class PaymentRecordRequest(Strict):
     amount: Annotated[int, Field(strict=True)]
     currency: CurrencyEnum
-    object_: PaymentRecordObjectRequest = Field(alias="object")
+    object: PaymentRecordObjectRequest
     entity_user_id: UUID | None = None
     paid_at: Moment | None = None
     payment_intent_id: UUID | None = None
@@ -265,7 +265,7 @@ class PaymentRecordUpdateRequest(Strict):
     amount: Annotated[int, Field(strict=True)] | None = None
     currency: CurrencyEnum | None = None
     entity_user_id: UUID | None = None
-    object_: PaymentRecordObjectRequest | None = Field(default=None, alias="object")
+    object: PaymentRecordObjectRequest | None = None
     paid_at: Moment | None = None
     payment_intent_id: UUID | None = None
     payment_intent_status: str | None = None

@@ -167,6 +167,19 @@ def _get(call: Call) -> Response:
     return answer(call, find_receivable(call))
 
 
+def _credited(call: Call, held: Json, changes: Json) -> list[object]:
+    """Return the lines of a credit note with other quantities, which are given by the id of the product."""
+    lines = {str(as_object(as_object(line).get("product")).get("id")): line for line in as_list(held.get("line_items"))}
+    for product, given in changes.items():
+        wanted = as_object(given)
+        if product not in lines:
+            raise refusal(404, "Product not found")
+        if set(wanted) - {"quantity"}:
+            raise refusal(501, f"The emulator changes no prices of credit notes ({call.route.operation_id}).")
+        lines[product] = {**as_object(lines[product]), **wanted}
+    return list(lines.values())
+
+
 def _update(call: Call) -> Response:
     record = find_receivable(call)
     section, changes = next((name, as_object(value)) for name, value in call.body.items())
@@ -177,8 +190,8 @@ def _update(call: Call) -> Response:
     if record.data["status"] not in states:
         raise wrong_state(call, record, "update")
     held = source_of(record)
-    if kind == "credit_note" and "line_items" in changes:
-        del changes["line_items"]  # of a credit note only quantities can change, which is not emulated
+    if kind == "credit_note" and changes.get("line_items") is not None:
+        changes["line_items"] = _credited(call, held, as_object(changes["line_items"]))
     source = {**held, **{name: value for name, value in changes.items() if value is not None}}
     alter(call, record, **_written(call, source))
     note(call, record, "receivable_updated", {})
