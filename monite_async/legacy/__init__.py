@@ -24,8 +24,7 @@ from monite_async._config import Hidden, Settings, TokenSource, clean_id
 from monite_async._core import Core, Tokens
 from monite_async._files import FileInput
 from monite_async._http.operation import Operation
-from monite_async._http.progress import DEFAULT_DEADLINE, DEFAULT_TIMEOUT
-from monite_async._options import UNSET, RequestOptions, RetryPolicy, Unset
+from monite_async._options import DEFAULT_DEADLINE, DEFAULT_TIMEOUT, UNSET, RequestOptions, RetryPolicy, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
 from monite_async._scope import Scope
