@@ -35,6 +35,8 @@ def _object(model: type[BaseModel], depth: int) -> dict[str, object]:
 
 def _value(name: str, kind: Any, depth: int) -> object:
     origin, arguments = get_origin(kind), get_args(kind)
+    if origin is typing.Annotated:
+        return _value(name, arguments[0], depth)
     if origin in (Union, types.UnionType):
         return _value(name, _choice(arguments), depth)
     if origin is typing.Literal:

@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"{where}\n")
     if not official:
         print("monite is not installed, left out\n")
-    rounds = 3 if options.quick else 11
+    rounds = 1 if options.quick else 11
     codes = {code: code for code in (_BARE, _NAME, _CLIENT, _PARTS, *([_OFFICIAL] if official else []))}
     with Server() as server:
         codes |= {f"{_FIRST}, monite-async": server.script("_first_ours.py")}
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
             codes |= {f"{_FIRST}, monite": server.script("_first_official.py")}
         costs = measure(codes, rounds=rounds, environment=server.environment)
         heavy = measure({_HEAVY: _HEAVY}, rounds=1)[_HEAVY].status
-    uses = first_uses(rounds=3, limit=3 if options.quick else None)
+    uses = first_uses(rounds=1 if options.quick else 3, limit=3 if options.quick else None)
     bars = _bars(costs, uses, heavy)
     verdict = Table("The bars", _RULE, ["what", "kind", "bar", "measured", ""], [bar.row() for bar in bars])
     text = "\n\n".join(table.render() for table in (_costs(costs), _uses(uses), verdict))
