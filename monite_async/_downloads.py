@@ -181,7 +181,7 @@ class _Target:
         self._held.clear()
         while view:
             # A file without a buffer of its own may take less than it is given; what is only like a file tells nothing.
-            taken: int | None = self._file.write(view)
+            taken = cast("int | None", self._file.write(view))
             if taken == 0:
                 raise BlockingIOError("the file to write to takes no more")
             view = view[len(view) if taken is None else taken :]
@@ -216,7 +216,7 @@ def open_target(to: object) -> _Target:
         ConfigurationError: It is neither a path nor a file open for writing in binary mode.
     """
     if isinstance(to, os.PathLike):
-        return _Target(Path(to))
+        return _Target(cast("os.PathLike[str]", to))
     write = getattr(to, "write", None)
     if not callable(write) or hasattr(to, "encoding") or inspect.iscoroutinefunction(write):
         raise ConfigurationError("to must be a pathlib.Path, or a file opened in mode 'wb'")
