@@ -16,16 +16,18 @@ _MOMENT = "2026-03-14T09:26:53.589793+00:00"
 _MAX_DEPTH = 4
 
 
-def payable() -> dict[str, object]:
-    """Return one payable as the API answers it."""
+def payable(*, recognized: bool = False) -> dict[str, object]:
+    """Return one payable as the API answers it: one that was created through it, or one that was read from a file."""
     from monite_async.models.payables import PayableResponseSchema
 
-    return _object(PayableResponseSchema, 0)
+    whole = _object(PayableResponseSchema, 0)
+    return whole if recognized else {**whole, "other_extracted_data": None}
 
 
-def page(size: int = 100) -> dict[str, object]:
+def page(size: int = 100, *, recognized: bool = False) -> dict[str, object]:
     """Return a page of payables."""
-    return {"data": [payable() for _ in range(size)], "next_pagination_token": "a" * 64, "prev_pagination_token": None}
+    data = [payable(recognized=recognized) for _ in range(size)]
+    return {"data": data, "next_pagination_token": "a" * 64, "prev_pagination_token": None}
 
 
 def _object(model: type[BaseModel], depth: int) -> dict[str, object]:

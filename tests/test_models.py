@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import datetime as dt
+import gc
 import json
 import pickle
 import types
@@ -390,3 +392,18 @@ def test_models_can_be_changed_and_dumped_by_their_names_on_the_wire() -> None:
     role.name = "approver"
     assert json.loads(role.model_dump_json())["name"] == "approver"
     assert role.model_dump(include={"name"}) == {"name": "approver"}
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+@pytest.mark.parametrize("fits", [True, False])
+def test_a_large_answer_leaves_the_collector_as_it_was(enabled: bool, fits: bool) -> None:
+    """The collector of garbage rests while a large answer is read, and is on again after it only if it was before."""
+    data = b'{"data": [%s]}' % b", ".join([b'"a long enough string"'] * 5000)
+    kind = dict[str, list[str]] if fits else dict[str, list[int]]
+    (gc.enable if enabled else gc.disable)()
+    try:
+        with contextlib.nullcontext() if fits else pytest.raises(ResponseValidationError):
+            decode(kind, data)
+        assert gc.isenabled() == enabled
+    finally:
+        gc.enable()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import gc
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeAlias, TypeVar, cast, overload
 
 import pydantic
@@ -12,6 +13,8 @@ from pydantic_core import core_schema
 from monite_async._errors import ResponseValidationError
 
 __all__ = ["Anything", "Model", "Moment", "adapter", "decode"]
+
+_LARGE = 65_536
 
 T = TypeVar("T")
 M = TypeVar("M", bound="Model")
@@ -134,6 +137,18 @@ def adapter(kind: Any) -> pydantic.TypeAdapter[Any]:
 
 
 def _validated(kind: Any, data: bytes) -> Any:
+    if len(data) < _LARGE or not gc.isenabled():
+        return _validated_at_once(kind, data)
+    # A page is thousands of new objects and no garbage: the collector would look through all of them again and again,
+    # a fifth to a half of the time. Nothing is awaited meanwhile, so it rests for milliseconds.
+    gc.disable()
+    try:
+        return _validated_at_once(kind, data)
+    finally:
+        gc.enable()
+
+
+def _validated_at_once(kind: Any, data: bytes) -> Any:
     if _is_model(kind):
         return kind.model_validate_json(data)
     return adapter(kind).validate_json(data)
