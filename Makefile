@@ -52,9 +52,12 @@ test-all: ## `make test` on every supported Python that is installed
 bench: $(STAMP) ## the figures of the README, beside the peers
 	$(BIN)/python -m benchmarks.tokens
 	$(BIN)/python -m benchmarks.sharing
+	$(BIN)/python -m benchmarks.imports
+	$(BIN)/python -m benchmarks.decode
 
 generate: $(STAMP) ## write api/, models/, types/ and the emulator's tables anew from the contract
 	$(BIN)/python -m codegen
+	$(BIN)/python -m codegen.docs
 
 format: $(STAMP) ## format and fix what can be fixed
 	$(BIN)/ruff format .

@@ -10,17 +10,19 @@ from codegen.build import OWNED, build
 from codegen.output import altered, differences, write
 from codegen.reader import load
 
-CONTRACT = Path("../shared/contract/monite-openapi-2024-05-25.json")
+CONTRACT = "../shared/contract/monite-openapi-2024-05-25.json"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the generated files, or with --check tell which differ; the status is 1 when one does."""
     parser = argparse.ArgumentParser(prog="python -m codegen", description=main.__doc__)
-    parser.add_argument("contract", nargs="?", type=Path, default=CONTRACT, help="the OpenAPI document (JSON)")
+    parser.add_argument(
+        "contract", nargs="?", default=CONTRACT, help="the OpenAPI document: a file, or its https address"
+    )
     parser.add_argument("--check", action="store_true", help="write nothing, fail on differences")
     parser.add_argument("--root", type=Path, default=Path(), help="the root of the repository")
     options = parser.parse_args(arguments)
-    if options.contract.is_file():
+    if options.contract.startswith(("https://", "http://")) or Path(options.contract).is_file():
         files = build(load(options.contract), options.root)
         if not options.check:
             for name in write(options.root, OWNED, files):

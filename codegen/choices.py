@@ -1,6 +1,6 @@
 """What the contract does not say and a person decided: data only, each entry with its reason.
 
-Adding the rest of the API means adding tags here; nothing else in the generator knows a tag or a path.
+Names of methods and places of resources are in ``choices_names.py``.
 """
 
 from __future__ import annotations
@@ -8,32 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-__all__ = ["BODY_TAGS", "FIXES", "METHOD_NAMES", "MOVES", "SCOPES", "TAGS", "Fix", "Scope", "ScopeRule"]
+__all__ = ["FIXES", "INTERNAL", "READS", "SCOPES", "SECRETS", "Fix", "Scope", "ScopeRule"]
 
 Scope: TypeAlias = Literal["partner", "entity", "entity_user", "user"]
-
-TAGS: tuple[str, ...] = ("Entities", "Entity users", "Payables", "Roles")
-"""Tags with a resource of their own in the client."""
-
-BODY_TAGS: tuple[str, ...] = TAGS
-"""Tags whose request bodies the emulator checks."""
-
-MOVES: dict[str, str] = {
-    # Tagged "Entities", but they sit below /entity_users and speak of the user who calls: people look for them there.
-    "get_entity_users_my_entity": "Entity users",
-    "patch_entity_users_my_entity": "Entity users",
-}
-"""Operations that belong to the resource of another tag than the contract's."""
-
-METHOD_NAMES: dict[str, str] = {
-    # Two things are done under one word: by the id of the account, and by the token of the verification.
-    "post_bank_accounts_id_complete_verification": "complete_verification_of",
-    # PUT and PATCH side by side: PATCH is the update, PUT (deprecated) replaces.
-    "put_entities_id_onboarding_data": "replace",
-    # The deprecated twin names the entity in its path instead of the header.
-    "get_entities_id_onboarding_requirements": "get_of_entity",
-}
-"""Method names by operation, where the rule of ``plan.py`` gives a bad one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +46,35 @@ SCOPES: tuple[ScopeRule, ...] = (
         "Managing entities is the partner's; only an entity's logo and settings are open to its users as well.",
     ),
     ScopeRule(
-        ("/settings", "/webhook_subscriptions*", "/webhook_deliveries*"),
+        ("/settings", "/webhook_subscriptions*"),
         ("partner",),
         "Settings and subscriptions belong to the partner project, not to an entity.",
     ),
     ScopeRule(
         ("/auth/*",),
-        (),
-        "Tokens are got and revoked by the token engine, never by a typed call.",
+        ("partner",),
+        "They take the client's own id and secret, which is what the partner's client is made of.",
     ),
 )
+
+
+INTERNAL: tuple[str, ...] = ("/frontend/", "/internal/", "/portal/")
+"""Paths that the served document may hold and that are for the API's own pages, not for partners."""
+
+
+READS: dict[str, str] = {
+    # Asked with POST because the question is long; nothing is changed by it, so it may be asked again.
+    "post_receivables_search": "A list with its filters in the body.",
+    "post_mailboxes_search": "A list with its filter in the body.",
+    "post_mail_templates_preview": "Renders a template and keeps nothing.",
+    "post_receivables_id_preview": "Renders the mail of a document and keeps nothing.",
+    "post_payable_purchase_orders_id_preview": "Renders the mail of an order and keeps nothing.",
+}
+"""Operations that are sent with POST and safe to repeat all the same, each with the reason."""
+
+
+SECRETS: frozenset[str] = frozenset({"access_token", "client_secret", "connect_token", "secret"})
+"""Fields of answers that give access to something: the ``repr`` of a model leaves them out, for it ends up in logs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +97,14 @@ FIXES: tuple[Fix, ...] = (
         ("paths", "/payables/{payable_id}/suggestions", "delete", "responses", "200", "content"),
         None,
         "The schema of the answer is empty: there is nothing to read in it, and it may not be there at all.",
+    ),
+    *(
+        Fix(
+            ("components", "schemas", f"Counterpart{kind.capitalize()}RootResponse", "properties", "type"),
+            {"type": "string", "const": kind},
+            "Both kinds name the enum of the two words, yet each requires the object of its own: requests pin the word.",
+        )
+        for kind in ("individual", "organization")
     ),
 )
 """Corrections applied before reading."""

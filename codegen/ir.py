@@ -141,6 +141,7 @@ class Query:
     name: str
     type: Type
     required: bool
+    default: object = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ __all__ = ["argument", "attribute", "camel", "class_names", "snake"]
 _RESERVED = (
     frozenset(name for name in dir(pydantic.BaseModel) if not name.startswith("__"))
     | {"drift", "request_id"}
-    | {"bool", "dict", "dt", "float", "int", "list", "object", "str"}
+    | {"bool", "dict", "dt", "float", "int", "list", "str"}
 )
 _WORD = re.compile(r"[A-Za-z0-9]+")
 _COPY = re.compile(r"^(?P<stem>.*[A-Za-z])(?P<number>\d+)$")

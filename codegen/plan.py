@@ -2,42 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from codegen import choices
+from codegen import choices, choices_names
 from codegen.choices import Scope, ScopeRule
 from codegen.errors import ContractError
-from codegen.ir import Contract, ListOf, Object, Op, Ref, Type, schema_refs
-from codegen.naming import class_names, snake
+from codegen.ir import Contract, Object, Op, Ref, Type, schema_refs
+from codegen.naming import class_names
 from codegen.order import closure
+from codegen.places import Places, data_of
 
-__all__ = ["SCOPE_ORDER", "SHARED", "Homes", "Method", "Plan", "Resource", "make_plan"]
+__all__ = ["SCOPE_ORDER", "SHARED", "Choices", "Homes", "Method", "Plan", "Resource", "make_plan"]
 
 SHARED = "_shared"
 SCOPE_ORDER: tuple[Scope, ...] = ("partner", "entity", "entity_user", "user")
 Side = Literal["models", "types"]
+Paging = Literal["token", "body", "offset"]
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a person decided; by default what ``choices.py`` and ``choices_names.py`` say."""
+
+    scopes: Sequence[ScopeRule] = choices.SCOPES
+    names: Mapping[str, str] = field(default_factory=lambda: choices_names.METHOD_NAMES)
+    resources: Mapping[str, str] = field(default_factory=lambda: choices_names.RESOURCE_NAMES)
+    nested: Collection[str] = choices_names.NESTED
+    families: Mapping[str, str] = field(default_factory=lambda: choices_names.FAMILIES)
+    reads: Collection[str] = frozenset(choices.READS)
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One method of a resource; ``item`` is what a page holds, for operations that come in pages."""
+    """One method of a resource.
+
+    Attributes:
+        op: The operation behind it.
+        name: What it is called.
+        scopes: Who has it.
+        item: What a page holds, for operations that come in pages.
+        paging: How the next page is asked for; None for all others.
+        idempotent: Whether sending it twice does no more than sending it once.
+    """
 
     op: Op
     name: str
     scopes: tuple[Scope, ...]
     item: Type | None = None
+    paging: Paging | None = None
+    idempotent: bool = False
+
+    @property
+    def scope(self) -> str:
+        """The scope as ``operations()`` tells it."""
+        if self.scopes == SCOPE_ORDER:
+            return "any"
+        return "partner" if self.scopes == ("partner",) else "entity" if "entity" in self.scopes else "user"
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One attribute of the client and the module behind it."""
+    """One attribute of the client, or of another resource; ``module`` is the file that holds it."""
 
-    module: str
-    tag: str
+    name: str
     methods: tuple[Method, ...]
+    children: tuple[Resource, ...] = ()
+
+    @property
+    def module(self) -> str:
+        """The file that holds it: one per attribute of the client."""
+        return self.name.partition(".")[0]
+
+    @property
+    def attribute(self) -> str:
+        """What it is called on its parent."""
+        return self.name.rpartition(".")[2]
+
+    def family(self) -> Iterator[Resource]:
+        """Return all resources below this one, and then itself."""
+        for child in self.children:
+            yield from child.family()
+        yield self
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,129 +110,79 @@ class Plan:
     models: Homes
     types: Homes
 
+    def methods(self) -> list[tuple[Resource, Method]]:
+        """Return all methods with their resources, by name of both."""
+        found = [(each, method) for top in self.resources for each in top.family() for method in each.methods]
+        return sorted(found, key=lambda entry: (entry[0].name, entry[1].name))
 
-def make_plan(
-    contract: Contract,
-    tags: Sequence[str] = choices.TAGS,
-    moves: dict[str, str] | None = None,
-    names: dict[str, str] | None = None,
-    scopes: Sequence[ScopeRule] = choices.SCOPES,
-) -> Plan:
-    """Return the plan for the resources of some tags.
+
+def make_plan(contract: Contract, decided: Choices | None = None) -> Plan:
+    """Return the plan for a contract.
 
     Raises:
         ContractError: Two operations of a resource would get the same method name.
     """
-    moves = choices.MOVES if moves is None else moves
-    names = choices.METHOD_NAMES if names is None else names
-    resources: list[Resource] = []
-    for tag in sorted(tags):
-        ops = [op for op in contract.operations if moves.get(op.operation_id, op.tag) == tag]
-        if not any(_scopes(op, scopes) for op in ops):
-            continue
-        base = _base(ops)
-        methods = tuple(
-            Method(
-                op,
-                names.get(op.operation_id) or _method_name(contract, op, base),
-                _scopes(op, scopes),
-                _item(contract, op),
-            )
-            for op in ops
+    decided = decided or Choices()
+    places = Places(contract, decided.nested, decided.resources, decided.names)
+    by_resource: dict[str, list[Method]] = {}
+    for op in contract.operations:
+        paging, item = _paging(contract, op)
+        method = Method(
+            op=op,
+            name=places.method_name(op),
+            scopes=_scopes(op, decided.scopes),
+            item=item,
+            paging=paging,
+            # By RFC 9110; Monite has no idempotency keys that could make others so.
+            idempotent=op.method in {"GET", "PUT", "DELETE"} or op.operation_id in decided.reads,
         )
+        by_resource.setdefault(places.root(op)[0], []).append(method)
+    for name, methods in by_resource.items():
         taken = [method.name for method in methods]
         if len(taken) != len(set(taken)):
-            raise ContractError(f"{tag}: two operations are named alike: {sorted(taken)}")
-        resources.append(Resource(snake(tag), tag, methods))
-    wanted = [method.op for resource in resources for method in resource.methods]
+            raise ContractError(f"{name}: two operations are named alike: {sorted(taken)}")
+    tops = sorted({name.partition(".")[0] for name in by_resource})
+    home = {op.operation_id: _family(places.root(op)[0], decided) for op in contract.operations}
     return Plan(
         contract=contract,
-        resources=tuple(resources),
+        resources=tuple(_tree(name, by_resource) for name in tops),
         names=class_names(contract.schemas),
-        models=_homes(contract, wanted, "models"),
-        types=_homes(contract, wanted, "types"),
+        models=_homes(contract, home, "models"),
+        types=_homes(contract, home, "types"),
     )
+
+
+def _tree(name: str, methods: Mapping[str, list[Method]]) -> Resource:
+    below = sorted({_child(name, other) for other in methods if other.startswith(name + ".")})
+    return Resource(name, tuple(methods.get(name, ())), tuple(_tree(child, methods) for child in below))
+
+
+def _child(name: str, other: str) -> str:
+    return f"{name}.{other.removeprefix(name + '.').partition('.')[0]}"
+
+
+def _family(resource: str, decided: Choices) -> str:
+    top = resource.partition(".")[0]
+    return decided.families.get(top, top)
 
 
 # -- methods
 
 
-def _base(ops: Sequence[Op]) -> list[str]:
-    """Return the leading path segments that all operations of a resource have in common, parameters within included."""
-    paths = [_segments(op) for op in ops]
-    base: list[str] = []
-    for column in zip(*paths, strict=False):
-        if len(set(column)) > 1:
-            break
-        base.append(column[0])
-    while base and base[-1].startswith("{"):
-        base.pop()
-    return base
-
-
-def _segments(op: Op) -> list[str]:
-    return op.path.strip("/").split("/")
-
-
-_PLAIN = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "update", "DELETE": "delete"}
-
-
-def _method_name(contract: Contract, op: Op, base: Sequence[str]) -> str:
-    """Return the name of a method: the verb, or the API's own word for the action.
-
-    ``POST /payables/{id}/reject`` is ``reject``, ``GET .../settings`` is ``get_settings``, a list is
-    ``list_history``, ``PUT .../logo`` with a file is ``upload_logo``, ``POST /payables/validations/reset`` is
-    ``reset_validations``, ``POST .../line_items`` is ``create_line_item`` because single ones can be asked for.
-    """
-    rest = _segments(op)[len(base) :]
-    words = [snake(part) for part in rest if not part.startswith("{")]
-    verb = _PLAIN[op.method]
-    many = op.method == "GET" and _data(contract, op.result) is not None
-    if not words:
-        # The whole of a collection is put in place of another; one thing is updated.
-        verb = "replace" if op.method == "PUT" and not rest and _has_items(contract, op) else verb
-        return "list" if many and not rest else verb
-    if rest[-1].startswith("{"):
-        return f"{verb}_{_one(words[-1])}"
-    if op.method == "POST":
-        return f"create_{_one(words[-1])}" if _has_items(contract, op) else "_".join((words[-1], *words[:-1]))
-    if many and (_has_items(contract, op) or _item(contract, op) is not None):
-        verb = "list"
-    elif op.multipart:
-        verb = "upload"
-    return f"{verb}_{words[-1]}"
-
-
-def _has_items(contract: Contract, op: Op) -> bool:
-    """Tell whether the path of an operation is a collection: one thing of it has a path of its own."""
-    inside = op.path.rstrip("/") + "/{"
-    return any(other.path.startswith(inside) and other.path.endswith("}") for other in contract.operations)
-
-
-def _one(word: str) -> str:
-    """Return the singular of a path segment: ``line_items``, ``processes``, ``entities``."""
-    for ending, single in (("ies", "y"), ("sses", "ss"), ("s", "")):
-        if word.endswith(ending) and not word.endswith("ss"):
-            return word.removesuffix(ending) + single
-    return word
-
-
-def _data(contract: Contract, result: Type | None) -> tuple[Type, set[str]] | None:
-    """Return what the ``data`` of an answer holds, and the names of all its fields."""
-    if not isinstance(result, Ref):
-        return None
-    schema = contract.schemas[result.name]
-    if not isinstance(schema, Object):
-        return None
-    fields = {member.name: member.type for member in schema.members}
-    data = fields.get("data")
-    return (data.item, set(fields)) if isinstance(data, ListOf) else None
-
-
-def _item(contract: Contract, op: Op) -> Type | None:
-    data = _data(contract, op.result)
-    paged = any(query.name == "pagination_token" for query in op.query)
-    return data[0] if data and paged and "next_pagination_token" in data[1] else None
+def _paging(contract: Contract, op: Op) -> tuple[Paging | None, Type | None]:
+    """Tell how the pages of an answer are asked for, and what one holds."""
+    data = data_of(contract, op.result)
+    if data is None:
+        return None, None
+    item, fields = data
+    query = {entry.name for entry in op.query}
+    if "pagination_token" in query and "next_pagination_token" in fields:
+        return "token", item
+    if {"limit", "offset"} <= query:
+        return "offset", item
+    schema = contract.schemas[op.body.name] if isinstance(op.body, Ref) else None
+    inside = {member.name for member in schema.members} if isinstance(schema, Object) else set[str]()
+    return ("body", item) if "pagination_token" in inside and "next_pagination_token" in fields else (None, None)
 
 
 def _scopes(op: Op, rules: Sequence[ScopeRule]) -> tuple[Scope, ...]:
@@ -201,22 +200,46 @@ def _roots(op: Op, side: Side) -> tuple[Type | None, ...]:
     return (op.result,) if side == "models" else (op.body, *(query.type for query in op.query))
 
 
-def _homes(contract: Contract, wanted: Iterable[Op], side: Side) -> Homes:
-    """Give every schema that is needed a module: that of its tag, or the shared one.
-
-    Who uses what is counted over the whole contract, so that a schema does not move when a tag is added.
-    """
+def _homes(contract: Contract, home: Mapping[str, str], side: Side) -> Homes:
+    """Give every schema that is needed a module: that of the family that alone needs it, or a shared one."""
     users: dict[str, set[str]] = {}
+    spread: set[str] = set()
     for op in contract.operations:
-        for name in closure(contract, _roots(op, side)):
-            users.setdefault(name, set()).add(op.tag)
-    needed: set[str] = set()
-    for op in wanted:
-        needed |= closure(contract, _roots(op, side))
+        needed = closure(contract, _roots(op, side))
+        for name in needed:
+            users.setdefault(name, set()).add(home[op.operation_id])
         if side == "types" and isinstance(op.body, Ref) and isinstance(contract.schemas[op.body.name], Object):
-            # Its fields become arguments of the method, so nothing names it, unless something else does.
-            needed -= {op.body.name} - _mentioned(contract, needed)
-    return Homes({name: snake(tag[0]) if len(tag := sorted(users[name])) == 1 else SHARED for name in sorted(needed)})
+            spread.add(op.body.name)
+    # Their fields become arguments of the method, so nothing names them, unless something else does.
+    for name in spread - _mentioned(contract, set(users)) - _named(contract):
+        del users[name]
+    crowds = Counter(frozenset(who) for who in users.values())
+    return Homes({name: _home(users[name], crowds[frozenset(users[name])]) for name in sorted(users)})
+
+
+_FEW = 4
+
+
+def _home(users: Collection[str], together: int) -> str:
+    """Return the module of a schema.
+
+    What just two families share has a module for the two of them, for importing a schema costs 0.2 ms and everybody
+    imports the shared ones. It is only for pairs: what a schema mentions has all the users of that schema, so a pair's
+    module never leads to another pair's, and the shared one leads to none of them.
+    """
+    if len(users) == 1:
+        return min(users)
+    return "_" + "_".join(sorted(users)) if len(users) == 2 and together >= _FEW else SHARED
+
+
+def _named(contract: Contract) -> set[str]:
+    """Return the schemas that are the items of a body, or the alternatives of one."""
+    return {
+        name
+        for op in contract.operations
+        if op.body is not None and not isinstance(op.body, Ref)
+        for name in closure(contract, [op.body])
+    }
 
 
 def _mentioned(contract: Contract, names: Iterable[str]) -> set[str]:

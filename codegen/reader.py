@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import copy
 import json
+import urllib.request
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from codegen.choices import Fix
+from codegen.choices import INTERNAL, Fix
 from codegen.errors import ContractError
 from codegen.ir import (
     Alias,
@@ -51,12 +52,27 @@ _KNOWN = {
     "uniqueItems",
 }  # fmt: skip
 
+# What says nothing about a value, in the document that the API serves about itself: words, and hints for its pages.
+_PROSE = {"description", "example", "examples", "externalDocs", "readOnly", "title", "writeOnly"}
+
 Json = Mapping[str, Any]
 
 
-def load(path: Path) -> dict[str, Any]:
-    """Return the JSON of a contract file."""
-    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+def load(source: str) -> dict[str, Any]:
+    """Return the JSON of a contract.
+
+    Args:
+        source: A file, or the ``https://`` address of the document that the API serves.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    if source.startswith(("https://", "http://")):
+        with urllib.request.urlopen(source, timeout=60) as answer:
+            text = answer.read()
+    else:
+        text = Path(source).read_bytes()
+    document: dict[str, Any] = json.loads(text)
     return document
 
 
@@ -96,7 +112,7 @@ class _Reader:
             self.operation(method, path, item[method])
             for path, item in self.document.get("paths", {}).items()
             for method in _METHODS
-            if method in item
+            if method in item and not path.startswith(INTERNAL)
         )
         version = str(self.document.get("info", {}).get("version", ""))
         return Contract(version=version, schemas=self.schemas, operations=operations)
@@ -140,6 +156,7 @@ class _Reader:
         return self.raw[raw["$ref"].removeprefix(_PREFIX)] if "$ref" in raw else raw
 
     def type(self, where: str, raw: Json) -> Type:
+        raw = {key: value for key, value in raw.items() if key not in _PROSE and not key.startswith("x-")}
         unknown = set(raw) - _KNOWN
         if unknown:
             raise ContractError(f"{where}: unknown keywords {sorted(unknown)}")
@@ -242,9 +259,9 @@ class _Reader:
             if place == "header" and name.lower() == "x-monite-entity-id":
                 header = "required" if parameter.get("required") else "optional"
             elif place == "query":
-                query.append(
-                    Query(name, self.type(f"{where}?{name}", parameter["schema"]), bool(parameter["required"]))
-                )
+                schema = parameter["schema"]
+                kind = self.type(f"{where}?{name}", schema)
+                query.append(Query(name, kind, bool(parameter["required"]), schema.get("default")))
             elif place == "path":
                 in_path.append(name)
         success = [int(code) for code in raw["responses"] if code.startswith("2")]

@@ -1,18 +1,21 @@
-"""The resources: one typed method per operation, grouped by who may call it."""
+"""The resources: one class per group of callers that see the same methods, and which scope has which."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from codegen.choices import Scope
-from codegen.ir import Member, Object, Op, Ref, Type, refs_of
-from codegen.naming import argument, camel
+from codegen.choices_names import MIXINS
+from codegen.ir import refs_of
+from codegen.naming import camel
 from codegen.output import HEADER
 from codegen.plan import SCOPE_ORDER, Method, Plan, Resource
 from codegen.text import mentions, quoted
+from codegen.write_docs import label
+from codegen.write_methods import Methods
 from codegen.write_schemas import Inputs
 
-__all__ = ["api_module", "class_for", "scopes_module"]
+__all__ = ["api_module", "class_for", "scopes_module", "table_module"]
 
 _SCOPE_WORDS: dict[Scope, str] = {
     "partner": "Partner",
@@ -31,6 +34,14 @@ _MIXIN_LINES: dict[Scope, str] = {
 # -- who sees what
 
 
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What a scope sees of a resource: groups of methods, by who has them, and classes of the resources below."""
+
+    groups: tuple[tuple[Scope, ...], ...]
+    children: tuple[tuple[str, str], ...]
+
+
 def _groups(resource: Resource) -> dict[tuple[Scope, ...], list[Method]]:
     """Return the methods by the set of scopes that have them."""
     groups: dict[tuple[Scope, ...], list[Method]] = {}
@@ -40,13 +51,29 @@ def _groups(resource: Resource) -> dict[tuple[Scope, ...], list[Method]]:
     return groups
 
 
+def _views(resource: Resource) -> dict[_View, Scope]:
+    """Return what can be seen of a resource, each with the first scope that sees just that."""
+    views: dict[_View, Scope] = {}
+    for scope in SCOPE_ORDER:
+        view = _view(resource, scope)
+        if view.groups or view.children:
+            views.setdefault(view, scope)
+    return views
+
+
+def _view(resource: Resource, scope: Scope) -> _View:
+    groups = tuple(scopes for scopes in _groups(resource) if scope in scopes)
+    found = ((child.attribute, class_for(child, scope)) for child in resource.children)
+    return _View(groups, tuple((attribute, name) for attribute, name in found if name))
+
+
 def _stem(resource: Resource) -> str:
-    return camel(resource.module)
+    return camel(resource.name)
 
 
 def _group_class(resource: Resource, scopes: tuple[Scope, ...]) -> str:
-    """Return the name of the class that holds the methods of one group; public when every scope has just those."""
-    if len(_groups(resource)) == 1:
+    """Return the name of the class that holds the methods of one group; public when all who see any see just those."""
+    if len(_views(resource)) == 1:
         return _stem(resource)
     words = "And".join(_SCOPE_WORDS[scope] for scope in scopes)
     words = "All" if len(scopes) == len(SCOPE_ORDER) else words
@@ -55,132 +82,11 @@ def _group_class(resource: Resource, scopes: tuple[Scope, ...]) -> str:
 
 def class_for(resource: Resource, scope: Scope) -> str | None:
     """Return the class that a scope exposes as this resource, or None when it has nothing of it."""
-    groups = _groups(resource)
-    mine = [scopes for scopes in groups if scope in scopes]
-    if not mine:
+    views = _views(resource)
+    first = views.get(_view(resource, scope))
+    if first is None:
         return None
-    if len(groups) == 1:
-        return _stem(resource)
-    # Scopes that see the same methods share a class, named for the first of them.
-    alike: list[Scope] = [other for other in SCOPE_ORDER if [scopes for scopes in groups if other in scopes] == mine]
-    return f"{_stem(resource)}For{_SCOPE_WORDS[alike[0]]}"
-
-
-# -- methods
-
-
-@dataclass(frozen=True, slots=True)
-class _Argument:
-    wire: str
-    name: str
-    type: str
-    required: bool
-
-    def text(self) -> str:
-        return f"{self.name}: {self.type}" if self.required else f"{self.name}: {self.type} | Unset = UNSET"
-
-
-@dataclass(frozen=True, slots=True)
-class _Signature:
-    path: tuple[_Argument, ...]
-    query: tuple[_Argument, ...]
-    body: tuple[_Argument, ...]
-    whole_body: bool
-
-    def text(self) -> str:
-        keywords = sorted((*self.body, *self.query), key=lambda entry: not entry.required)
-        parts = ["self", *(entry.text() for entry in self.path), "*", *(entry.text() for entry in keywords)]
-        return ", ".join([*parts, "options: RequestOptions | None = None"])
-
-
-@dataclass(frozen=True, slots=True)
-class _Api:
-    plan: Plan
-    inputs: Inputs
-
-    def signature(self, op: Op) -> _Signature:
-        taken: set[str] = set()
-
-        def make(wire: str, kind: str, required: bool) -> _Argument:
-            name = argument(wire, taken)
-            taken.add(name)
-            return _Argument(wire, name, kind, required)
-
-        path = tuple(make(name, "str", True) for name in op.path_params)
-        members = self.members(op)
-        body: tuple[_Argument, ...] = ()
-        if members is not None:
-            body = tuple(make(member.name, self.inputs.member(member), member.required) for member in members)
-        elif op.body is not None:
-            body = (make("body", self.inputs.type(op.body), op.body_required),)
-        query = tuple(make(entry.name, self.query_type(entry.type), entry.required) for entry in op.query)
-        return _Signature(path, query, body, members is None)
-
-    def query_type(self, kind: Type) -> str:
-        # A query has no null: what may be null in the contract is simply left out.
-        return self.inputs.type(kind).removesuffix(" | None")
-
-    def members(self, op: Op) -> tuple[Member, ...] | None:
-        """Return the fields of the body, or None when it is no plain object."""
-        schema = self.plan.contract.schemas[op.body.name] if isinstance(op.body, Ref) else None
-        return schema.members if isinstance(schema, Object) else None
-
-    def result(self, op: Op) -> str:
-        if op.binary:
-            return "bytes"
-        return "None" if op.result is None else self.python(op.result)
-
-    def python(self, kind: Type) -> str:
-        return self.plan.names[kind.name] if isinstance(kind, Ref) else "object"
-
-    def constant(self, method: Method) -> str:
-        op = method.op
-        words = [quoted(op.method), quoted(op.path)]
-        if op.binary:
-            words.append("bytes")
-        elif isinstance(op.result, Ref):
-            words.append(quoted(f"{self.plan.models.by_name[op.result.name]}:{self.plan.names[op.result.name]}"))
-        elif op.result is not None:
-            words.append("object")
-        words += ["multipart=True"] if op.multipart else []
-        return f"{_constant(method)}: Final[Operation[{self.result(op)}]] = Operation({', '.join(words)})"
-
-    def method(self, method: Method) -> str:
-        op, signature = method.op, self.signature(method.op)
-        given = [f"path={_mapping(signature.path)}"] if signature.path else []
-        given += [f"query={_mapping(signature.query)}"] if signature.query else []
-        if signature.body:
-            given.append(f"body={signature.body[0].name if signature.whole_body else _mapping(signature.body)}")
-        passed = ", ".join([_constant(method), *given, "options=options"])
-        lines = [f'    @deprecated("The API says that {op.method} {op.path} is deprecated.")'] if op.deprecated else []
-        if method.item is None:
-            lines += [
-                f"    async def {method.name}({signature.text()}) -> {self.result(op)}:",
-                f'        """{_sentence(op)}"""',
-                f"        return await self._call({passed})",
-            ]
-        else:
-            pager = f"AsyncPager[{self.result(op)}, {self.python(method.item)}]"
-            lines += [
-                f"    def {method.name}({signature.text()}) -> {pager}:",
-                f'        """{_sentence(op)}\n\n        Await it for the first page, iterate for all items.\n        """',
-                f"        return AsyncPager(self._caller, {passed})",
-            ]
-        return "\n".join(lines)
-
-
-def _constant(method: Method) -> str:
-    return f"_{method.name.upper()}"
-
-
-def _mapping(entries: tuple[_Argument, ...]) -> str:
-    return "{" + ", ".join(f"{quoted(entry.wire)}: {entry.name}" for entry in entries) + "}"
-
-
-def _sentence(op: Op) -> str:
-    errors = ", ".join(str(status) for status in op.statuses if status >= 400)
-    parts = [f"Send ``{op.method} {op.path}``; answers {op.status}", f"or fails with {errors}" if errors else ""]
-    return ", ".join(part for part in parts if part) + "." + (" Deprecated." if op.deprecated else "")
+    return _stem(resource) if len(views) == 1 else f"{_stem(resource)}For{_SCOPE_WORDS[first]}"
 
 
 # -- classes
@@ -196,69 +102,97 @@ def _raw_class(name: str, methods: list[Method]) -> str:
     for method in methods:
         # Wrapping is not calling: whoever calls is told.
         note = "  # pyright: ignore[reportDeprecated]" if method.op.deprecated else ""
-        lines.append(f"        self.{method.name} = raw(resource.{method.name}){note}")
+        lines.append(f"        self.{method.name}: Final = raw(resource.{method.name}){note}")
     return "\n".join(lines)
 
 
-def _property(name: str) -> list[str]:
+def _raw_property(name: str) -> list[str]:
     return [
         "    @property",
         f"    def with_raw_response(self) -> {name}WithRawResponse:",
         '        """The same methods, answering status and headers beside the parsed body."""',
         f"        return {name}WithRawResponse(self)",
+        "",
     ]
 
 
-def _combined(name: str, bases: list[str]) -> str:
-    lines = [
-        f"class {name}({', '.join(bases)}):",
-        f'    """Operations of ``{name.partition("For")[0]}`` that this scope can call."""',
-        "",
-        "    __slots__ = ()",
-        "",
-        *_property(name),
-        "",
+def _child_properties(view: _View) -> list[str]:
+    lines: list[str] = []
+    for attribute, name in view.children:
+        lines += [
+            "    @property",
+            f"    def {attribute}(self) -> {name}:",
+            f'        """Operations on {label(attribute)}."""',
+            f"        return {name}(self._caller)",
+            "",
+        ]
+    return lines
+
+
+def _class(name: str, bases: str, about: str) -> list[str]:
+    return [f"class {name}({bases}):", f'    """{about}"""', "", "    __slots__ = ()", ""]
+
+
+def _about(resource: Resource) -> str:
+    parts = resource.name.split(".")
+    return f"Operations on {label(parts[-1])}" + (f" of {label(parts[-2])}" if len(parts) > 1 else "")
+
+
+def _combined(resource: Resource, name: str, view: _View) -> list[str]:
+    bases = [_group_class(resource, scopes) for scopes in view.groups]
+    lines = _class(name, ", ".join(bases) or "Resource", f"{_about(resource)} that this scope can call.")
+    lines += _child_properties(view)
+    if not bases:
+        return ["\n".join(lines)]
+    lines += _raw_property(name)
+    raw = [
         f"class {name}WithRawResponse({', '.join(base + 'WithRawResponse' for base in bases)}):",
         f'    """The methods of ``{name}``, each answering a ``RawResponse``."""',
         "",
         f"    def __init__(self, resource: {name}) -> None:",
         *(f"        {base}WithRawResponse.__init__(self, resource)" for base in bases),
     ]
-    return "\n".join(lines)
+    return ["\n".join(lines), "\n".join(raw)]
 
 
-def api_module(plan: Plan, resource: Resource) -> str:
-    """Return the module of one resource."""
-    api = _Api(plan, Inputs(plan))
-    groups = _groups(resource)
-    methods = [method for group in groups.values() for method in group]
-    parts = [api.constant(method) for method in methods]
-    public: set[str] = set()
+def _resource(methods: Methods, resource: Resource, public: set[str]) -> list[str]:
+    """Return the classes of one resource, and note the names that others may use."""
+    parts: list[str] = []
+    groups, views = _groups(resource), _views(resource)
+    whole = next(iter(views)) if len(views) == 1 else None
     for scopes, group in groups.items():
         name = _group_class(resource, scopes)
-        body = [
-            f"class {name}(Resource):",
-            f'    """Operations of the group {quoted(resource.tag)}."""',
-            "",
-            "    __slots__ = ()",
-            "",
-        ]
-        body += _property(name) if len(groups) == 1 else []
-        parts.append("\n".join([*body, "", *("\n" + api.method(method) for method in group)]))
+        # What people wrote belongs to those who can ask for a single thing.
+        mixed = MIXINS.get(resource.name) if any(method.name == "get" for method in group) else None
+        base = f"{mixed.partition(':')[2]}, Resource" if mixed else "Resource"
+        lines = _class(name, base, f"{_about(resource)}.")
+        lines += [*_child_properties(whole), *_raw_property(name)] if whole else []
+        parts += ["\n".join([*lines, *("\n" + methods.method(resource, method) for method in group)])]
         parts.append(_raw_class(name, group))
-        public |= {name, f"{name}WithRawResponse"} if len(groups) == 1 else set()
-    if len(groups) > 1:
-        combined: dict[str, list[str]] = {}
-        for scope in SCOPE_ORDER:
-            bases = [_group_class(resource, scopes) for scopes in groups if scope in scopes]
-            shown_as = class_for(resource, scope)
-            if shown_as:
-                combined[shown_as] = bases
-        for shown, bases in combined.items():
-            parts.append(_combined(shown, bases))
-            public |= {shown, f"{shown}WithRawResponse"}
+    if whole and groups:
+        public |= {_stem(resource), f"{_stem(resource)}WithRawResponse"}
+        return parts
+    for view, scope in views.items():
+        shown = class_for(resource, scope)
+        assert shown is not None
+        made = _combined(resource, shown, view)
+        public |= {shown, f"{shown}WithRawResponse"} if len(made) > 1 else {shown}
+        parts += made
+    return parts
+
+
+def api_module(plan: Plan, top: Resource) -> str:
+    """Return the module of one attribute of the client, with the resources below it."""
+    writer = Methods(plan, Inputs(plan))
+    family = list(top.family())
+    methods = [method for each in family for method in each.methods]
+    public: set[str] = set()
+    parts = [writer.constant(each, method) for each in family for method in each.methods]
+    for each in family:
+        parts += _resource(writer, each, public)
     text = "\n\n".join(parts)
-    return _head(plan, api, resource, methods, text, public) + text + "\n"
+    mixins = [MIXINS[each.name] for each in family if each.name in MIXINS]
+    return _head(plan, writer, top, methods, text, public, mixins) + text + "\n"
 
 
 _ABOUT = (
@@ -270,43 +204,56 @@ _ABOUT = (
 """What a module of calls may name besides the types of the contract."""
 
 
-def _head(plan: Plan, api: _Api, resource: Resource, methods: list[Method], text: str, public: set[str]) -> str:
+def _named(plan: Plan, writer: Methods, methods: list[Method]) -> dict[str, set[str]]:
     named: dict[str, set[str]] = {}
     for method in methods:
         for name in (*refs_of(method.op.result), *refs_of(method.item)):
             named.setdefault(f"monite_async.models.{plan.models.by_name[name]}", set()).add(plan.names[name])
-        members = api.members(method.op)
+        members = writer.members(method.op)
         bodies = [member.type for member in members] if members is not None else [method.op.body]
         for kind in (*bodies, *(query.type for query in method.op.query)):
             for name in refs_of(kind):
-                named.setdefault(f"monite_async.types.{plan.types.by_name[name]}", set()).add(api.inputs.name(name))
+                home = f"monite_async.types.{plan.types.by_name[name]}"
+                named.setdefault(home, set()).add(writer.inputs.name(name))
+    return named
+
+
+def _head(
+    plan: Plan, writer: Methods, top: Resource, methods: list[Method], text: str, public: set[str], mixins: list[str]
+) -> str:
+    named = _named(plan, writer, methods)
     for module, name in _ABOUT:
         if mentions(text, name):
             named.setdefault(module, set()).add(name)
     guarded = ["import datetime as dt\n"] if "dt.d" in text else []
+    guarded += ["from monite_async._http.operation import Operation"] if "[Operation[" in text else []
     guarded += [f"from {module} import {', '.join(sorted(names))}" for module, names in sorted(named.items())]
     options = "UNSET, RequestOptions, Unset" if "= UNSET" in text else "RequestOptions"
-    typing = ["TYPE_CHECKING"] if guarded else []
-    typing += ["Final", "Literal"] if "Literal[" in text else ["Final"]
+    typing = ["TYPE_CHECKING", "Final", *(["Literal"] if "Literal[" in text else [])]
     runtime = [
         f"from typing import {', '.join(typing)}",
         "\nfrom typing_extensions import deprecated\n" if "@deprecated" in text else "",
-        "from monite_async._http.operation import Operation",
+        "from monite_async._operations import operation",
         f"from monite_async._options import {options}",
         "from monite_async._pagination import AsyncPager" if "AsyncPager" in text else "",
         "from monite_async._resource import Resource",
         "from monite_async._response import raw",
+        *(f"from {module} import {name}" for module, _, name in sorted(mixin.partition(":") for mixin in mixins)),
     ]
     listed = ", ".join(quoted(name) for name in sorted(public))
     return "\n".join(
         [
-            HEADER.format(what=f"calls of the group {resource.tag}."),
+            HEADER.format(what=f"calls on {label(top.name)}."),
             "from __future__ import annotations\n",
             *(line for line in runtime if line),
-            *(["\nif TYPE_CHECKING:", *(f"    {line}" for line in guarded)] if guarded else []),
+            "\nif TYPE_CHECKING:",
+            *(f"    {line}" for line in guarded),
             f"\n__all__ = [{listed}]\n\n",
         ]
     )
+
+
+# -- tables
 
 
 def scopes_module(plan: Plan) -> str:
@@ -329,7 +276,7 @@ def scopes_module(plan: Plan) -> str:
                 "",
                 "    @cached_property",
                 f"    def {resource.module}(self) -> {name}:",
-                f'        """Operations of the group {quoted(resource.tag)}."""',
+                f'        """{_about(resource)}."""',
                 f"        from monite_async.api.{resource.module} import {name}",
                 "",
                 f"        return {name}(self._caller)",
@@ -350,3 +297,25 @@ def scopes_module(plan: Plan) -> str:
         f"\n__all__ = [{listed}]\n",
     ]
     return "\n".join(head) + "\n\n" + "\n\n".join(parts) + "\n"
+
+
+def table_module(plan: Plan) -> str:
+    """Return the module that lists all operations with their methods."""
+    lines: list[str] = []
+    for resource, method in plan.methods():
+        op = method.op
+        facts = (op.operation_id, op.method, op.path, method.scope, resource.name, method.name)
+        words = [*map(quoted, facts), str(method.paging is not None), str(method.idempotent)]
+        lines.append(f"    ({', '.join(words)}),")
+    head = [
+        HEADER.format(what="every operation of the API, in the fields of ``OperationInfo``."),
+        "from __future__ import annotations\n",
+        "from typing import TYPE_CHECKING, Final\n",
+        "if TYPE_CHECKING:",
+        "    from monite_async._operations import Row\n",
+        '__all__ = ["ROWS"]\n',
+        # One line each: the formatter would make thousands of them.
+        "# fmt: off",
+        "ROWS: Final[tuple[Row, ...]] = (",
+    ]
+    return "\n".join([*head, *lines, ")", "# fmt: on"]) + "\n"

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Self
 from uuid import UUID
 
 from monite_async._config import Environment, Hidden, Settings, TokenSource, clean_id
-from monite_async._core import Core, Tokens
-from monite_async._http.progress import DEFAULT_DEADLINE, DEFAULT_TIMEOUT
-from monite_async._options import RetryPolicy
+from monite_async._options import DEFAULT_DEADLINE, DEFAULT_TIMEOUT, RetryPolicy
 from monite_async._scope import EntityClient, Scope, UserClient
-from monite_async._tokens.issuer import TokenIssuer, Wire
 from monite_async.api._scopes import PartnerResources
-from monite_async_stores import TokenStore
 
 if TYPE_CHECKING:
     import httpx
+
+    from monite_async._core import Tokens
+    from monite_async._tokens.issuer import TokenIssuer, Wire
+    from monite_async_stores import TokenStore
 
 __all__ = ["AsyncMonite"]
 
@@ -43,6 +43,8 @@ class AsyncMonite(PartnerResources, Scope):
         deadline: Seconds that a whole call may take, with waiting for a token, a turn, and repeats; it always wins.
         retry: When calls are sent again.
         headers: Further headers of every call.
+        lenient: Hand back what fits of an answer that is not what the contract says, instead of raising; see
+            ``RequestOptions``.
         rate_limit: Requests per second of this client, token requests included; None for no limit (Monite's default
             limit is 30). Either way a pace below the server's limit is kept for a minute after a 429.
         max_response_bytes: Longest decompressed answer that is read, in bytes; default 64 MiB.
@@ -68,12 +70,15 @@ class AsyncMonite(PartnerResources, Scope):
         deadline: float = DEFAULT_DEADLINE,
         retry: RetryPolicy | None = None,
         headers: Mapping[str, str] | None = None,
+        lenient: bool = False,
         rate_limit: float | None = None,
         max_response_bytes: int | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         issuer: TokenIssuer | None = None,
         wire: Wire | None = None,
     ) -> None:
+        from monite_async._core import Core  # with all that carries out calls; the class alone is cheap to import
+
         hidden_secret, hidden_token = Hidden(client_secret), Hidden(token)
         del client_secret, token  # a traceback may show the variables of its frames
         settings = Settings(
@@ -87,12 +92,13 @@ class AsyncMonite(PartnerResources, Scope):
             deadline=deadline,
             retry=retry,
             headers=headers,
+            lenient=lenient,
             rate_limit=rate_limit,
             max_response_bytes=max_response_bytes,
             issuer=issuer is not None,
         )
         core = Core(settings, store=token_store, transport=transport, issuer=issuer, wire=wire)
-        super().__init__(core, None, None, core.config.options)
+        super().__init__(core, core.key(), None, core.config.options)
 
     @classmethod
     def from_env(cls) -> Self:
@@ -131,7 +137,7 @@ class AsyncMonite(PartnerResources, Scope):
             ConfigurationError: The id is empty.
         """
         scope = object.__new__(EntityClient)
-        Scope.__init__(scope, self._core, None, clean_id("entity id", entity_id), self._channel.options)
+        Scope.__init__(scope, self._core, self._core.key(), clean_id("entity id", entity_id), self._channel.options)
         return scope
 
     def as_user(self, user_id: str | UUID) -> UserClient:
@@ -141,7 +147,7 @@ class AsyncMonite(PartnerResources, Scope):
             ConfigurationError: The id is empty, or the client has a static token.
         """
         scope = object.__new__(UserClient)
-        Scope.__init__(scope, self._core, clean_id("user id", user_id), None, self._channel.options)
+        Scope.__init__(scope, self._core, self._core.key(clean_id("user id", user_id)), None, self._channel.options)
         return scope
 
     def httpx_auth(self, entity_user_id: str | UUID | None = None) -> httpx.Auth:

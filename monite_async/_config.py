@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from monite_async._errors import ConfigurationError
 from monite_async._headers import check_headers
-from monite_async._options import RequestOptions, RetryPolicy, check_seconds, raise_faults
+from monite_async._options import RequestOptions, RetryPolicy, check_seconds, check_type, raise_faults
 
 __all__ = [
     "DEFAULT_API_VERSION",
@@ -79,6 +79,7 @@ class Settings:
     deadline: object = None
     retry: object = None
     headers: object = None
+    lenient: object = None
     rate_limit: object = None
     max_response_bytes: object = None
     issuer: bool = False
@@ -212,6 +213,7 @@ class _Reader:
             check_seconds(self.faults, name, getattr(given, name))
         if given.retry is not None and not isinstance(given.retry, RetryPolicy):
             self.faults.append(f"retry must be a RetryPolicy, got {type(given.retry).__name__}")
+        check_type(self.faults, "lenient", given.lenient, bool)
         headers: object = dict[str, str]() if given.headers is None else given.headers
         check_headers(self.faults, headers, reserved)
         if len(self.faults) > count:
@@ -221,6 +223,7 @@ class _Reader:
             deadline=cast("float | None", given.deadline),
             retry=cast("RetryPolicy | None", given.retry),
             headers=dict(cast("Mapping[str, str]", headers)),
+            lenient=cast("bool | None", given.lenient),
         )
 
     def rate_limit(self) -> float | None:

@@ -12,12 +12,12 @@ import httpx
 
 from monite_async._config import Config, Settings, TokenSource, clean_id, read_config
 from monite_async._errors import ConfigurationError
-from monite_async._http.call import Engine
+from monite_async._http.call import Channel, Engine
 from monite_async._http.limits import Limiter
 from monite_async._http.retry import RetryBudget
 from monite_async._http.token_post import TokenPost
 from monite_async._http.transport import PooledTransport
-from monite_async._options import check_type
+from monite_async._options import RequestOptions, check_type
 from monite_async._tokens.cache import TokenCache
 from monite_async._tokens.credentials import ClientCredentials
 from monite_async._tokens.events import TokenEvent, TokenStats
@@ -42,12 +42,13 @@ class Core:
         transport: The transport that the caller passed, if any; it is the caller's to close.
         issuer: The issuer that the caller passed, if any.
         wire: Names of headers.
+        flow: Makes the issuer of another flow than Monite's present one, which asks for tokens with tokens.
 
     Raises:
         ConfigurationError: With everything that is wrong.
     """
 
-    __slots__ = ("_owned", "_post", "cache", "config", "engine", "static", "tokens")
+    __slots__ = ("_owned", "_wire", "cache", "config", "engine", "post", "static", "tokens")
 
     def __init__(
         self,
@@ -57,6 +58,7 @@ class Core:
         transport: httpx.AsyncBaseTransport | None,
         issuer: TokenIssuer | None,
         wire: Wire | None,
+        flow: Callable[[Core], TokenIssuer] | None = None,
     ) -> None:
         faults: list[str] = []
         check_type(faults, "wire", wire, Wire)
@@ -71,6 +73,7 @@ class Core:
         reserved = (wire.authorization_header, wire.version_header, wire.entity_header)
         config = read_config(settings, reserved=reserved, faults=faults)
         self.config: Config = config
+        self._wire = wire
         base_url = httpx.URL(config.base_url)
         limiter = Limiter(config.rate_limit)
         self._owned: tuple[httpx.AsyncBaseTransport, ...] = ()
@@ -78,14 +81,14 @@ class Core:
         if transport is None or token_transport is None:
             transport, token_transport = PooledTransport(), PooledTransport(max_connections=_TOKEN_CONNECTIONS)
             self._owned = (transport, token_transport)
-        self._post = TokenPost(base_url, token_transport, limiter)
+        self.post: TokenPost = TokenPost(base_url, token_transport, limiter, wire.authorization_header.encode("ascii"))
         self.static: StaticTokens | None = None
         self.cache: TokenCache | None = None
         if config.static:
             self.static = StaticTokens(cast("TokenSource", config.secret.value))
         else:
-            source = issuer or self._issuer(config, wire)
-            self.cache = TokenCache(store or MemoryTokenStore(), source, owns_store=owned_store, turn=self._post.turn)
+            source = issuer or (flow or Core._issuer)(self)
+            self.cache = TokenCache(store or MemoryTokenStore(), source, owns_store=owned_store, turn=self.post.turn)
         self.engine: Engine = Engine(
             base_url=base_url,
             api_version=config.api_version,
@@ -101,9 +104,13 @@ class Core:
     def __repr__(self) -> str:
         return "<Core>"
 
-    def _issuer(self, config: Config, wire: Wire) -> TokenIssuer:
-        credentials = ClientCredentials(config.client_id, cast("TokenSource", config.secret.value))
-        return MoniteIssuer(post=self._post, credentials=credentials, api_version=config.api_version, wire=wire)
+    def credentials(self) -> ClientCredentials:
+        """Return the client id and its secret, for an issuer."""
+        return ClientCredentials(self.config.client_id, cast("TokenSource", self.config.secret.value))
+
+    def _issuer(self) -> TokenIssuer:
+        version = self.config.api_version
+        return MoniteIssuer(post=self.post, credentials=self.credentials(), api_version=version, wire=self._wire)
 
     def issued(self) -> TokenCache:
         """Return the cache of issued tokens; raises ``ConfigurationError`` for a client with a static token."""
@@ -122,6 +129,10 @@ class Core:
             raise ConfigurationError("this client was made with token=: as_user() needs client_id and client_secret")
         return TokenKey(config.base_url, config.client_id, "entity_user", user_id)
 
+    def channel(self, key: TokenKey, entity_id: str | None, options: RequestOptions) -> Channel:
+        """Return what carries out the calls of a scope."""
+        return Channel(self.engine, key, entity_id, options)
+
     def token(self, key: TokenKey) -> Coroutine[Any, Any, AccessToken]:
         """Return, awaited, a token that can be used."""
         self.engine.require_open()
@@ -134,7 +145,7 @@ class Core:
 
     async def aclose(self) -> None:
         """Close everything that the client made; may be repeated."""
-        self.engine.closed = self._post.closed = True
+        self.engine.closed = self.post.closed = True
         async with contextlib.AsyncExitStack() as stack:
             for transport in self._owned:
                 stack.push_async_callback(transport.aclose)

@@ -20,6 +20,8 @@
     │   ├── RateLimitError          429, with ``retry_after``
     │   └── ServerError             5xx
     ├── ResponseValidationError     the answer is not what the contract says
+    ├── WorkFailedError             work that the API does after answering came to nothing
+    ├── WorkTimeout                 such work was not over in time (also a TimeoutError)
     └── WebhookError                a webhook delivery could not be verified
 
 The text of an error names the method, the path *template*, the status and the request id, so that it can be logged
@@ -51,6 +53,8 @@ __all__ = [
     "UnauthorizedError",
     "UnprocessableEntityError",
     "WebhookError",
+    "WorkFailedError",
+    "WorkTimeout",
     "status_error",
 ]
 
@@ -210,7 +214,7 @@ class ServerError(APIStatusError):
 
 
 class ResponseValidationError(MoniteError):
-    """The answer is not what the contract says, and the part that was asked for cannot be read.
+    """The answer is not what the contract says; ``lenient=True`` hands back what of it is.
 
     Attributes:
         problems: One line per unreadable field, its location first; never its value.
@@ -219,6 +223,30 @@ class ResponseValidationError(MoniteError):
     def __init__(self, message: str, *, problems: tuple[str, ...] = (), **facts: Any) -> None:
         super().__init__(message, **facts)
         self.problems: tuple[str, ...] = tuple(_printable(line) for line in problems)
+
+
+class WorkFailedError(MoniteError):
+    """Work that the API does after answering (recognition, an export, a PDF) came to nothing.
+
+    Attributes:
+        state: Its state, in the words of the API.
+    """
+
+    def __init__(self, message: str, *, state: str = "unknown", **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.state: str = _printable(state)
+
+
+class WorkTimeout(MoniteError, TimeoutError):
+    """Work that the API does after answering was not over in the time that the caller gave it; it goes on.
+
+    Attributes:
+        state: The last state that was seen, in the words of the API; ``unknown`` when none was.
+    """
+
+    def __init__(self, message: str, *, state: str = "unknown", **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.state: str = _printable(state)
 
 
 class WebhookError(MoniteError):

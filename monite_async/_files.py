@@ -7,7 +7,7 @@ import os
 import re
 import stat
 import threading
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, TypeAlias, TypeGuard
@@ -16,7 +16,7 @@ import anyio.to_thread
 
 from monite_async._errors import ConfigurationError
 
-__all__ = ["FileInput", "FilePart", "Upload", "file_part", "is_file"]
+__all__ = ["MAX_FILE_BYTES", "FileInput", "FilePart", "Upload", "file_part", "is_file"]
 
 _CHUNK: Final = 256 * 1024
 _BINARY: Final = "application/octet-stream"
@@ -48,6 +48,16 @@ _MAGIC: Final = {
 }
 """Types by first bytes (WHATWG MIME Sniffing, section 6; TIFF 6.0), for content without a telling name: the API refuses
 documents and images that are sent as ``application/octet-stream``."""
+_MB: Final = 2**20
+MAX_FILE_BYTES: Final[Mapping[str, int]] = {
+    "/entities/{entity_id}/logo": 10 * _MB,
+    "/files": 15 * _MB,
+    "/payable_credit_notes/upload_from_file": 20 * _MB,
+    "/payables/upload_from_file": 20 * _MB,
+    "/payables/{payable_id}/attach_file": 20 * _MB,
+}
+"""Largest file by path template, in bytes (Monite: "Upload a payable from file", "Files", "Entity logo"). Monite says
+megabytes and not which: this is the larger reading, so that nothing is refused here that the server would take."""
 _HEAD: Final = max(map(len, _MAGIC))
 _MEDIA_TYPE = re.compile(r"[!#$&^\w.+-]+/[!#$&^\w.+-]+(?:;[\x20-\x7e]*)?", re.ASCII)
 
@@ -89,10 +99,11 @@ class FilePart:
         filename: What the server sees as its name.
         content_type: What the server sees as its type.
         size: Its length in bytes, or None when only reading it will tell.
+        limit: Most bytes that may be sent, or None.
         ready: Whether it can be read (once more); False for good once a one-shot source was touched.
     """
 
-    __slots__ = ("_lock", "_one_shot", "_source", "_start", "content_type", "filename", "ready", "size")
+    __slots__ = ("_lock", "_one_shot", "_source", "_start", "content_type", "filename", "limit", "ready", "size")
 
     def __init__(
         self, upload: Upload, size: int | None, *, head: bytes = b"", one_shot: bool = False, start: int = 0
@@ -107,6 +118,7 @@ class FilePart:
         named = _TYPES.get(Path(self.filename).suffix.lower())
         self.content_type = upload.content_type or named or _TYPES.get(suffix, _BINARY)
         self.size = size
+        self.limit: int | None = None
 
     def __repr__(self) -> str:
         return f"<FilePart of {type(self._source).__name__}>"
@@ -115,25 +127,29 @@ class FilePart:
         """Yield its bytes; close the iterator when done with it, that is what closes a file opened here.
 
         Raises:
-            ConfigurationError: The file became shorter meanwhile, or its source yields something else than bytes.
+            ConfigurationError: The file became shorter meanwhile, its source yields something else than bytes, or more
+                of them than may be sent and only reading it told.
         """
         source = self._source
         self.ready = not self._one_shot
         if isinstance(source, bytes):
             yield source
         elif isinstance(source, AsyncIterable):
+            sent = 0
             async for chunk in source:
-                yield _checked(chunk)
+                sent = _counted(sent + len(_checked(chunk)), self.limit)
+                yield chunk
         else:
             reader = _Reader(self._lock, source, None if self._one_shot else self._start)
             try:
-                left = self.size
+                left, sent = self.size, 0
                 while left != 0:
                     size = _CHUNK if left is None else min(_CHUNK, left)
                     chunk = _checked(await anyio.to_thread.run_sync(reader.read, size))
                     if not chunk:
                         break
                     left = None if left is None else left - len(chunk)
+                    sent = _counted(sent + len(chunk), self.limit)
                     yield chunk
             finally:
                 reader.close()
@@ -195,21 +211,38 @@ def _checked(chunk: object) -> bytes:
     return chunk
 
 
+def _counted(size: int, limit: int | None) -> int:
+    """Return a number of bytes that may be sent."""
+    if limit is not None and size > limit:
+        raise ConfigurationError(
+            f"the file is too large: the API takes at most {limit // _MB} MB here ({limit:,} bytes)"
+        )
+    return size
+
+
 def _name_of(source: bytes | os.PathLike[str] | BinaryIO | AsyncIterable[bytes]) -> str:
     name: object = os.fspath(source) if isinstance(source, os.PathLike) else getattr(source, "name", None)
     return Path(name).name if isinstance(name, str) else ""
 
 
-async def file_part(name: str, value: FileInput) -> FilePart:
+async def file_part(name: str, value: FileInput, *, limit: int | None = None) -> FilePart:
     """Return a file ready to be sent; paths and file objects are looked at in a thread, not on the loop.
 
     Args:
         name: The field, for messages.
         value: The file.
+        limit: Most bytes that may be sent; a source that does not know its length is stopped when it exceeds them.
 
     Raises:
-        ConfigurationError: There is no such file, it is not a regular one, or it is open in text mode.
+        ConfigurationError: There is no such file, it is not a regular one, is open in text mode, or too large.
     """
+    part = await _part(name, value)
+    part.limit = limit
+    _counted(part.size or 0, limit)
+    return part
+
+
+async def _part(name: str, value: FileInput) -> FilePart:
     upload = value if isinstance(value, Upload) else Upload(_plain(value))
     if upload.content_type is not None and not _MEDIA_TYPE.fullmatch(upload.content_type):
         raise ConfigurationError(f"the content_type of {name} must be a media type like 'application/pdf'")

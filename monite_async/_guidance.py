@@ -34,6 +34,8 @@ def _places(owner: type, name: str) -> list[str]:
     from monite_async.api import _scopes
 
     module = sys.modules[owner.__module__]
+    # What a resource lacks, its own kind has for somebody else: the name alone also fits its parent or its neighbours.
+    stem = owner.__name__.partition("For")[0] if module.__name__.startswith("monite_async.api.") else ""
     found: list[str] = []
     for kind, path in _SCOPES.items():
         resources: type = getattr(_scopes, kind)
@@ -43,7 +45,8 @@ def _places(owner: type, name: str) -> list[str]:
             if group == name:
                 found.append(f"{path}.{name}")
             # The class of a resource is known by its annotation alone: nothing is imported that nobody asked for.
-            resource: object = getattr(module, str(member.func.__annotations__["return"]), None)
-            if hasattr(resource, name):
+            kind_of = str(member.func.__annotations__["return"])
+            resource: object = getattr(module, kind_of, None)
+            if hasattr(resource, name) and kind_of.partition("For")[0] == stem:
                 found.append(f"{path}.{group}.{name}")
     return found

@@ -8,7 +8,20 @@ from typing import Final, final
 
 from monite_async._errors import ConfigurationError
 
-__all__ = ["UNSET", "Capture", "RequestOptions", "RetryPolicy", "Unset", "is_set", "require_options"]
+__all__ = [
+    "DEFAULT_DEADLINE",
+    "DEFAULT_TIMEOUT",
+    "UNSET",
+    "Capture",
+    "RequestOptions",
+    "RetryPolicy",
+    "Unset",
+    "is_set",
+    "require_options",
+]
+
+DEFAULT_TIMEOUT: Final = 30.0
+DEFAULT_DEADLINE: Final = 90.0
 
 
 @final
@@ -124,6 +137,8 @@ class RequestOptions:
         retry: When the call is sent again.
         headers: Further headers; ``authorization``, the version header and the entity header cannot be set here.
         query: Further query parameters.
+        lenient: Hand back what fits of an answer that is not what the contract says, with the rest named in its
+            ``drift``, instead of raising ``ResponseValidationError``.
         capture: Filled with status and headers of the answer; set by ``with_raw_response``, not by callers.
     """
 
@@ -132,6 +147,7 @@ class RequestOptions:
     retry: RetryPolicy | None = None
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     query: Mapping[str, object] = field(default_factory=dict[str, object])
+    lenient: bool | None = None
     capture: Capture | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -139,6 +155,7 @@ class RequestOptions:
         check_seconds(faults, "timeout", self.timeout)
         check_seconds(faults, "deadline", self.deadline)
         check_type(faults, "retry", self.retry, RetryPolicy)
+        check_type(faults, "lenient", self.lenient, bool)
         given: dict[str, object] = {"headers": self.headers, "query": self.query}
         faults += [f"{key} must be a mapping" for key, value in given.items() if not isinstance(value, Mapping)]
         raise_faults("RequestOptions", faults)
@@ -151,5 +168,6 @@ class RequestOptions:
             retry=base.retry if self.retry is None else self.retry,
             headers={**base.headers, **self.headers},
             query={**base.query, **self.query},
+            lenient=base.lenient if self.lenient is None else self.lenient,
             capture=base.capture if self.capture is None else self.capture,
         )

@@ -13,12 +13,8 @@ from uuid import UUID
 from monite_async._config import clean_id
 from monite_async._errors import ConfigurationError
 from monite_async._guidance import no_attribute
-from monite_async._http.call import Channel
-from monite_async._http.decode import check_result
-from monite_async._http.encode import raw_path
 from monite_async._http.operation import Caller, Operation
 from monite_async._options import RequestOptions, RetryPolicy
-from monite_async._tokens.record import AccessToken
 from monite_async.api._scopes import EntityResources, EntityUserResources, UserResources
 
 if TYPE_CHECKING:
@@ -26,6 +22,10 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from monite_async._core import Core
+    from monite_async._downloads import Download, FileTarget, StreamedResponse
+    from monite_async._http.call import Channel
+    from monite_async._tokens.keys import TokenKey
+    from monite_async._tokens.record import AccessToken
 
 __all__ = ["EntityClient", "EntityUserClient", "Scope", "UserClient"]
 
@@ -37,15 +37,15 @@ _METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "
 class Scope:
     """What all scopes can do; use ``AsyncMonite`` and what it hands out."""
 
-    def __init__(self, core: Core, user_id: str | None, entity_id: str | None, options: RequestOptions) -> None:
+    def __init__(self, core: Core, key: TokenKey, entity_id: str | None, options: RequestOptions) -> None:
         self._core = core
-        self._channel = Channel(core.engine, core.key(user_id), entity_id, options)
+        self._channel: Channel = core.channel(key, entity_id, options)
         self._caller: Caller = self._channel
 
     def _like(self, options: RequestOptions) -> Self:
         """Return a scope that differs in its options only."""
         twin = object.__new__(type(self))
-        Scope.__init__(twin, self._core, self._channel.key.entity_user_id or None, self._channel.entity_id, options)
+        Scope.__init__(twin, self._core, self._channel.key, self._channel.entity_id, options)
         return twin
 
     if not TYPE_CHECKING:  # which would let every name pass; at run time it is asked for what is not there
@@ -67,14 +67,14 @@ class Scope:
         )
 
     def __hash__(self) -> int:
-        return hash((id(self._core), self._channel.key.entity_user_id, self._channel.entity_id))
+        return hash((id(self._core), self._channel.key.id, self._channel.entity_id))
 
     def __repr__(self) -> str:
         # Tracebacks with locals show also a client whose constructor has just failed.
         channel: Channel | None = getattr(self, "_channel", None)
         parts: list[str] = []
-        if channel is not None and channel.entity_id:
-            parts.append(f"entity_id={channel.entity_id!r}")
+        if channel is not None and (channel.entity_id or channel.key.entity_id):
+            parts.append(f"entity_id={channel.entity_id or channel.key.entity_id!r}")
         if channel is not None and channel.key.entity_user_id:
             parts.append(f"user_id={channel.key.entity_user_id!r}")
         return f"<{type(self).__name__}{''.join(' ' + part for part in parts)}>"
@@ -89,6 +89,7 @@ class Scope:
         deadline: float | None = None,
         retry: RetryPolicy | None = None,
         headers: Mapping[str, str] | None = None,
+        lenient: bool | None = None,
     ) -> Self:
         """Return a view of this scope with other options; it shares everything else, also when it is closed.
 
@@ -97,12 +98,17 @@ class Scope:
             deadline: Seconds that a whole call may take.
             retry: When a call is sent again.
             headers: Further headers, added to those of this scope.
+            lenient: Hand back what fits of an answer that is not what the contract says; see ``RequestOptions``.
 
         Raises:
             ConfigurationError: A value makes no sense, or a header is not the caller's to set.
         """
         options = RequestOptions(
-            timeout=timeout, deadline=deadline, retry=retry, headers={} if headers is None else headers
+            timeout=timeout,
+            deadline=deadline,
+            retry=retry,
+            headers={} if headers is None else headers,
+            lenient=lenient,
         )
         return self._like(options.over(self._channel.options))
 
@@ -197,15 +203,99 @@ class Scope:
             ConfigurationError: The call is wrong; nothing was sent.
             MoniteError: The call failed.
         """
-        verb = str(method).upper()
-        if verb not in _METHODS:
-            raise ConfigurationError(f"method must be one of {', '.join(sorted(_METHODS))}")
+        from monite_async._http.decode import check_result
+        from monite_async._http.encode import raw_path
+
+        verb = _verb(method)
         if json is not None and multipart is not None:
             raise ConfigurationError("give either json or multipart, not both")
         check_result(cast_to)
         operation: Operation[Any] = Operation(verb, raw_path(path), cast_to, multipart is not None)
         body = json if multipart is None else multipart
         return await self._channel.call(operation, path=path_params, query=query, body=body, options=options)
+
+    def stream(
+        self,
+        method: str,
+        path: str,
+        *,
+        path_params: Mapping[str, object] | None = None,
+        query: Mapping[str, object] | None = None,
+        json: object = None,
+        options: RequestOptions | None = None,
+    ) -> StreamedResponse:
+        """Return a call whose answer is read while it comes: ``async with scope.stream(...) as response``.
+
+        A link that the API gave (``file.url``, ``source_url``) can stand for the path of a GET. It is asked for without
+        the token, wherever it leads.
+
+        Args:
+            method: HTTP method.
+            path: Path below the base URL, or a link; ``{name}`` in a path stands for a value of ``path_params``.
+            path_params: Values of the path, quoted here.
+            query: Query parameters; lists repeat the key.
+            json: The body, as JSON.
+            options: Options of this call. Their ``deadline`` bounds it to the last byte; the deadline of the client
+                does so to the first byte only, and from then on ``timeout`` bounds the wait for each further piece.
+
+        Raises:
+            ConfigurationError: The call is wrong; nothing was sent.
+        """
+        from monite_async._downloads import StreamedResponse
+        from monite_async._http.encode import raw_path
+
+        verb, channel = _verb(method), self._channel
+        bounded = options is not None and options.deadline is not None
+        if "://" in str(path) and not str(path).startswith("/"):
+            if verb != "GET" or path_params is not None or query is not None or json is not None:
+                raise ConfigurationError("a link is complete: only GET it, without path_params, query and json")
+            return StreamedResponse(lambda: channel.open_link(path, options), bounded=bounded)
+        operation: Operation[bytes] = Operation(verb, raw_path(path), bytes)
+        return StreamedResponse(
+            lambda: channel.open(operation, path=path_params, query=query, body=json, options=options), bounded=bounded
+        )
+
+    async def download(
+        self,
+        source: str,
+        *,
+        to: FileTarget,
+        path_params: Mapping[str, object] | None = None,
+        query: Mapping[str, object] | None = None,
+        max_bytes: int | None = None,
+        options: RequestOptions | None = None,
+    ) -> Download:
+        """Write a file of the API to the disk, never holding it in memory as a whole.
+
+        At a path the file appears when it is complete, in place of what was there; until then, and when the download
+        fails or is cancelled, nothing changes.
+
+        Args:
+            source: Path of a GET below the base URL (``/document_templates/{id}/preview``), or a link that the API
+                gave; the token is never sent to a link.
+            to: A path, or a file open for writing in binary mode, which stays open.
+            path_params: Values of the path, quoted here.
+            query: Query parameters; lists repeat the key.
+            max_bytes: Most bytes to accept, decompressed; None for no limit.
+            options: Options of this call, see ``stream``.
+
+        Raises:
+            ConfigurationError: The call is wrong; nothing was sent.
+            ResponseValidationError: The file is longer than ``max_bytes``.
+            MoniteError: The file could not be had.
+            OSError: It could not be written.
+        """
+        from monite_async._downloads import open_target, save
+
+        response = self.stream("GET", source, path_params=path_params, query=query, options=options)
+        return await save(response, open_target(to), max_bytes)
+
+
+def _verb(method: str) -> str:
+    verb = str(method).upper()
+    if verb not in _METHODS:
+        raise ConfigurationError(f"method must be one of {', '.join(sorted(_METHODS))}")
+    return verb
 
 
 class EntityClient(EntityResources, Scope):
@@ -223,7 +313,8 @@ class EntityClient(EntityResources, Scope):
             ConfigurationError: The id is empty, or the client has a static token.
         """
         scope = object.__new__(EntityUserClient)
-        Scope.__init__(scope, self._core, clean_id("user id", user_id), self.entity_id, self._channel.options)
+        key = self._core.key(clean_id("user id", user_id))
+        Scope.__init__(scope, self._core, key, self.entity_id, self._channel.options)
         return scope
 
 

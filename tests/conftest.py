@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 
 import pytest
@@ -15,5 +16,7 @@ def no_blocking_calls() -> Iterator[None]:
     For modules to ask for with ``pytestmark``. Not for tests of many threads with a loop each: the guard looks at every
     stack frame of every call that it watches, and they would run for minutes.
     """
+    # Loaded on first use, when threads may wait for each other's import.
+    importlib.import_module("monite_async.models._base")
     with blockbuster_ctx(["monite_async", "monite_async_stores"], excluded_modules=["monite_async.emulator"]):
         yield

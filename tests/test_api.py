@@ -14,17 +14,29 @@ from typing import Any, TypeVar, cast
 import pytest
 
 from monite_async._http.operation import Operation
+from monite_async._operations import operations
 from monite_async._options import UNSET, RequestOptions
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
 from monite_async.api._scopes import EntityResources, EntityUserResources, PartnerResources, UserResources
 from monite_async.emulator._contract.routes import ROUTES
 from monite_async.emulator._route import Route
-from monite_async.models._shared import BizObjectsSchema
+from monite_async.models import BizObjectsSchema
 
 T = TypeVar("T")
 
-TAGS = {"Entities", "Entity users", "Payables", "Roles"}
+MIXINS: dict[str, type[Any]] = {
+    "partner": PartnerResources,
+    "entity": EntityResources,
+    "entity_user": EntityUserResources,
+    "user": UserResources,
+}
+SCOPES = {
+    "partner": {"partner"},
+    "entity": {"entity", "entity_user"},
+    "user": {"entity_user", "user"},
+    "any": set(MIXINS),
+}
 BY_CALL = {(route.method, route.path): route for route in ROUTES}
 Recorded = tuple[Operation[Any], dict[str, object], dict[str, object], Any, RequestOptions | None]
 
@@ -57,26 +69,38 @@ def _scope(mixin: type[Any], caller: Recorder) -> Any:
     return made
 
 
-def _resources(mixin: type[Any], caller: Recorder) -> Iterator[Resource]:
+def _resources(mixin: type[Any], caller: Recorder) -> Iterator[tuple[str, Resource]]:
+    """Return the resources of a scope by their dotted names, those below others included."""
     scope = _scope(mixin, caller)
     for name in sorted(vars(mixin)):
         if not name.startswith("_"):
             resource = getattr(scope, name)
             assert isinstance(resource, Resource)
             assert getattr(scope, name) is resource
-            yield resource
+            yield from _below(name, resource)
+
+
+def _below(name: str, resource: Resource) -> Iterator[tuple[str, Resource]]:
+    yield name, resource
+    for attribute in dir(resource):
+        child = None if attribute.startswith("_") else getattr(resource, attribute)
+        if isinstance(child, Resource):
+            yield from _below(f"{name}.{attribute}", child)
 
 
 def _methods(resource: Resource) -> Iterator[tuple[str, Any]]:
     for name in dir(resource):
-        if not name.startswith("_") and name != "with_raw_response":
-            yield name, getattr(resource, name)
+        # What was written by hand has tests of its own.
+        if name.startswith("_") or not hasattr(method := getattr(resource, name), "__module__"):
+            continue
+        if inspect.ismethod(method) and method.__func__.__module__.startswith("monite_async.api."):
+            yield name, method
 
 
 CASES = [
     pytest.param(mixin, type(resource), name, id=f"{mixin.__name__}.{type(resource).__name__}.{name}")
     for mixin in (PartnerResources, EntityResources, EntityUserResources, UserResources)
-    for resource in _resources(mixin, Recorder())
+    for _, resource in _resources(mixin, Recorder())
     for name, _ in _methods(resource)
 ]
 
@@ -111,7 +135,8 @@ async def test_a_method_says_what_the_contract_says(mixin: type[Any], kind: type
     assert list(query) == [entry.name for entry in route.query]
     assert operation.multipart is route.multipart
     assert (body is None) is (route.body == "absent")
-    fields: dict[str, object] = body or {}
+    whole = {} if body is None else {"body": body}
+    fields = cast("dict[str, object]", body if isinstance(body, dict) else whole)
     sent = [value for value in (*query.values(), *fields.values()) if value is not UNSET]
     assert sorted(map(str, sent)) == sorted(named.values())
     _check_scope(mixin, route)
@@ -140,75 +165,67 @@ async def test_every_method_has_a_raw_twin(mixin: type[Any], kind: type[Resource
     assert [call[:4] for call in twin.calls] == [call[:4] for call in plain.calls]
 
 
-def test_every_operation_of_the_four_groups_is_a_method() -> None:
-    """No operation of these tags is forgotten, whichever scope it belongs to."""
+def test_every_operation_is_a_method_of_just_the_scopes_that_may_call_it() -> None:
+    """No operation is forgotten, a partner-only call cannot be written on a user, nor one about an entity without it."""
+    expected = {
+        (scope, info.resource, info.name): f"{info.method} {info.path}"
+        for info in operations()
+        for scope in SCOPES[info.scope]
+    }
+    found: dict[tuple[str, str, str], str] = {}
+    for scope, mixin in MIXINS.items():
+        for name, resource in _resources(mixin, Recorder()):
+            for method_name, method in _methods(resource):
+                told = re.search(r"``([A-Z]+ /\S+)``", method.__doc__)
+                assert told is not None
+                found[scope, name, method_name] = told[1]
+    assert found == expected
+    assert {f"{route.method} {route.path}" for route in ROUTES} == set(expected.values())
+
+
+def test_scopes_follow_the_header_of_the_contract() -> None:
+    """What wants an entity named is only where one is; partner-only calls and those of the caller itself are apart."""
+    headers = {route.operation_id: route.entity_header for route in ROUTES}
+    for info in operations():
+        assert (info.scope == "entity") is (headers[info.id] == "required"), info
+    by_scope = {scope: {info.path for info in operations() if info.scope == scope} for scope in SCOPES}
+    assert {"/entities", "/entities/{entity_id}", "/settings", "/webhook_subscriptions"} <= by_scope["partner"]
+    me = {"/entities/me", "/entity_users/me", "/entity_users/my_entity", "/entity_users/my_role"}
+    assert by_scope["user"] == me
+    assert {"/files", "/entities/{entity_id}/logo", "/ocr_tasks"} <= by_scope["any"]
+
+
+def test_operations_are_values_in_order() -> None:
+    """The list is sorted, has no two of a kind, and tells pagers and harmless requests apart from the rest."""
+    listed = operations()
+    assert list(listed) == sorted(listed, key=lambda info: (info.resource, info.name))
+    assert len({info.id for info in listed}) == len({(info.resource, info.name) for info in listed}) == len(listed)
+    by_id = {info.id: info for info in listed}
+    assert by_id["get_payables"].paged
+    assert by_id["get_counterparts_id_addresses"].resource == "counterparts.addresses"
+    for info in listed:
+        assert info.idempotent or info.method in {"POST", "PATCH"}
+    reading = {info.path for info in listed if info.idempotent and info.method == "POST"}
+    assert all(path.endswith(("/search", "/preview")) for path in reading)
+
+
+def test_paged_operations_are_pagers_and_no_others() -> None:
+    """A method returns a pager just where the list of operations says so."""
+    for scope, mixin in MIXINS.items():
+        kinds = dict(_resources(mixin, Recorder()))
+        for info in operations():
+            if scope in SCOPES[info.scope]:
+                returned = inspect.signature(getattr(kinds[info.resource], info.name)).return_annotation
+                assert returned.startswith("AsyncPager[") is info.paged, info
+
+
+async def test_what_bears_repeating_is_told_to_the_call_engine() -> None:
+    """A search is sent with POST and may be repeated; creating may not."""
     caller = Recorder()
-    documented: set[str] = set()
-    for mixin in (PartnerResources, EntityResources, EntityUserResources, UserResources):
-        for resource in _resources(mixin, caller):
-            for _, method in _methods(resource):
-                found = re.search(r"``([A-Z]+ /\S+)``", method.__doc__)
-                assert found is not None
-                documented.add(found[1])
-    assert documented == {f"{route.method} {route.path}" for route in ROUTES if route.tag in TAGS}
-
-
-SEEN: dict[type[Any], dict[str, set[str]]] = {
-    PartnerResources: {
-        "entities": {
-            "create",
-            "list",
-            "get",
-            "update",
-            "activate",
-            "get_settings",
-            "upload_logo",
-            "get_partner_metadata",
-        },
-        "payables": {"get_validations", "update_validations", "reset_validations"},
-    },
-    EntityResources: {
-        "entities": {"get_settings", "upload_logo"},
-        "entity_users": {"create", "list", "get", "update", "delete"},
-        "payables": {
-            "list",
-            "create",
-            "submit_for_approval",
-            "approve_payment_operation",
-            "mark_as_paid",
-            "upload_from_file",
-        },
-        "roles": {"list", "create", "get", "update", "delete"},
-    },
-    EntityUserResources: {
-        "entities": {"get_settings"},
-        "entity_users": {"get_me", "update_me", "get_my_role", "get_my_entity", "update_my_entity", "create"},
-        "payables": {"list", "create", "attach_file"},
-        "roles": {"list"},
-    },
-    UserResources: {
-        "entities": {"get_settings"},
-        "entity_users": {"get_me", "update_me", "get_my_role", "get_my_entity", "update_my_entity"},
-        "payables": {"get_validations"},
-    },
-}
-UNSEEN: dict[type[Any], dict[str, set[str]]] = {
-    PartnerResources: {"entities": {"get_me"}, "payables": {"list", "create"}},
-    EntityResources: {"entities": {"create", "get", "activate"}, "entity_users": {"get_me", "get_my_role"}},
-    EntityUserResources: {"entities": {"create", "get", "get_partner_metadata"}},
-    UserResources: {"entities": {"create"}, "entity_users": {"create", "list"}, "payables": {"list"}},
-}
-
-
-@pytest.mark.parametrize("mixin", SEEN)
-def test_a_scope_has_what_it_can_call_and_nothing_else(mixin: type[Any]) -> None:
-    """A partner-only call cannot be written on a user, nor one about an entity without naming it."""
-    scope = _scope(mixin, Recorder())
-    assert {name for name in vars(mixin) if not name.startswith("_")} == set(SEEN[mixin])
-    for name, wanted in SEEN[mixin].items():
-        assert wanted <= set(dir(getattr(scope, name)))
-    for name, unwanted in UNSEEN[mixin].items():
-        assert not unwanted & set(dir(getattr(scope, name)))
+    receivables = _scope(EntityResources, caller).receivables
+    await receivables.search()
+    await receivables.create(body={})
+    assert [call[0].idempotent for call in caller.calls] == [True, False]
 
 
 async def test_names_of_the_wire_reach_the_wire() -> None:
@@ -259,15 +276,15 @@ async def test_paged_lists_are_pagers() -> None:
     caller = Recorder()
     payables = _scope(EntityUserResources, caller).payables
     assert isinstance(payables.list(), AsyncPager)
-    assert isinstance(payables.list_history("p"), AsyncPager)
+    assert isinstance(payables.history.list("p"), AsyncPager)
     assert caller.calls == []
 
 
 def test_calls_import_no_models() -> None:
     """Importing every module of calls imports neither pydantic nor a model."""
     program = (
-        "import sys; import monite_async.api._scopes, monite_async.api.entities, monite_async.api.entity_users;"
-        "import monite_async.api.payables, monite_async.api.roles;"
+        "import importlib, pkgutil, sys; import monite_async.api as api;"
+        "[importlib.import_module(f'monite_async.api.{found.name}') for found in pkgutil.iter_modules(api.__path__)];"
         "print([name for name in sys.modules if name.startswith(('pydantic', 'httpx', 'monite_async.models'))])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

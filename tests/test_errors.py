@@ -92,7 +92,7 @@ def test_the_tree() -> None:
     for name in ("BadRequestError", "ConflictError", "ServerError", "RateLimitError"):
         assert issubclass(getattr(monite_async, name), APIStatusError)
     assert all(issubclass(kind, MoniteError) for kind in ALL)
-    assert len(ALL) == 19
+    assert len(ALL) == 21
 
 
 def test_problems_and_fields_are_printable_too() -> None:

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from monite_async import AsyncMonite, ConfigurationError, RetryPolicy, TransportError, Upload
-from monite_async._files import FilePart, _Reader, file_part
+from monite_async._files import MAX_FILE_BYTES, FilePart, _Reader, file_part
 from monite_async._http.body import multipart_body
 from monite_async.emulator import Emulator
 from tests.scripted import Scripted, client
@@ -404,3 +404,62 @@ def test_a_file_opened_too_late_is_closed(tmp_path: Path) -> None:
     assert not during._file.closed
     assert during.read(1) == b""
     assert during._file.closed
+
+
+# -- how large they may be
+
+
+def sparse(path: Path, size: int) -> Path:
+    """Make a file of zeros that takes no room on the disk."""
+    with path.open("wb") as file:
+        file.truncate(size)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["bytes", "path", "file"])
+@pytest.mark.parametrize("path", sorted(MAX_FILE_BYTES))
+async def test_a_file_that_is_too_large_is_refused_before_anything_is_sent(
+    path: str, kind: str, tmp_path: Path
+) -> None:
+    """The error names the limit of the operation; the largest file that it takes goes out."""
+    limit = MAX_FILE_BYTES[path]
+    params = {"entity_id": "e", "payable_id": "p"}
+    transport = Scripted(OK)
+    async with client(transport) as monite:
+        for size in (limit + 1, limit):
+            place = sparse(tmp_path / f"{size}.pdf", size)
+            with place.open("rb") as file:
+                content: Any = {"bytes": bytes(size) if kind == "bytes" else b"", "path": place, "file": file}[kind]
+                call = monite.request("POST", path, path_params=params, multipart={"file": content}, cast_to=None)
+                if size == limit:
+                    await call
+                    continue
+                with pytest.raises(ConfigurationError, match=f"at most {limit // 2**20} MB here") as caught:
+                    await call
+            assert (caught.value.path, caught.value.attempts, len(transport.calls)) == (path, 0, 0)
+    assert len(transport.calls) == 1
+
+
+@pytest.mark.parametrize("kind", ["iterator", "pipe"])
+async def test_a_source_that_does_not_know_its_length_is_stopped_at_the_limit(kind: str) -> None:
+    """Where only reading tells the length, the call ends as soon as there is more than the API takes."""
+    chunk = bytes(4 * 2**20)
+    for count, fits in ((5, True), (6, False)):
+        source: Any = stream(*[chunk] * count) if kind == "iterator" else Pipe(chunk * count)
+        transport = Scripted(OK)
+        async with client(transport) as monite:
+            call = monite.request("POST", "/payables/upload_from_file", multipart={"file": source}, cast_to=None)
+            if fits:
+                await call
+                continue
+            with pytest.raises(ConfigurationError, match="at most 20 MB here"):
+                await call
+
+
+async def test_where_no_limit_is_known_none_is_set(tmp_path: Path) -> None:
+    """An operation whose limit nobody published takes what it is given."""
+    transport = Scripted(OK)
+    async with client(transport) as monite:
+        place = sparse(tmp_path / "x.pdf", 21 * 2**20)
+        await monite.request("POST", "/receipts/upload_from_file", multipart={"file": place}, cast_to=dict)
+    assert len(transport.calls) == 1

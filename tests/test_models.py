@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import datetime as dt
+import gc
 import json
 import pickle
 import types
@@ -17,10 +19,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from monite_async import models
 from monite_async._errors import ResponseValidationError
-from monite_async.models import entities, entity_users, payables, roles
+from monite_async.models import RoleResponse, entities, entity_users, payables, roles
 from monite_async.models._base import Model, decode
-from monite_async.models._shared import RoleResponse
 
 # -- valid answers -----------------------------------------------------------------------------------------------
 
@@ -57,7 +59,7 @@ KINDS: list[Any] = [
     payables.PayableHistoryPaginationResponse,
     payables.PayableTemplatesVariablesObjectList,
     entities.EntityPaginationResponse,
-    entities.EntityResponse,
+    models.EntityResponse,
     entities.SettingsResponse,
     entity_users.EntityUserPaginationResponse,
     roles.RolePaginationResponse,
@@ -151,7 +153,7 @@ def test_one_odd_value_leaves_all_others_readable(data: st.DataObject) -> None:
     path = data.draw(st.sampled_from(sorted(_places(valid), key=str)))
     new = data.draw(JSON)
     before = decode(kind, json.dumps(valid).encode())
-    after = decode(kind, json.dumps(_changed(valid, path, new)).encode())
+    after = decode(kind, json.dumps(_changed(valid, path, new)).encode(), lenient=True)
 
     # Which object it is hangs on what it says it is: with another word it is of no known kind, and stays raw.
     telling = path[-1] in {"type", "object_type"} or "event_data" in path
@@ -179,7 +181,7 @@ def test_a_model_with_odd_values_can_be_dumped_and_kept(data: st.DataObject) -> 
     valid = _sample(kind)
     path = data.draw(st.sampled_from(sorted(_places(valid), key=str)))
     body = json.dumps(_changed(valid, path, data.draw(JSON))).encode()
-    model = decode(kind, body, request_id="r-1")
+    model = decode(kind, body, request_id="r-1", lenient=True)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert isinstance(model.model_dump(), dict)
@@ -208,6 +210,16 @@ def test_a_body_that_is_not_json_is_refused(body: bytes) -> None:
     assert caught.value.__context__ is None
 
 
+def test_an_answer_that_does_not_fit_raises_with_every_place() -> None:
+    """Unless asked to be lenient, an answer with an odd part raises, and says where it is odd but not what stands there."""
+    body = json.dumps({**ROLE, "name": {"secret": "s3cr3t"}, "created_at": None}).encode()
+    with pytest.raises(ResponseValidationError, match="at created_at, name; lenient=True") as caught:
+        decode(RoleResponse, body)
+    assert caught.value.problems == ("created_at: expected date-time", "name: expected string")
+    assert "s3cr3t" not in repr(caught.value)
+    assert caught.value.__context__ is None
+
+
 # -- what models promise -----------------------------------------------------------------------------------------
 
 ROLE: dict[str, Any] = {
@@ -222,7 +234,7 @@ ROLE: dict[str, Any] = {
 
 
 def _role(**changes: object) -> RoleResponse:
-    return decode(RoleResponse, json.dumps({**ROLE, **changes}).encode(), request_id="q-7")
+    return decode(RoleResponse, json.dumps({**ROLE, **changes}).encode(), request_id="q-7", lenient=True)
 
 
 def test_unknown_enum_values_and_fields_are_kept() -> None:
@@ -260,7 +272,7 @@ def test_reading_an_odd_field_names_it_and_not_its_value() -> None:
 def test_a_missing_required_field_is_told() -> None:
     """A required field that is not there is drift as well."""
     body = json.dumps({key: value for key, value in ROLE.items() if key != "created_at"}).encode()
-    assert decode(RoleResponse, body).drift == ("created_at: expected date-time, which is missing",)
+    assert decode(RoleResponse, body, lenient=True).drift == ("created_at: expected date-time, which is missing",)
 
 
 def test_a_plain_attribute_error_stays_one() -> None:
@@ -285,7 +297,7 @@ def test_drift_is_found_deep_inside() -> None:
 
 def test_an_object_of_an_unknown_kind_stays_readable() -> None:
     """A union whose distinguishing word is new gives a plain model with everything in it."""
-    thing = decode(entities.EntityResponse, b'{"type": "trust", "id": "e-1", "nested": {"a": 1}}')
+    thing = decode(models.EntityResponse, b'{"type": "trust", "id": "e-1", "nested": {"a": 1}}')
     assert type(thing) is Model
     assert thing.model_extra == {"type": "trust", "id": "e-1", "nested": {"a": 1}}
     assert thing.drift == ("body: expected one of EntityOrganizationResponse, EntityIndividualResponse",)
@@ -293,11 +305,11 @@ def test_an_object_of_an_unknown_kind_stays_readable() -> None:
 
 def test_the_word_that_tells_objects_apart_picks_the_model() -> None:
     """An entity is read as what its type says, however much else is odd in it."""
-    thing: Any = decode(entities.EntityResponse, b'{"type": "individual", "id": 5}')
-    assert type(thing) is entities.EntityIndividualResponse
+    thing: Any = decode(models.EntityResponse, b'{"type": "individual", "id": 5}', lenient=True)
+    assert type(thing) is models.EntityIndividualResponse
     assert thing.type == "individual"
     missing: Any = decode(
-        entities.EntityResponse, b'{"id": "x", "individual": {"first_name": "Ann", "last_name": "B"}}'
+        models.EntityResponse, b'{"id": "x", "individual": {"first_name": "Ann", "last_name": "B"}}', lenient=True
     )
     assert missing.id == "x"
     with pytest.raises(ResponseValidationError):
@@ -307,16 +319,18 @@ def test_the_word_that_tells_objects_apart_picks_the_model() -> None:
 def test_without_the_telling_word_the_better_fit_wins() -> None:
     """An entity without a type is read as the kind that leaves fewer holes, whichever the contract names first."""
     for part, kind in (
-        ({"organization": {"legal_name": "Acme"}}, entities.EntityOrganizationResponse),
-        ({"individual": {"first_name": "Ann", "last_name": "B"}}, entities.EntityIndividualResponse),
+        ({"organization": {"legal_name": "Acme"}}, models.EntityOrganizationResponse),
+        ({"individual": {"first_name": "Ann", "last_name": "B"}}, models.EntityIndividualResponse),
     ):
-        assert type(decode(entities.EntityResponse, json.dumps({"id": "e", **part}).encode())) is kind
+        assert type(decode(models.EntityResponse, json.dumps({"id": "e", **part}).encode(), lenient=True)) is kind
 
 
 def test_a_list_with_something_that_is_no_object_is_unreadable_as_a_whole() -> None:
     """An item is never dropped in silence: the list that holds it raises."""
     page = decode(
-        roles.RolePaginationResponse, json.dumps({"data": [ROLE, None], "next_pagination_token": "t"}).encode()
+        roles.RolePaginationResponse,
+        json.dumps({"data": [ROLE, None], "next_pagination_token": "t"}).encode(),
+        lenient=True,
     )
     assert page.next_pagination_token == "t"
     with pytest.raises(ResponseValidationError, match="field data"):
@@ -332,10 +346,10 @@ class _Map(Model):
 def test_maps_are_kept_entry_by_entry_without_telling_their_keys() -> None:
     """Entries of a map drift one by one; a key is content and appears in no report."""
     body: dict[str, Any] = {"by_name": {"k3y": {**ROLE, "name": []}}, "words": {"x": "no"}, "mode": "z"}
-    holder = decode(_Map, json.dumps({**body, "mode": None}).encode())
+    holder = decode(_Map, json.dumps({**body, "mode": None}).encode(), lenient=True)
     assert holder.drift == ("by_name.*.name: expected string", "words: expected object")
     assert holder.by_name["k3y"].id == "r"
-    unreadable = decode(_Map, json.dumps({**body, "by_name": 1, "mode": {}}).encode())
+    unreadable = decode(_Map, json.dumps({**body, "by_name": 1, "mode": {}}).encode(), lenient=True)
     assert unreadable.drift == (
         "by_name: expected object",
         "words: expected object",
@@ -347,7 +361,7 @@ def test_results_need_not_be_models() -> None:
     """Lists, maps and plain values are decoded too, and drift in a list of models is kept apart as in a model."""
     assert decode(dict[str, int], b'{"a": 1}') == {"a": 1}
     assert decode(object, b"null", request_id="x") is None
-    both = decode(list[RoleResponse], json.dumps([ROLE, {**ROLE, "name": 0}]).encode())
+    both = decode(list[RoleResponse], json.dumps([ROLE, {**ROLE, "name": 0}]).encode(), lenient=True)
     assert [role.drift for role in both] == [(), ("1.name: expected string",)]
     with pytest.raises(ResponseValidationError) as caught:
         decode(list[int], b'["no"]')
@@ -367,7 +381,7 @@ def test_models_of_other_people_are_decoded_strictly() -> None:
 
 def test_reports_are_bounded() -> None:
     """A page of nothing but odd items reports the first of them, not megabytes."""
-    page = decode(roles.RolePaginationResponse, json.dumps({"data": [{} for _ in range(100)]}).encode())
+    page = decode(roles.RolePaginationResponse, json.dumps({"data": [{} for _ in range(100)]}).encode(), lenient=True)
     assert len(page.data) == 100
     assert len(page.drift) == 50
 
@@ -378,3 +392,18 @@ def test_models_can_be_changed_and_dumped_by_their_names_on_the_wire() -> None:
     role.name = "approver"
     assert json.loads(role.model_dump_json())["name"] == "approver"
     assert role.model_dump(include={"name"}) == {"name": "approver"}
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+@pytest.mark.parametrize("fits", [True, False])
+def test_a_large_answer_leaves_the_collector_as_it_was(enabled: bool, fits: bool) -> None:
+    """The collector of garbage rests while a large answer is read, and is on again after it only if it was before."""
+    data = b'{"data": [%s]}' % b", ".join([b'"a long enough string"'] * 5000)
+    kind = dict[str, list[str]] if fits else dict[str, list[int]]
+    (gc.enable if enabled else gc.disable)()
+    try:
+        with contextlib.nullcontext() if fits else pytest.raises(ResponseValidationError):
+            decode(kind, data)
+        assert gc.isenabled() == enabled
+    finally:
+        gc.enable()

@@ -55,7 +55,8 @@ class MoniteAuth(httpx.Auth):
         if origin(request.url) != origin(engine.base_url):
             raise ConfigurationError("the token is for the client's own API; this request goes to another host")
         wire = engine.wire
-        request.headers.setdefault(wire.version_header, engine.api_version)
+        if wire.version_header:
+            request.headers.setdefault(wire.version_header, engine.api_version)
         if channel.entity_id is not None:
             request.headers.setdefault(wire.entity_header, channel.entity_id)
         token = engine.tokens.peek(channel.key) or await engine.tokens.get(channel.key)

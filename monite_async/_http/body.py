@@ -146,18 +146,22 @@ class _Stream(httpx.AsyncByteStream):
         await self._chunks.aclose()
 
 
-async def multipart_body(fields: Mapping[str, object]) -> Body:
+async def multipart_body(fields: Mapping[str, object], *, limit: int | None = None) -> Body:
     """Return the multipart body of a call; lists repeat the field, ``UNSET`` is left out.
 
+    Args:
+        fields: What to send.
+        limit: Most bytes that each file in it may have.
+
     Raises:
-        ConfigurationError: A file cannot be read, or a field has no form here.
+        ConfigurationError: A file cannot be read or is too large, or a field has no form here.
     """
     boundary = secrets.token_hex(16).encode("ascii")
     parts: list[tuple[bytes, FilePart | None]] = []
     for name, value in fields.items():
         for item in _items(value):
             if is_file(item):
-                part = await file_part(name, item)
+                part = await file_part(name, item, limit=limit)
                 parts.append((_head(boundary, name, part), part))
             elif name == _FILE and isinstance(item, str):
                 raise ConfigurationError(

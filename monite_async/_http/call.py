@@ -13,15 +13,16 @@ from typing import Any, Final, Protocol, TypeVar, cast
 import httpx
 
 from monite_async._errors import ClientClosedError, ConfigurationError, ResponseValidationError
+from monite_async._files import MAX_FILE_BYTES
 from monite_async._headers import encode_headers
-from monite_async._http.body import Body, json_body, multipart_body
+from monite_async._http.body import EMPTY, Body, json_body, multipart_body
 from monite_async._http.decode import Answer, parse, read_error
 from monite_async._http.encode import encode_path, encode_query
-from monite_async._http.exchange import Lost, Outgoing, exchange
+from monite_async._http.exchange import Lost, Opened, Outgoing, exchange
 from monite_async._http.limits import Limiter, WouldWaitTooLongError
 from monite_async._http.operation import Operation
 from monite_async._http.progress import Limits, Progress
-from monite_async._http.redirect import MAX_REDIRECTS, redirect_target
+from monite_async._http.redirect import MAX_REDIRECTS, is_protected, redirect_target
 from monite_async._http.retry import Outcome, Retry, RetryBudget, decide, rate_limit, retry_after
 from monite_async._options import RequestOptions, require_options
 from monite_async._tokens.issuer import Wire
@@ -112,10 +113,10 @@ class Channel:
     __slots__ = ("_authorization", "_head", "_limits", "_prefix", "engine", "entity_id", "key", "options")
 
     def __init__(self, engine: Engine, key: TokenKey, entity_id: str | None, options: RequestOptions) -> None:
-        self.engine = engine
-        self.key = key
-        self.entity_id = entity_id
-        self.options = options
+        self.engine: Engine = engine
+        self.key: TokenKey = key
+        self.entity_id: str | None = entity_id
+        self.options: RequestOptions = options
         self._limits = Limits.of(options)
         self._prefix = str(engine.base_url)
         self._authorization = engine.wire.authorization_header.encode("ascii")
@@ -124,8 +125,9 @@ class Channel:
             (b"accept", b"application/json"),
             (b"accept-encoding", b"gzip"),
             (b"user-agent", USER_AGENT.encode("ascii")),
-            (engine.wire.version_header.encode("ascii"), engine.api_version.encode("ascii")),
         ]
+        if engine.wire.version_header:
+            head.append((engine.wire.version_header.encode("ascii"), engine.api_version.encode("ascii")))
         if entity_id is not None:
             head.append((engine.wire.entity_header.encode("ascii"), entity_id.encode("ascii")))
         self._head = _overlay(tuple(head), encode_headers(options.headers, engine.reserved_headers))
@@ -152,14 +154,12 @@ class Channel:
             APIStatusError: The server answered with an error.
             ResponseValidationError: The answer is not what the contract says.
         """
-        self.engine.require_open()
-        require_options(options)
-        limits = self._limits if options is None else Limits.of(options.over(self.options))
-        progress = Progress(operation, limits)
+        progress = self._start(operation, options)
+        limits = progress.limits
         try:
             outgoing = await self._prepare(operation, limits, path, query, body, options)
-            answer = await self._run(outgoing, progress)
-            result = parse(operation.result, answer)
+            answer = cast("Answer", await self._run(outgoing, progress))
+            result = parse(operation.result, answer, lenient=limits.lenient)
         except (ConfigurationError, ResponseValidationError) as exc:
             progress.place(exc)
             raise
@@ -167,6 +167,52 @@ class Channel:
         if capture is not None:
             capture.status, capture.headers = answer.status, answer.headers
         return cast("T", result)
+
+    async def open(
+        self,
+        operation: Operation[bytes],
+        *,
+        path: Mapping[str, object] | None = None,
+        query: Mapping[str, object] | None = None,
+        body: Any = None,
+        options: RequestOptions | None = None,
+    ) -> tuple[Opened, Progress]:
+        """Carry out an operation up to the first bytes of its answer; the rest is left to the caller, who closes it.
+
+        Raises:
+            MoniteError: As ``call``.
+        """
+        progress = self._start(operation, options)
+        try:
+            outgoing = await self._prepare(operation, progress.limits, path, query, body, options)
+        except ConfigurationError as exc:
+            progress.place(exc)
+            raise
+        return cast("Opened", await self._run(outgoing, progress, keep=True)), progress
+
+    async def open_link(self, link: str, options: RequestOptions | None = None) -> tuple[Opened, Progress]:
+        """Ask for what a link of the API leads to, as ``open`` does, but with no token: the link is permission enough.
+
+        Raises:
+            ConfigurationError: It is not a link, or one over plain http to another machine.
+            MoniteError: As ``call``.
+        """
+        progress = self._start(_LINK, options)
+        url = _link(link)
+        if url is None:
+            error = ConfigurationError("a link must begin with https:// (http:// to this machine), and name a host")
+            progress.place(error)
+            raise error
+        head = (*_ANYTHING, (b"host", url.netloc), (b"user-agent", USER_AGENT.encode("ascii")))
+        if options is not None:
+            head = _overlay(head, encode_headers(options.headers, self.engine.reserved_headers))
+        outgoing = Outgoing("GET", url, head, EMPTY, progress.limits.phases, public=True)
+        return cast("Opened", await self._run(outgoing, progress, keep=True)), progress
+
+    def _start(self, operation: Operation[Any], options: RequestOptions | None) -> Progress:
+        self.engine.require_open()
+        require_options(options)
+        return Progress(operation, self._limits if options is None else Limits.of(options.over(self.options)))
 
     async def _prepare(
         self,
@@ -179,7 +225,7 @@ class Channel:
     ) -> Outgoing:
         url = self._prefix + encode_path(operation.path, path or {})
         parameters = {**self.options.query, **(query or {})}
-        head = self._head
+        head = _overlay(self._head, _ANYTHING) if operation.result is bytes else self._head
         if options is not None:
             parameters.update(options.query)
             if options.headers:
@@ -188,22 +234,17 @@ class Channel:
             url = f"{url}?{text}"
         content: Body
         if operation.multipart and body:
-            content = await multipart_body(body)
+            content = await multipart_body(body, limit=MAX_FILE_BYTES.get(operation.path))
         else:
             content = json_body(operation.method, body)
         return Outgoing(operation.method, _url(url), head, content, limits.phases, self._authorization)
 
-    async def _run(self, outgoing: Outgoing, progress: Progress) -> Answer:
-        """Send until there is an answer to keep, or a failure to raise."""
+    async def _run(self, outgoing: Outgoing, progress: Progress, *, keep: bool = False) -> Answer | Opened:
+        """Send until there is an answer to keep (with ``keep`` the beginning of one), or a failure to raise."""
         engine = self.engine
         engine.budget.earn()
         while True:
-            token, progress.token = progress.token or engine.tokens.peek(self.key), None
-            if token is None:
-                token = await self._wait_for_token(progress)
-            if engine.limiter.active:
-                await self._wait_for_turn(progress)
-                token = engine.tokens.peek(self.key) or token  # a newer one, when the turn was long in coming
+            token = None if outgoing.public else await self._admission(progress)
             progress.sends += 1
             outcome = await exchange(
                 engine.transport,
@@ -211,7 +252,10 @@ class Channel:
                 token,
                 until=progress.try_until,
                 max_bytes=engine.max_response_bytes,
+                keep=keep,
             )
+            if isinstance(outcome, Opened):
+                return outcome
             if isinstance(outcome, Answer):
                 if 200 <= outcome.status < 300:
                     return outcome
@@ -219,10 +263,21 @@ class Channel:
                 if moved is not None:
                     outgoing = moved
                     continue
-                if await self._replaced(outcome, outgoing, token, progress):
+                if token is not None and await self._replaced(outcome, outgoing, token, progress):
                     continue
             engine.require_open()
             await self._pause(outgoing, outcome, progress)
+
+    async def _admission(self, progress: Progress) -> AccessToken:
+        """Return the token to send, as soon as the rate limit lets the request go."""
+        engine = self.engine
+        token, progress.token = progress.token or engine.tokens.peek(self.key), None
+        if token is None:
+            token = await self._wait_for_token(progress)
+        if engine.limiter.active:
+            await self._wait_for_turn(progress)
+            token = engine.tokens.peek(self.key) or token  # a newer one, when the turn was long in coming
+        return token
 
     async def _wait_for_token(self, progress: Progress) -> AccessToken:
         scope = asyncio.timeout_at(progress.deadline_at)
@@ -264,7 +319,7 @@ class Channel:
         if isinstance(outcome, Answer):
             status = outcome.status
             asked = retry_after(status, outcome.headers, wall=engine.clock.wall())
-            if status == 429:
+            if status == 429 and not outgoing.public:
                 gate = None if asked is None else min(asked, policy.max_retry_after)
                 engine.limiter.refused(gate, rate_limit(outcome.headers))
         verdict = decide(
@@ -279,6 +334,7 @@ class Channel:
                 replayable=outgoing.body.replayable and (isinstance(outcome, Answer) or outcome.again),
                 budget=engine.budget.left(),
                 draw=random.random(),
+                idempotent=progress.operation.idempotent,
             ),
         )
         if not isinstance(verdict, Retry) or (verdict.charged and not engine.budget.take()):
@@ -286,6 +342,21 @@ class Channel:
         progress.retries += 1
         _log.debug("%s %s: again in %.2f s", outgoing.method, progress.operation.path, verdict.wait)
         await asyncio.sleep(verdict.wait)
+
+
+_LINK: Final[Operation[bytes]] = Operation("GET", "the link", bytes)
+"""What errors call a link: it may be signed, and whoever has it has the file."""
+_ANYTHING: Final[Headers] = ((b"accept", b"*/*"), (b"accept-encoding", b"identity"))
+"""What is asked for where a file is expected: most are compressed already."""
+
+
+def _link(text: str) -> httpx.URL | None:
+    """Return a link as what it is, or None when it is none that may be followed."""
+    try:
+        url = httpx.URL(text)
+    except (httpx.InvalidURL, TypeError):
+        return None
+    return url if is_protected(url) and not url.userinfo else None
 
 
 @functools.lru_cache(maxsize=1024)

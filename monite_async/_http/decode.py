@@ -92,6 +92,20 @@ class Inflater:
             pass
         raise UnsupportedEncodingError("the compressed body of the answer is damaged")
 
+    def some(self, data: bytes, room: int) -> bytes:
+        """Return at most ``room`` bytes of what ``data`` decompresses to; the rest comes with the next calls.
+
+        Nothing for no data means that more data is needed.
+
+        Raises:
+            UnsupportedEncodingError: The data is damaged.
+        """
+        try:
+            return self._inner.decompress(self._inner.unconsumed_tail + data, room)
+        except zlib.error:
+            pass
+        raise UnsupportedEncodingError("the compressed body of the answer is damaged")
+
     def finish(self) -> None:
         """Check that the compressed body is complete, and that nothing follows it.
 
@@ -213,13 +227,14 @@ def check_result(kind: Any) -> None:
     raise ConfigurationError("cast_to must be a model, a type that pydantic knows, bytes or None")
 
 
-def parse(result: Any, answer: Answer) -> Any:
+def parse(result: Any, answer: Answer, *, lenient: bool = False) -> Any:
     """Return the body of a successful answer as what was asked for.
 
     Args:
         result: ``module:Class`` below ``monite_async.models``, a type, ``bytes``, None for nothing, or ``object`` for
             whatever JSON there is.
         answer: The answer.
+        lenient: Hand back what fits of a model instead of raising for what does not.
 
     Raises:
         ResponseValidationError: The body is not that.
@@ -233,9 +248,9 @@ def parse(result: Any, answer: Answer) -> Any:
             return None
         raise ResponseValidationError("the answer has no body", request_id=answer.request_id, status=answer.status)
     if isinstance(result, str):
-        return _decode(_locate(result), answer)
+        return _decode(_locate(result), answer, lenient)
     if isinstance(result, type) and issubclass(result, _models().Model):
-        return _decode(result, answer)
+        return _decode(result, answer, lenient)
     try:
         return _adapter(result).validate_json(answer.content)
     except pydantic.ValidationError as exc:
@@ -256,10 +271,9 @@ def _models() -> Any:
     return _base
 
 
-def _decode(kind: Any, answer: Answer) -> Any:
-    """Decode by the contract: what does not fit it does no harm until it is read."""
+def _decode(kind: Any, answer: Answer, lenient: bool) -> Any:
     try:
-        return _models().decode(kind, answer.content, request_id=answer.request_id)
+        return _models().decode(kind, answer.content, request_id=answer.request_id, lenient=lenient)
     except ResponseValidationError as exc:
         exc.status, exc.request_id = answer.status, answer.request_id
         raise

@@ -7,9 +7,9 @@ token in its headers, and anything raised from within their handlers would carry
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal, Protocol, overload
 
 import httpx
 
@@ -24,9 +24,8 @@ from monite_async._errors import (
 from monite_async._http.body import Body
 from monite_async._http.decode import Answer, Inflater, UnsupportedEncodingError
 from monite_async._http.transport import unsent
-from monite_async._tokens.record import AccessToken
 
-__all__ = ["Lost", "Outgoing", "exchange", "phase_limits"]
+__all__ = ["Bearer", "Lost", "Opened", "Outgoing", "exchange", "phase_limits"]
 
 _MAX_ERROR_BODY: Final = 1024 * 1024
 _SLICE: Final = 64 * 1024
@@ -51,10 +50,23 @@ class Lost:
     again: bool = True
 
 
-class Outgoing:
-    """A request as it goes on the wire, except for its token; it never shows itself."""
+class Bearer(Protocol):
+    """A token that can be sent, and does not show itself."""
 
-    __slots__ = ("body", "headers", "limits", "method", "token_header", "url")
+    @property
+    def header(self) -> bytes:
+        """The header value."""
+        ...
+
+
+class Outgoing:
+    """A request as it goes on the wire, except for its token; it never shows itself.
+
+    Attributes:
+        public: It goes to whoever a link names: no token is sent with it.
+    """
+
+    __slots__ = ("body", "headers", "limits", "method", "public", "token_header", "url")
 
     def __init__(
         self,
@@ -64,6 +76,8 @@ class Outgoing:
         body: Body,
         limits: Mapping[str, float],
         token_header: bytes = b"authorization",
+        *,
+        public: bool = False,
     ) -> None:
         self.method = method
         self.url = url
@@ -71,15 +85,17 @@ class Outgoing:
         self.body = body
         self.limits = limits
         self.token_header = token_header
+        self.public = public
 
     def __repr__(self) -> str:
         return f"<Outgoing {self.method}>"
 
     def to(self, url: httpx.URL) -> Outgoing:
         """Return the same request to another place."""
-        return Outgoing(self.method, url, self.headers, self.body, self.limits, self.token_header)
+        headers = tuple((name, url.netloc if name == b"host" else value) for name, value in self.headers)
+        return Outgoing(self.method, url, headers, self.body, self.limits, self.token_header, public=self.public)
 
-    def request(self, token: AccessToken | None, body: httpx.AsyncByteStream) -> httpx.Request:
+    def request(self, token: Bearer | None, body: httpx.AsyncByteStream) -> httpx.Request:
         """Return it with its token and an opened body, for a transport."""
         secret = () if token is None else ((self.token_header, token.header),)
         return httpx.Request(
@@ -99,14 +115,35 @@ def phase_limits(timeout: float) -> Mapping[str, float]:
     return {"connect": min(_CONNECT, timeout), "pool": 0.9 * timeout, "read": timeout, "write": timeout}
 
 
+@overload
 async def exchange(
     transport: httpx.AsyncBaseTransport,
     outgoing: Outgoing,
-    token: AccessToken | None,
+    token: Bearer | None,
     *,
     until: float,
     max_bytes: int,
-) -> Answer | Lost:
+    keep: Literal[False] = False,
+) -> Answer | Lost: ...
+@overload
+async def exchange(
+    transport: httpx.AsyncBaseTransport,
+    outgoing: Outgoing,
+    token: Bearer | None,
+    *,
+    until: float,
+    max_bytes: int,
+    keep: bool,
+) -> Answer | Opened | Lost: ...
+async def exchange(
+    transport: httpx.AsyncBaseTransport,
+    outgoing: Outgoing,
+    token: Bearer | None,
+    *,
+    until: float,
+    max_bytes: int,
+    keep: bool = False,
+) -> Answer | Opened | Lost:
     """Send one request and read its answer to the end.
 
     Args:
@@ -115,11 +152,14 @@ async def exchange(
         token: The token to send, if any.
         until: When to give up, by the clock of the running loop.
         max_bytes: Length of the decompressed body of an answer that is still read.
+        keep: Of a successful answer, read the beginning only and leave the rest to the caller.
     """
     body = outgoing.body.open()
     try:
         async with asyncio.timeout_at(until):
             response = await transport.handle_async_request(outgoing.request(token, body))
+            if keep and 200 <= response.status_code < 300:
+                return await _open(response)
             return await _receive(response, max_bytes, head=outgoing.method == "HEAD")
     except TimeoutError:
         return Lost(RequestTimeout, "no complete answer came in time")
@@ -127,6 +167,104 @@ async def exchange(
         return _lost(exc)
     finally:
         await body.aclose()
+
+
+class Opened:
+    """A successful answer whose body is still coming; it never shows it.
+
+    Attributes:
+        status: HTTP status.
+        headers: Its headers, looked up without regard to case.
+    """
+
+    __slots__ = ("_chunks", "_first", "_inflater", "_stream", "headers", "status")
+
+    def __init__(
+        self, response: httpx.Response, stream: httpx.AsyncByteStream, chunks: AsyncIterator[bytes], first: bytes
+    ) -> None:
+        self.status = response.status_code
+        self.headers: Mapping[str, str] = response.headers
+        self._stream = stream
+        self._chunks = chunks
+        self._first = first
+        coding = _coding(response.headers)
+        self._inflater = Inflater(coding) if coding and first else None
+
+    def __repr__(self) -> str:
+        return f"<Opened {self.status}>"
+
+    async def read(self, until: float) -> bytes | Lost:
+        """Return the next bytes of the body, none at its end, or what went wrong.
+
+        Args:
+            until: When to give up waiting for them, by the clock of the running loop.
+        """
+        try:
+            async with asyncio.timeout_at(until):
+                return await self._read()
+        except TimeoutError:
+            return Lost(RequestTimeout, "the rest of the answer did not come in time")
+        except UnsupportedEncodingError as exc:
+            problem = str(exc)
+        except (httpx.HTTPError, httpx.StreamError, OSError) as exc:
+            return _lost(exc)
+        return Lost(ResponseValidationError, problem, again=False)
+
+    async def _read(self) -> bytes:
+        inflater = self._inflater
+        if inflater is None:
+            return await self._packed()
+        piece = inflater.some(b"", _SLICE)
+        while not piece:
+            packed = await self._packed()
+            if not packed:
+                inflater.finish()
+                return b""
+            piece = inflater.some(packed, _SLICE)
+        return piece
+
+    async def _packed(self) -> bytes:
+        """Return the next bytes as they came, none at the end."""
+        chunk, self._first = self._first, b""
+        while not chunk:
+            try:
+                chunk = await anext(self._chunks)
+            except StopAsyncIteration:
+                return b""
+        return chunk
+
+    async def aclose(self) -> None:
+        """Close the answer: a connection with an unread rest is closed with it; may be repeated."""
+        await self._stream.aclose()
+
+
+async def _open(response: httpx.Response) -> Opened | Lost:
+    """Return an answer with the first bytes of its body: until these are there, another try does no harm."""
+    stream = response.stream
+    if not isinstance(stream, httpx.AsyncByteStream):
+        return _UNREADABLE
+    try:
+        chunks = aiter(stream)
+        first = b""
+        while not first:
+            try:
+                first = await anext(chunks)
+            except StopAsyncIteration:
+                break
+        return Opened(response, stream, chunks, first)
+    except UnsupportedEncodingError as exc:
+        problem = str(exc)
+        await stream.aclose()
+    except BaseException:
+        await stream.aclose()
+        raise
+    return Lost(ResponseValidationError, problem, again=False)
+
+
+def _coding(headers: httpx.Headers) -> str:
+    """Return the content coding of an answer, empty for none."""
+    coding = headers.get("content-encoding", "").strip().lower()
+    return "" if coding == "identity" else coding
 
 
 def _lost(exc: Exception) -> Lost:
@@ -144,12 +282,17 @@ def _lost(exc: Exception) -> Lost:
     return Lost(TransportError, f"the connection failed ({type(exc).__name__})", unsent=never_sent, again=again)
 
 
+_UNREADABLE: Final = Lost(
+    TransportError, "the transport gave an answer that cannot be read asynchronously", again=False
+)
+
+
 async def _receive(response: httpx.Response, max_bytes: int, *, head: bool) -> Answer | Lost:
     status = response.status_code
     fine = 200 <= status < 300
     stream = response.stream
     if not isinstance(stream, httpx.AsyncByteStream):
-        return Lost(TransportError, "the transport gave an answer that cannot be read asynchronously", again=False)
+        return _UNREADABLE
     room = max_bytes if fine else min(max_bytes, _MAX_ERROR_BODY)
     try:
         content = (
@@ -170,9 +313,9 @@ async def _receive(response: httpx.Response, max_bytes: int, *, head: bool) -> A
 
 async def _read(headers: httpx.Headers, stream: httpx.AsyncByteStream, room: int) -> bytes | None:
     """Return the decompressed body, or None as soon as it is known to be longer than ``room`` bytes."""
-    coding = headers.get("content-encoding", "identity").strip().lower()
+    coding = _coding(headers)
     chunks: list[bytes] = []
-    if coding in {"", "identity"}:
+    if not coding:
         async for chunk in stream:
             room -= len(chunk)
             if room < 0:

@@ -23,12 +23,14 @@ class Operation(Generic[T]):
         result: Where the model of the answer lives, as ``module:Class`` below ``monite_async.models`` (imported on
             first use), a type, or None for an answer without content.
         multipart: Whether the body is sent as multipart/form-data instead of JSON.
+        idempotent: Whether it may be sent again when nobody knows what became of it; None goes by the method.
     """
 
     method: str
     path: str
     result: str | type[T] | None = None
     multipart: bool = False
+    idempotent: bool | None = None
 
 
 class Caller(Protocol):

@@ -11,13 +11,10 @@ from monite_async._errors import APIStatusError, MoniteError, RequestTimeout
 from monite_async._http.decode import Answer, api_error, read_error
 from monite_async._http.exchange import Lost, phase_limits
 from monite_async._http.operation import Operation
-from monite_async._options import RequestOptions, RetryPolicy
+from monite_async._options import DEFAULT_DEADLINE, DEFAULT_TIMEOUT, RequestOptions, RetryPolicy
 from monite_async._tokens.record import AccessToken
 
-__all__ = ["DEFAULT_DEADLINE", "DEFAULT_TIMEOUT", "Limits", "Progress"]
-
-DEFAULT_TIMEOUT = 30.0
-DEFAULT_DEADLINE = 90.0
+__all__ = ["Limits", "Progress"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +26,22 @@ class Limits:
         deadline: Seconds for the whole call.
         retry: When it is repeated.
         phases: Seconds for the phases of a try.
+        lenient: Whether an answer that does not fit the contract is handed back as far as it does.
     """
 
     timeout: float
     deadline: float
     retry: RetryPolicy
     phases: Mapping[str, float]
+    lenient: bool = False
 
     @classmethod
     def of(cls, options: RequestOptions) -> Limits:
         """Return the limits of options, with the defaults of the library where they say nothing."""
         timeout = options.timeout or DEFAULT_TIMEOUT
         deadline = options.deadline or DEFAULT_DEADLINE
-        return cls(timeout, deadline, options.retry or RetryPolicy(), phase_limits(min(timeout, deadline)))
+        phases = phase_limits(min(timeout, deadline))
+        return cls(timeout, deadline, options.retry or RetryPolicy(), phases, options.lenient is True)
 
 
 class Progress:
@@ -92,6 +92,11 @@ class Progress:
     def try_until(self) -> float:
         """When a try that starts now ends at the latest."""
         return min(self._now() + self.limits.timeout, self.deadline_at)
+
+    @property
+    def piece_until(self) -> float:
+        """When to give up waiting for the next piece of an answer that is read while it comes."""
+        return self._now() + self.limits.timeout
 
     def facts(self) -> dict[str, Any]:
         """Return what every error says about its call."""

@@ -116,6 +116,7 @@ class Outcome:
         replayable: The body can be produced once more.
         budget: The client-wide retry budget has something left.
         draw: A number from 0 to 1, drawn evenly.
+        idempotent: Whether the operation bears to be done twice; None goes by the method.
     """
 
     method: str
@@ -127,6 +128,12 @@ class Outcome:
     replayable: bool = True
     budget: bool = True
     draw: float = 0.5
+    idempotent: bool | None = None
+
+    @property
+    def harmless(self) -> bool:
+        """Whether the request may be repeated though nobody knows what became of it."""
+        return self.method in _IDEMPOTENT if self.idempotent is None else self.idempotent
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +163,9 @@ class Stop:
 def decide(policy: RetryPolicy, outcome: Outcome) -> Retry | Stop:
     """Decide whether a failed try is repeated.
 
-    GET, HEAD, PUT and DELETE are repeated after 408, 429, 5xx and transport errors; POST and PATCH only when nothing
-    was sent, on 429, or on 503 with ``Retry-After``: Monite has no idempotency keys, and a blind repeat pays twice.
+    GET, HEAD, PUT and DELETE (and a POST that only reads) are repeated after 408, 429, 5xx and transport errors; POST
+    and PATCH only when nothing was sent, on 429, or on 503 with ``Retry-After``: Monite has no idempotency keys, and a
+    blind repeat pays twice.
     """
     if not _may_repeat(outcome):
         return Stop("not safe to repeat, or nothing that a repeat would cure")
@@ -181,10 +189,10 @@ def decide(policy: RetryPolicy, outcome: Outcome) -> Retry | Stop:
 def _may_repeat(outcome: Outcome) -> bool:
     status = outcome.status
     if status is None:
-        return outcome.unsent or outcome.method in _IDEMPOTENT
+        return outcome.unsent or outcome.harmless
     if status == 429:
         return True
-    if outcome.method in _IDEMPOTENT:
+    if outcome.harmless:
         return status == 408 or status >= 500
     return status == 503 and outcome.retry_after is not None
 

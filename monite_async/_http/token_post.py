@@ -12,7 +12,7 @@ import httpx
 from monite_async._errors import ClientClosedError, RequestTimeout
 from monite_async._http.body import BytesBody
 from monite_async._http.call import USER_AGENT
-from monite_async._http.exchange import Lost, Outgoing, exchange, phase_limits
+from monite_async._http.exchange import Bearer, Lost, Outgoing, exchange, phase_limits
 from monite_async._http.limits import Limiter, WouldWaitTooLongError
 from monite_async._http.retry import rate_limit, retry_after
 from monite_async._tokens.issuer import PostResult
@@ -32,6 +32,7 @@ class TokenPost:
         base_url: Where the API is.
         transport: What carries the requests; not the pool of the API calls, so that those cannot starve them.
         limiter: The client's limiter; token requests go first in it.
+        token_header: Carries the token of a flow in which one token is asked for with another.
         clock: Where time comes from.
         closed: The client was closed.
     """
@@ -39,30 +40,48 @@ class TokenPost:
     base_url: httpx.URL
     transport: httpx.AsyncBaseTransport
     limiter: Limiter
+    token_header: bytes = b"authorization"
     clock: Clock = field(default_factory=SystemClock)
     closed: bool = False
 
     def __repr__(self) -> str:
         return "<TokenPost>"
 
-    async def __call__(self, path: str, body: bytes, *, headers: Mapping[str, str], timeout: float) -> PostResult:
+    async def __call__(
+        self,
+        path: str,
+        body: bytes,
+        *,
+        headers: Mapping[str, str],
+        timeout: float,
+        method: str = "POST",
+        token: Bearer | None = None,
+    ) -> PostResult:
         """Send one POST; see ``Post``.
+
+        Args:
+            path: Below the base URL.
+            body: What to send, JSON.
+            headers: Further headers.
+            timeout: Seconds that it may take.
+            method: Another method, where a flow wants one.
+            token: A token to send along.
 
         Raises:
             TransportError: No complete answer arrived.
             ResponseValidationError: The answer is longer than 1 MiB.
             ClientClosedError: The client was closed.
         """
-        outgoing = self._outgoing(path, BytesBody(body, b"application/json"), headers, timeout)
+        outgoing = self._outgoing(method, path, BytesBody(body, b"application/json"), headers, timeout)
         del body  # it holds the client secret, and a traceback may show the variables of its frames
         now = asyncio.get_running_loop().time
         until = now() + timeout
-        outcome = await exchange(self.transport, outgoing, None, until=until, max_bytes=_MAX_ANSWER)
+        outcome = await exchange(self.transport, outgoing, token, until=until, max_bytes=_MAX_ANSWER)
         if isinstance(outcome, Lost):
             if self.closed:
                 raise ClientClosedError("the client was closed; make a new one")
             elapsed = now() - until + timeout
-            raise outcome.error(outcome.text, method="POST", path=path, attempts=1, elapsed=elapsed)
+            raise outcome.error(outcome.text, method=method, path=path, attempts=1, elapsed=elapsed)
         asked = retry_after(outcome.status, outcome.headers, wall=self.clock.wall())
         if outcome.status == 429:
             self.limiter.refused(asked, rate_limit(outcome.headers))
@@ -83,7 +102,9 @@ class TokenPost:
                 return
             raise RequestTimeout("too many requests are waiting for the rate limit", method="POST", retry_after=wait)
 
-    def _outgoing(self, path: str, body: BytesBody, headers: Mapping[str, str], timeout: float) -> Outgoing:
+    def _outgoing(
+        self, method: str, path: str, body: BytesBody, headers: Mapping[str, str], timeout: float
+    ) -> Outgoing:
         head = [
             (b"host", self.base_url.netloc),
             (b"accept", b"application/json"),
@@ -95,7 +116,8 @@ class TokenPost:
             for name, value in headers.items()
             if name.lower() not in _OWN
         ]
-        return Outgoing("POST", httpx.URL(str(self.base_url) + path), tuple(head), body, phase_limits(timeout))
+        url = httpx.URL(str(self.base_url) + path)
+        return Outgoing(method, url, tuple(head), body, phase_limits(timeout), self.token_header)
 
 
 _OWN: Final = frozenset({"host", "accept", "accept-encoding", "user-agent", "content-type", "content-length"})

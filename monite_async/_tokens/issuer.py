@@ -16,7 +16,7 @@ from monite_async._tokens.credentials import ClientCredentials
 from monite_async._tokens.keys import TokenKey
 from monite_async._tokens.lifetime import parse_lifetime
 
-__all__ = ["IssuedToken", "MoniteIssuer", "Post", "PostResult", "TokenIssuer", "Wire", "is_dead_token"]
+__all__ = ["IssuedToken", "MoniteIssuer", "Post", "PostResult", "TokenIssuer", "Wire", "is_dead_token", "refusal"]
 
 _TOKEN_PATH = "/auth/token"  # noqa: S105 - a path, not a secret
 _REVOKE_PATH = "/auth/revoke"
@@ -43,7 +43,7 @@ class Wire:
 
     Attributes:
         authorization_header: Carries the token.
-        version_header: Carries the API version.
+        version_header: Carries the API version; empty when nothing does.
         entity_header: Carries the entity.
         is_dead_token: Called with the status and the server's message of a failed call.
     """
@@ -159,7 +159,7 @@ class MoniteIssuer:
         result = await self._post(path, await self._body(fields), headers=self._headers, timeout=timeout)
         del fields  # it may hold a token, and a traceback may show the variables of its frames
         if not 200 <= result.status < 300:
-            raise _refusal(path, result)
+            raise refusal(path, result)
         return result
 
     async def _body(self, fields: dict[str, str]) -> bytes:
@@ -208,7 +208,7 @@ def _nonsense(result: PostResult, what: str) -> AuthenticationError:
     )
 
 
-def _refusal(path: str, result: PostResult) -> MoniteError:
+def refusal(path: str, result: PostResult, *, revoking: bool = False) -> MoniteError:
     """Return the error for a status that is not 2xx; the server's own message is not repeated: it may quote the body."""
     status = result.status
     kind: type[MoniteError] = ServerError if status >= 500 else _NOT_REFUSALS.get(status, AuthenticationError)
@@ -222,7 +222,7 @@ def _refusal(path: str, result: PostResult) -> MoniteError:
         429: "too many requests",
     }.get(status, "the token endpoint failed" if status >= 500 else "check base_url and the credentials")
     return kind(
-        f"no token: {advice}" if path == _TOKEN_PATH else f"the token could not be revoked: {advice}",
+        f"the token could not be revoked: {advice}" if revoking or path == _REVOKE_PATH else f"no token: {advice}",
         method="POST",
         path=path,
         status=status,

@@ -7,10 +7,67 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from monite_async._http.operation import Caller
+    from monite_async.api.access_tokens import AccessTokens
+    from monite_async.api.accounting import Accounting
+    from monite_async.api.accounting_connections import AccountingConnections
+    from monite_async.api.accounting_synced_records import AccountingSyncedRecords
+    from monite_async.api.accounting_tax_rates import AccountingTaxRates
+    from monite_async.api.ai import Ai
+    from monite_async.api.analytics import Analytics
+    from monite_async.api.approval_policies import ApprovalPolicies
+    from monite_async.api.approval_requests import ApprovalRequests
+    from monite_async.api.bank_accounts import BankAccounts
+    from monite_async.api.batch_payment_links import BatchPaymentLinks
+    from monite_async.api.batch_payments import BatchPayments
+    from monite_async.api.comments import Comments
+    from monite_async.api.cost_centers import CostCenters
+    from monite_async.api.counterparts import Counterparts
+    from monite_async.api.custom_vat_rates import CustomVatRates
+    from monite_async.api.data_exports import DataExports
+    from monite_async.api.delivery_notes import DeliveryNotes
+    from monite_async.api.document_templates import DocumentTemplates
+    from monite_async.api.einvoice_search import EinvoiceSearch
+    from monite_async.api.einvoicing_connections import EinvoicingConnections
     from monite_async.api.entities import EntitiesForEntity, EntitiesForEntityUser, EntitiesForPartner
     from monite_async.api.entity_users import EntityUsersForEntity, EntityUsersForEntityUser, EntityUsersForUser
+    from monite_async.api.events import EventsForEntity, EventsForPartner
+    from monite_async.api.files import Files
+    from monite_async.api.financing_invoices import FinancingInvoices
+    from monite_async.api.financing_offers import FinancingOffers
+    from monite_async.api.financing_tokens import FinancingTokens
+    from monite_async.api.ledger_accounts import LedgerAccounts
+    from monite_async.api.mail_templates import MailTemplatesForEntity, MailTemplatesForPartner
+    from monite_async.api.mailbox_domains import MailboxDomains
+    from monite_async.api.mailboxes import Mailboxes
+    from monite_async.api.measure_units import MeasureUnits
+    from monite_async.api.ocr_tasks import OcrTasks
+    from monite_async.api.onboarding_documents import OnboardingDocuments
+    from monite_async.api.onboarding_links import OnboardingLinks
+    from monite_async.api.onboarding_requirements import OnboardingRequirements
+    from monite_async.api.overdue_reminders import OverdueReminders
+    from monite_async.api.payable_credit_notes import PayableCreditNotesForEntity, PayableCreditNotesForPartner
+    from monite_async.api.payable_purchase_orders import PayablePurchaseOrdersForEntity, PayablePurchaseOrdersForPartner
     from monite_async.api.payables import PayablesForEntity, PayablesForPartner
+    from monite_async.api.payment_intents import PaymentIntents
+    from monite_async.api.payment_links import PaymentLinks
+    from monite_async.api.payment_onboarding_links import PaymentOnboardingLinks
+    from monite_async.api.payment_records import PaymentRecords
+    from monite_async.api.payment_reminders import PaymentReminders
+    from monite_async.api.payment_terms import PaymentTerms
+    from monite_async.api.persons import Persons
+    from monite_async.api.products import Products
+    from monite_async.api.projects import Projects
+    from monite_async.api.receipts import Receipts
+    from monite_async.api.receivables import ReceivablesForEntity, ReceivablesForPartner
+    from monite_async.api.recurrences import Recurrences
     from monite_async.api.roles import Roles
+    from monite_async.api.settings import Settings
+    from monite_async.api.tags import Tags
+    from monite_async.api.text_templates import TextTemplates
+    from monite_async.api.transactions import Transactions
+    from monite_async.api.vat_rates import VatRates
+    from monite_async.api.webhook_deliveries import WebhookDeliveries
+    from monite_async.api.webhook_subscriptions import WebhookSubscriptions
 
 __all__ = ["EntityResources", "EntityUserResources", "PartnerResources", "UserResources"]
 
@@ -21,18 +78,102 @@ class PartnerResources:
     _caller: Caller
 
     @cached_property
+    def access_tokens(self) -> AccessTokens:
+        """Operations on access tokens."""
+        from monite_async.api.access_tokens import AccessTokens
+
+        return AccessTokens(self._caller)
+
+    @cached_property
+    def einvoice_search(self) -> EinvoiceSearch:
+        """Operations on e-invoice search."""
+        from monite_async.api.einvoice_search import EinvoiceSearch
+
+        return EinvoiceSearch(self._caller)
+
+    @cached_property
     def entities(self) -> EntitiesForPartner:
-        """Operations of the group "Entities"."""
+        """Operations on entities."""
         from monite_async.api.entities import EntitiesForPartner
 
         return EntitiesForPartner(self._caller)
 
     @cached_property
+    def events(self) -> EventsForPartner:
+        """Operations on events."""
+        from monite_async.api.events import EventsForPartner
+
+        return EventsForPartner(self._caller)
+
+    @cached_property
+    def files(self) -> Files:
+        """Operations on files."""
+        from monite_async.api.files import Files
+
+        return Files(self._caller)
+
+    @cached_property
+    def mail_templates(self) -> MailTemplatesForPartner:
+        """Operations on mail templates."""
+        from monite_async.api.mail_templates import MailTemplatesForPartner
+
+        return MailTemplatesForPartner(self._caller)
+
+    @cached_property
+    def mailbox_domains(self) -> MailboxDomains:
+        """Operations on mailbox domains."""
+        from monite_async.api.mailbox_domains import MailboxDomains
+
+        return MailboxDomains(self._caller)
+
+    @cached_property
+    def ocr_tasks(self) -> OcrTasks:
+        """Operations on OCR tasks."""
+        from monite_async.api.ocr_tasks import OcrTasks
+
+        return OcrTasks(self._caller)
+
+    @cached_property
+    def payable_credit_notes(self) -> PayableCreditNotesForPartner:
+        """Operations on payable credit notes."""
+        from monite_async.api.payable_credit_notes import PayableCreditNotesForPartner
+
+        return PayableCreditNotesForPartner(self._caller)
+
+    @cached_property
+    def payable_purchase_orders(self) -> PayablePurchaseOrdersForPartner:
+        """Operations on payable purchase orders."""
+        from monite_async.api.payable_purchase_orders import PayablePurchaseOrdersForPartner
+
+        return PayablePurchaseOrdersForPartner(self._caller)
+
+    @cached_property
     def payables(self) -> PayablesForPartner:
-        """Operations of the group "Payables"."""
+        """Operations on payables."""
         from monite_async.api.payables import PayablesForPartner
 
         return PayablesForPartner(self._caller)
+
+    @cached_property
+    def receivables(self) -> ReceivablesForPartner:
+        """Operations on receivables."""
+        from monite_async.api.receivables import ReceivablesForPartner
+
+        return ReceivablesForPartner(self._caller)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Operations on settings."""
+        from monite_async.api.settings import Settings
+
+        return Settings(self._caller)
+
+    @cached_property
+    def webhook_subscriptions(self) -> WebhookSubscriptions:
+        """Operations on webhook subscriptions."""
+        from monite_async.api.webhook_subscriptions import WebhookSubscriptions
+
+        return WebhookSubscriptions(self._caller)
 
 
 class EntityResources:
@@ -41,32 +182,410 @@ class EntityResources:
     _caller: Caller
 
     @cached_property
+    def accounting(self) -> Accounting:
+        """Operations on accounting."""
+        from monite_async.api.accounting import Accounting
+
+        return Accounting(self._caller)
+
+    @cached_property
+    def accounting_connections(self) -> AccountingConnections:
+        """Operations on accounting connections."""
+        from monite_async.api.accounting_connections import AccountingConnections
+
+        return AccountingConnections(self._caller)
+
+    @cached_property
+    def accounting_synced_records(self) -> AccountingSyncedRecords:
+        """Operations on accounting synced records."""
+        from monite_async.api.accounting_synced_records import AccountingSyncedRecords
+
+        return AccountingSyncedRecords(self._caller)
+
+    @cached_property
+    def accounting_tax_rates(self) -> AccountingTaxRates:
+        """Operations on accounting tax rates."""
+        from monite_async.api.accounting_tax_rates import AccountingTaxRates
+
+        return AccountingTaxRates(self._caller)
+
+    @cached_property
+    def ai(self) -> Ai:
+        """Operations on AI."""
+        from monite_async.api.ai import Ai
+
+        return Ai(self._caller)
+
+    @cached_property
+    def analytics(self) -> Analytics:
+        """Operations on analytics."""
+        from monite_async.api.analytics import Analytics
+
+        return Analytics(self._caller)
+
+    @cached_property
+    def approval_policies(self) -> ApprovalPolicies:
+        """Operations on approval policies."""
+        from monite_async.api.approval_policies import ApprovalPolicies
+
+        return ApprovalPolicies(self._caller)
+
+    @cached_property
+    def approval_requests(self) -> ApprovalRequests:
+        """Operations on approval requests."""
+        from monite_async.api.approval_requests import ApprovalRequests
+
+        return ApprovalRequests(self._caller)
+
+    @cached_property
+    def bank_accounts(self) -> BankAccounts:
+        """Operations on bank accounts."""
+        from monite_async.api.bank_accounts import BankAccounts
+
+        return BankAccounts(self._caller)
+
+    @cached_property
+    def batch_payment_links(self) -> BatchPaymentLinks:
+        """Operations on batch payment links."""
+        from monite_async.api.batch_payment_links import BatchPaymentLinks
+
+        return BatchPaymentLinks(self._caller)
+
+    @cached_property
+    def batch_payments(self) -> BatchPayments:
+        """Operations on batch payments."""
+        from monite_async.api.batch_payments import BatchPayments
+
+        return BatchPayments(self._caller)
+
+    @cached_property
+    def comments(self) -> Comments:
+        """Operations on comments."""
+        from monite_async.api.comments import Comments
+
+        return Comments(self._caller)
+
+    @cached_property
+    def cost_centers(self) -> CostCenters:
+        """Operations on cost centers."""
+        from monite_async.api.cost_centers import CostCenters
+
+        return CostCenters(self._caller)
+
+    @cached_property
+    def counterparts(self) -> Counterparts:
+        """Operations on counterparts."""
+        from monite_async.api.counterparts import Counterparts
+
+        return Counterparts(self._caller)
+
+    @cached_property
+    def custom_vat_rates(self) -> CustomVatRates:
+        """Operations on custom VAT rates."""
+        from monite_async.api.custom_vat_rates import CustomVatRates
+
+        return CustomVatRates(self._caller)
+
+    @cached_property
+    def data_exports(self) -> DataExports:
+        """Operations on data exports."""
+        from monite_async.api.data_exports import DataExports
+
+        return DataExports(self._caller)
+
+    @cached_property
+    def delivery_notes(self) -> DeliveryNotes:
+        """Operations on delivery notes."""
+        from monite_async.api.delivery_notes import DeliveryNotes
+
+        return DeliveryNotes(self._caller)
+
+    @cached_property
+    def document_templates(self) -> DocumentTemplates:
+        """Operations on document templates."""
+        from monite_async.api.document_templates import DocumentTemplates
+
+        return DocumentTemplates(self._caller)
+
+    @cached_property
+    def einvoice_search(self) -> EinvoiceSearch:
+        """Operations on e-invoice search."""
+        from monite_async.api.einvoice_search import EinvoiceSearch
+
+        return EinvoiceSearch(self._caller)
+
+    @cached_property
+    def einvoicing_connections(self) -> EinvoicingConnections:
+        """Operations on e-invoicing connections."""
+        from monite_async.api.einvoicing_connections import EinvoicingConnections
+
+        return EinvoicingConnections(self._caller)
+
+    @cached_property
     def entities(self) -> EntitiesForEntity:
-        """Operations of the group "Entities"."""
+        """Operations on entities."""
         from monite_async.api.entities import EntitiesForEntity
 
         return EntitiesForEntity(self._caller)
 
     @cached_property
     def entity_users(self) -> EntityUsersForEntity:
-        """Operations of the group "Entity users"."""
+        """Operations on entity users."""
         from monite_async.api.entity_users import EntityUsersForEntity
 
         return EntityUsersForEntity(self._caller)
 
     @cached_property
+    def events(self) -> EventsForEntity:
+        """Operations on events."""
+        from monite_async.api.events import EventsForEntity
+
+        return EventsForEntity(self._caller)
+
+    @cached_property
+    def files(self) -> Files:
+        """Operations on files."""
+        from monite_async.api.files import Files
+
+        return Files(self._caller)
+
+    @cached_property
+    def financing_invoices(self) -> FinancingInvoices:
+        """Operations on financing invoices."""
+        from monite_async.api.financing_invoices import FinancingInvoices
+
+        return FinancingInvoices(self._caller)
+
+    @cached_property
+    def financing_offers(self) -> FinancingOffers:
+        """Operations on financing offers."""
+        from monite_async.api.financing_offers import FinancingOffers
+
+        return FinancingOffers(self._caller)
+
+    @cached_property
+    def financing_tokens(self) -> FinancingTokens:
+        """Operations on financing tokens."""
+        from monite_async.api.financing_tokens import FinancingTokens
+
+        return FinancingTokens(self._caller)
+
+    @cached_property
+    def ledger_accounts(self) -> LedgerAccounts:
+        """Operations on ledger accounts."""
+        from monite_async.api.ledger_accounts import LedgerAccounts
+
+        return LedgerAccounts(self._caller)
+
+    @cached_property
+    def mail_templates(self) -> MailTemplatesForEntity:
+        """Operations on mail templates."""
+        from monite_async.api.mail_templates import MailTemplatesForEntity
+
+        return MailTemplatesForEntity(self._caller)
+
+    @cached_property
+    def mailbox_domains(self) -> MailboxDomains:
+        """Operations on mailbox domains."""
+        from monite_async.api.mailbox_domains import MailboxDomains
+
+        return MailboxDomains(self._caller)
+
+    @cached_property
+    def mailboxes(self) -> Mailboxes:
+        """Operations on mailboxes."""
+        from monite_async.api.mailboxes import Mailboxes
+
+        return Mailboxes(self._caller)
+
+    @cached_property
+    def measure_units(self) -> MeasureUnits:
+        """Operations on measure units."""
+        from monite_async.api.measure_units import MeasureUnits
+
+        return MeasureUnits(self._caller)
+
+    @cached_property
+    def ocr_tasks(self) -> OcrTasks:
+        """Operations on OCR tasks."""
+        from monite_async.api.ocr_tasks import OcrTasks
+
+        return OcrTasks(self._caller)
+
+    @cached_property
+    def onboarding_documents(self) -> OnboardingDocuments:
+        """Operations on onboarding documents."""
+        from monite_async.api.onboarding_documents import OnboardingDocuments
+
+        return OnboardingDocuments(self._caller)
+
+    @cached_property
+    def onboarding_links(self) -> OnboardingLinks:
+        """Operations on onboarding links."""
+        from monite_async.api.onboarding_links import OnboardingLinks
+
+        return OnboardingLinks(self._caller)
+
+    @cached_property
+    def onboarding_requirements(self) -> OnboardingRequirements:
+        """Operations on onboarding requirements."""
+        from monite_async.api.onboarding_requirements import OnboardingRequirements
+
+        return OnboardingRequirements(self._caller)
+
+    @cached_property
+    def overdue_reminders(self) -> OverdueReminders:
+        """Operations on overdue reminders."""
+        from monite_async.api.overdue_reminders import OverdueReminders
+
+        return OverdueReminders(self._caller)
+
+    @cached_property
+    def payable_credit_notes(self) -> PayableCreditNotesForEntity:
+        """Operations on payable credit notes."""
+        from monite_async.api.payable_credit_notes import PayableCreditNotesForEntity
+
+        return PayableCreditNotesForEntity(self._caller)
+
+    @cached_property
+    def payable_purchase_orders(self) -> PayablePurchaseOrdersForEntity:
+        """Operations on payable purchase orders."""
+        from monite_async.api.payable_purchase_orders import PayablePurchaseOrdersForEntity
+
+        return PayablePurchaseOrdersForEntity(self._caller)
+
+    @cached_property
     def payables(self) -> PayablesForEntity:
-        """Operations of the group "Payables"."""
+        """Operations on payables."""
         from monite_async.api.payables import PayablesForEntity
 
         return PayablesForEntity(self._caller)
 
     @cached_property
+    def payment_intents(self) -> PaymentIntents:
+        """Operations on payment intents."""
+        from monite_async.api.payment_intents import PaymentIntents
+
+        return PaymentIntents(self._caller)
+
+    @cached_property
+    def payment_links(self) -> PaymentLinks:
+        """Operations on payment links."""
+        from monite_async.api.payment_links import PaymentLinks
+
+        return PaymentLinks(self._caller)
+
+    @cached_property
+    def payment_onboarding_links(self) -> PaymentOnboardingLinks:
+        """Operations on payment onboarding links."""
+        from monite_async.api.payment_onboarding_links import PaymentOnboardingLinks
+
+        return PaymentOnboardingLinks(self._caller)
+
+    @cached_property
+    def payment_records(self) -> PaymentRecords:
+        """Operations on payment records."""
+        from monite_async.api.payment_records import PaymentRecords
+
+        return PaymentRecords(self._caller)
+
+    @cached_property
+    def payment_reminders(self) -> PaymentReminders:
+        """Operations on payment reminders."""
+        from monite_async.api.payment_reminders import PaymentReminders
+
+        return PaymentReminders(self._caller)
+
+    @cached_property
+    def payment_terms(self) -> PaymentTerms:
+        """Operations on payment terms."""
+        from monite_async.api.payment_terms import PaymentTerms
+
+        return PaymentTerms(self._caller)
+
+    @cached_property
+    def persons(self) -> Persons:
+        """Operations on persons."""
+        from monite_async.api.persons import Persons
+
+        return Persons(self._caller)
+
+    @cached_property
+    def products(self) -> Products:
+        """Operations on products."""
+        from monite_async.api.products import Products
+
+        return Products(self._caller)
+
+    @cached_property
+    def projects(self) -> Projects:
+        """Operations on projects."""
+        from monite_async.api.projects import Projects
+
+        return Projects(self._caller)
+
+    @cached_property
+    def receipts(self) -> Receipts:
+        """Operations on receipts."""
+        from monite_async.api.receipts import Receipts
+
+        return Receipts(self._caller)
+
+    @cached_property
+    def receivables(self) -> ReceivablesForEntity:
+        """Operations on receivables."""
+        from monite_async.api.receivables import ReceivablesForEntity
+
+        return ReceivablesForEntity(self._caller)
+
+    @cached_property
+    def recurrences(self) -> Recurrences:
+        """Operations on recurrences."""
+        from monite_async.api.recurrences import Recurrences
+
+        return Recurrences(self._caller)
+
+    @cached_property
     def roles(self) -> Roles:
-        """Operations of the group "Roles"."""
+        """Operations on roles."""
         from monite_async.api.roles import Roles
 
         return Roles(self._caller)
+
+    @cached_property
+    def tags(self) -> Tags:
+        """Operations on tags."""
+        from monite_async.api.tags import Tags
+
+        return Tags(self._caller)
+
+    @cached_property
+    def text_templates(self) -> TextTemplates:
+        """Operations on text templates."""
+        from monite_async.api.text_templates import TextTemplates
+
+        return TextTemplates(self._caller)
+
+    @cached_property
+    def transactions(self) -> Transactions:
+        """Operations on transactions."""
+        from monite_async.api.transactions import Transactions
+
+        return Transactions(self._caller)
+
+    @cached_property
+    def vat_rates(self) -> VatRates:
+        """Operations on VAT rates."""
+        from monite_async.api.vat_rates import VatRates
+
+        return VatRates(self._caller)
+
+    @cached_property
+    def webhook_deliveries(self) -> WebhookDeliveries:
+        """Operations on webhook deliveries."""
+        from monite_async.api.webhook_deliveries import WebhookDeliveries
+
+        return WebhookDeliveries(self._caller)
 
 
 class EntityUserResources:
@@ -75,32 +594,410 @@ class EntityUserResources:
     _caller: Caller
 
     @cached_property
+    def accounting(self) -> Accounting:
+        """Operations on accounting."""
+        from monite_async.api.accounting import Accounting
+
+        return Accounting(self._caller)
+
+    @cached_property
+    def accounting_connections(self) -> AccountingConnections:
+        """Operations on accounting connections."""
+        from monite_async.api.accounting_connections import AccountingConnections
+
+        return AccountingConnections(self._caller)
+
+    @cached_property
+    def accounting_synced_records(self) -> AccountingSyncedRecords:
+        """Operations on accounting synced records."""
+        from monite_async.api.accounting_synced_records import AccountingSyncedRecords
+
+        return AccountingSyncedRecords(self._caller)
+
+    @cached_property
+    def accounting_tax_rates(self) -> AccountingTaxRates:
+        """Operations on accounting tax rates."""
+        from monite_async.api.accounting_tax_rates import AccountingTaxRates
+
+        return AccountingTaxRates(self._caller)
+
+    @cached_property
+    def ai(self) -> Ai:
+        """Operations on AI."""
+        from monite_async.api.ai import Ai
+
+        return Ai(self._caller)
+
+    @cached_property
+    def analytics(self) -> Analytics:
+        """Operations on analytics."""
+        from monite_async.api.analytics import Analytics
+
+        return Analytics(self._caller)
+
+    @cached_property
+    def approval_policies(self) -> ApprovalPolicies:
+        """Operations on approval policies."""
+        from monite_async.api.approval_policies import ApprovalPolicies
+
+        return ApprovalPolicies(self._caller)
+
+    @cached_property
+    def approval_requests(self) -> ApprovalRequests:
+        """Operations on approval requests."""
+        from monite_async.api.approval_requests import ApprovalRequests
+
+        return ApprovalRequests(self._caller)
+
+    @cached_property
+    def bank_accounts(self) -> BankAccounts:
+        """Operations on bank accounts."""
+        from monite_async.api.bank_accounts import BankAccounts
+
+        return BankAccounts(self._caller)
+
+    @cached_property
+    def batch_payment_links(self) -> BatchPaymentLinks:
+        """Operations on batch payment links."""
+        from monite_async.api.batch_payment_links import BatchPaymentLinks
+
+        return BatchPaymentLinks(self._caller)
+
+    @cached_property
+    def batch_payments(self) -> BatchPayments:
+        """Operations on batch payments."""
+        from monite_async.api.batch_payments import BatchPayments
+
+        return BatchPayments(self._caller)
+
+    @cached_property
+    def comments(self) -> Comments:
+        """Operations on comments."""
+        from monite_async.api.comments import Comments
+
+        return Comments(self._caller)
+
+    @cached_property
+    def cost_centers(self) -> CostCenters:
+        """Operations on cost centers."""
+        from monite_async.api.cost_centers import CostCenters
+
+        return CostCenters(self._caller)
+
+    @cached_property
+    def counterparts(self) -> Counterparts:
+        """Operations on counterparts."""
+        from monite_async.api.counterparts import Counterparts
+
+        return Counterparts(self._caller)
+
+    @cached_property
+    def custom_vat_rates(self) -> CustomVatRates:
+        """Operations on custom VAT rates."""
+        from monite_async.api.custom_vat_rates import CustomVatRates
+
+        return CustomVatRates(self._caller)
+
+    @cached_property
+    def data_exports(self) -> DataExports:
+        """Operations on data exports."""
+        from monite_async.api.data_exports import DataExports
+
+        return DataExports(self._caller)
+
+    @cached_property
+    def delivery_notes(self) -> DeliveryNotes:
+        """Operations on delivery notes."""
+        from monite_async.api.delivery_notes import DeliveryNotes
+
+        return DeliveryNotes(self._caller)
+
+    @cached_property
+    def document_templates(self) -> DocumentTemplates:
+        """Operations on document templates."""
+        from monite_async.api.document_templates import DocumentTemplates
+
+        return DocumentTemplates(self._caller)
+
+    @cached_property
+    def einvoice_search(self) -> EinvoiceSearch:
+        """Operations on e-invoice search."""
+        from monite_async.api.einvoice_search import EinvoiceSearch
+
+        return EinvoiceSearch(self._caller)
+
+    @cached_property
+    def einvoicing_connections(self) -> EinvoicingConnections:
+        """Operations on e-invoicing connections."""
+        from monite_async.api.einvoicing_connections import EinvoicingConnections
+
+        return EinvoicingConnections(self._caller)
+
+    @cached_property
     def entities(self) -> EntitiesForEntityUser:
-        """Operations of the group "Entities"."""
+        """Operations on entities."""
         from monite_async.api.entities import EntitiesForEntityUser
 
         return EntitiesForEntityUser(self._caller)
 
     @cached_property
     def entity_users(self) -> EntityUsersForEntityUser:
-        """Operations of the group "Entity users"."""
+        """Operations on entity users."""
         from monite_async.api.entity_users import EntityUsersForEntityUser
 
         return EntityUsersForEntityUser(self._caller)
 
     @cached_property
+    def events(self) -> EventsForEntity:
+        """Operations on events."""
+        from monite_async.api.events import EventsForEntity
+
+        return EventsForEntity(self._caller)
+
+    @cached_property
+    def files(self) -> Files:
+        """Operations on files."""
+        from monite_async.api.files import Files
+
+        return Files(self._caller)
+
+    @cached_property
+    def financing_invoices(self) -> FinancingInvoices:
+        """Operations on financing invoices."""
+        from monite_async.api.financing_invoices import FinancingInvoices
+
+        return FinancingInvoices(self._caller)
+
+    @cached_property
+    def financing_offers(self) -> FinancingOffers:
+        """Operations on financing offers."""
+        from monite_async.api.financing_offers import FinancingOffers
+
+        return FinancingOffers(self._caller)
+
+    @cached_property
+    def financing_tokens(self) -> FinancingTokens:
+        """Operations on financing tokens."""
+        from monite_async.api.financing_tokens import FinancingTokens
+
+        return FinancingTokens(self._caller)
+
+    @cached_property
+    def ledger_accounts(self) -> LedgerAccounts:
+        """Operations on ledger accounts."""
+        from monite_async.api.ledger_accounts import LedgerAccounts
+
+        return LedgerAccounts(self._caller)
+
+    @cached_property
+    def mail_templates(self) -> MailTemplatesForEntity:
+        """Operations on mail templates."""
+        from monite_async.api.mail_templates import MailTemplatesForEntity
+
+        return MailTemplatesForEntity(self._caller)
+
+    @cached_property
+    def mailbox_domains(self) -> MailboxDomains:
+        """Operations on mailbox domains."""
+        from monite_async.api.mailbox_domains import MailboxDomains
+
+        return MailboxDomains(self._caller)
+
+    @cached_property
+    def mailboxes(self) -> Mailboxes:
+        """Operations on mailboxes."""
+        from monite_async.api.mailboxes import Mailboxes
+
+        return Mailboxes(self._caller)
+
+    @cached_property
+    def measure_units(self) -> MeasureUnits:
+        """Operations on measure units."""
+        from monite_async.api.measure_units import MeasureUnits
+
+        return MeasureUnits(self._caller)
+
+    @cached_property
+    def ocr_tasks(self) -> OcrTasks:
+        """Operations on OCR tasks."""
+        from monite_async.api.ocr_tasks import OcrTasks
+
+        return OcrTasks(self._caller)
+
+    @cached_property
+    def onboarding_documents(self) -> OnboardingDocuments:
+        """Operations on onboarding documents."""
+        from monite_async.api.onboarding_documents import OnboardingDocuments
+
+        return OnboardingDocuments(self._caller)
+
+    @cached_property
+    def onboarding_links(self) -> OnboardingLinks:
+        """Operations on onboarding links."""
+        from monite_async.api.onboarding_links import OnboardingLinks
+
+        return OnboardingLinks(self._caller)
+
+    @cached_property
+    def onboarding_requirements(self) -> OnboardingRequirements:
+        """Operations on onboarding requirements."""
+        from monite_async.api.onboarding_requirements import OnboardingRequirements
+
+        return OnboardingRequirements(self._caller)
+
+    @cached_property
+    def overdue_reminders(self) -> OverdueReminders:
+        """Operations on overdue reminders."""
+        from monite_async.api.overdue_reminders import OverdueReminders
+
+        return OverdueReminders(self._caller)
+
+    @cached_property
+    def payable_credit_notes(self) -> PayableCreditNotesForEntity:
+        """Operations on payable credit notes."""
+        from monite_async.api.payable_credit_notes import PayableCreditNotesForEntity
+
+        return PayableCreditNotesForEntity(self._caller)
+
+    @cached_property
+    def payable_purchase_orders(self) -> PayablePurchaseOrdersForEntity:
+        """Operations on payable purchase orders."""
+        from monite_async.api.payable_purchase_orders import PayablePurchaseOrdersForEntity
+
+        return PayablePurchaseOrdersForEntity(self._caller)
+
+    @cached_property
     def payables(self) -> PayablesForEntity:
-        """Operations of the group "Payables"."""
+        """Operations on payables."""
         from monite_async.api.payables import PayablesForEntity
 
         return PayablesForEntity(self._caller)
 
     @cached_property
+    def payment_intents(self) -> PaymentIntents:
+        """Operations on payment intents."""
+        from monite_async.api.payment_intents import PaymentIntents
+
+        return PaymentIntents(self._caller)
+
+    @cached_property
+    def payment_links(self) -> PaymentLinks:
+        """Operations on payment links."""
+        from monite_async.api.payment_links import PaymentLinks
+
+        return PaymentLinks(self._caller)
+
+    @cached_property
+    def payment_onboarding_links(self) -> PaymentOnboardingLinks:
+        """Operations on payment onboarding links."""
+        from monite_async.api.payment_onboarding_links import PaymentOnboardingLinks
+
+        return PaymentOnboardingLinks(self._caller)
+
+    @cached_property
+    def payment_records(self) -> PaymentRecords:
+        """Operations on payment records."""
+        from monite_async.api.payment_records import PaymentRecords
+
+        return PaymentRecords(self._caller)
+
+    @cached_property
+    def payment_reminders(self) -> PaymentReminders:
+        """Operations on payment reminders."""
+        from monite_async.api.payment_reminders import PaymentReminders
+
+        return PaymentReminders(self._caller)
+
+    @cached_property
+    def payment_terms(self) -> PaymentTerms:
+        """Operations on payment terms."""
+        from monite_async.api.payment_terms import PaymentTerms
+
+        return PaymentTerms(self._caller)
+
+    @cached_property
+    def persons(self) -> Persons:
+        """Operations on persons."""
+        from monite_async.api.persons import Persons
+
+        return Persons(self._caller)
+
+    @cached_property
+    def products(self) -> Products:
+        """Operations on products."""
+        from monite_async.api.products import Products
+
+        return Products(self._caller)
+
+    @cached_property
+    def projects(self) -> Projects:
+        """Operations on projects."""
+        from monite_async.api.projects import Projects
+
+        return Projects(self._caller)
+
+    @cached_property
+    def receipts(self) -> Receipts:
+        """Operations on receipts."""
+        from monite_async.api.receipts import Receipts
+
+        return Receipts(self._caller)
+
+    @cached_property
+    def receivables(self) -> ReceivablesForEntity:
+        """Operations on receivables."""
+        from monite_async.api.receivables import ReceivablesForEntity
+
+        return ReceivablesForEntity(self._caller)
+
+    @cached_property
+    def recurrences(self) -> Recurrences:
+        """Operations on recurrences."""
+        from monite_async.api.recurrences import Recurrences
+
+        return Recurrences(self._caller)
+
+    @cached_property
     def roles(self) -> Roles:
-        """Operations of the group "Roles"."""
+        """Operations on roles."""
         from monite_async.api.roles import Roles
 
         return Roles(self._caller)
+
+    @cached_property
+    def tags(self) -> Tags:
+        """Operations on tags."""
+        from monite_async.api.tags import Tags
+
+        return Tags(self._caller)
+
+    @cached_property
+    def text_templates(self) -> TextTemplates:
+        """Operations on text templates."""
+        from monite_async.api.text_templates import TextTemplates
+
+        return TextTemplates(self._caller)
+
+    @cached_property
+    def transactions(self) -> Transactions:
+        """Operations on transactions."""
+        from monite_async.api.transactions import Transactions
+
+        return Transactions(self._caller)
+
+    @cached_property
+    def vat_rates(self) -> VatRates:
+        """Operations on VAT rates."""
+        from monite_async.api.vat_rates import VatRates
+
+        return VatRates(self._caller)
+
+    @cached_property
+    def webhook_deliveries(self) -> WebhookDeliveries:
+        """Operations on webhook deliveries."""
+        from monite_async.api.webhook_deliveries import WebhookDeliveries
+
+        return WebhookDeliveries(self._caller)
 
 
 class UserResources:
@@ -109,22 +1006,85 @@ class UserResources:
     _caller: Caller
 
     @cached_property
+    def einvoice_search(self) -> EinvoiceSearch:
+        """Operations on e-invoice search."""
+        from monite_async.api.einvoice_search import EinvoiceSearch
+
+        return EinvoiceSearch(self._caller)
+
+    @cached_property
     def entities(self) -> EntitiesForEntityUser:
-        """Operations of the group "Entities"."""
+        """Operations on entities."""
         from monite_async.api.entities import EntitiesForEntityUser
 
         return EntitiesForEntityUser(self._caller)
 
     @cached_property
     def entity_users(self) -> EntityUsersForUser:
-        """Operations of the group "Entity users"."""
+        """Operations on entity users."""
         from monite_async.api.entity_users import EntityUsersForUser
 
         return EntityUsersForUser(self._caller)
 
     @cached_property
+    def events(self) -> EventsForPartner:
+        """Operations on events."""
+        from monite_async.api.events import EventsForPartner
+
+        return EventsForPartner(self._caller)
+
+    @cached_property
+    def files(self) -> Files:
+        """Operations on files."""
+        from monite_async.api.files import Files
+
+        return Files(self._caller)
+
+    @cached_property
+    def mail_templates(self) -> MailTemplatesForPartner:
+        """Operations on mail templates."""
+        from monite_async.api.mail_templates import MailTemplatesForPartner
+
+        return MailTemplatesForPartner(self._caller)
+
+    @cached_property
+    def mailbox_domains(self) -> MailboxDomains:
+        """Operations on mailbox domains."""
+        from monite_async.api.mailbox_domains import MailboxDomains
+
+        return MailboxDomains(self._caller)
+
+    @cached_property
+    def ocr_tasks(self) -> OcrTasks:
+        """Operations on OCR tasks."""
+        from monite_async.api.ocr_tasks import OcrTasks
+
+        return OcrTasks(self._caller)
+
+    @cached_property
+    def payable_credit_notes(self) -> PayableCreditNotesForPartner:
+        """Operations on payable credit notes."""
+        from monite_async.api.payable_credit_notes import PayableCreditNotesForPartner
+
+        return PayableCreditNotesForPartner(self._caller)
+
+    @cached_property
+    def payable_purchase_orders(self) -> PayablePurchaseOrdersForPartner:
+        """Operations on payable purchase orders."""
+        from monite_async.api.payable_purchase_orders import PayablePurchaseOrdersForPartner
+
+        return PayablePurchaseOrdersForPartner(self._caller)
+
+    @cached_property
     def payables(self) -> PayablesForPartner:
-        """Operations of the group "Payables"."""
+        """Operations on payables."""
         from monite_async.api.payables import PayablesForPartner
 
         return PayablesForPartner(self._caller)
+
+    @cached_property
+    def receivables(self) -> ReceivablesForPartner:
+        """Operations on receivables."""
+        from monite_async.api.receivables import ReceivablesForPartner
+
+        return ReceivablesForPartner(self._caller)

@@ -13,12 +13,16 @@ from monite_async.emulator._auth import AUTH_OPERATIONS, authenticate, bearer, d
 from monite_async.emulator._call import Call, Rule
 from monite_async.emulator._entities import ENTITY_OPERATIONS, SETTINGS_OPERATIONS
 from monite_async.emulator._errors import RefusedError, detail, gateway_refusal, missing_version, refusal
+from monite_async.emulator._generic import GENERIC_OPERATIONS
+from monite_async.emulator._legacy import LEGACY, legacy
+from monite_async.emulator._lifecycles import LIFECYCLE_OPERATIONS
 from monite_async.emulator._message import Request, Response
 from monite_async.emulator._payable_actions import ACTION_OPERATIONS, LINE_ITEM_OPERATIONS
 from monite_async.emulator._payables import PAYABLE_OPERATIONS
 from monite_async.emulator._permissions import ENTITY_HEADER, authorize, resolve_entity
 from monite_async.emulator._query import check_ids, parse_body, parse_query
 from monite_async.emulator._rate import RateLimiter
+from monite_async.emulator._refused import REFUSED
 from monite_async.emulator._route import Route
 from monite_async.emulator._router import Match, find
 from monite_async.emulator._settings import EmulatorSettings
@@ -29,6 +33,8 @@ __all__ = ["OPERATIONS", "Sight", "finish", "handle", "look"]
 
 VERSION_HEADER = "x-monite-version"
 OPERATIONS: Mapping[str, Rule] = {
+    **{name: rule for name, rule in GENERIC_OPERATIONS.items() if name not in REFUSED},
+    **LIFECYCLE_OPERATIONS,
     **AUTH_OPERATIONS,
     **ENTITY_OPERATIONS,
     **SETTINGS_OPERATIONS,
@@ -118,12 +124,15 @@ def finish(response: Response, request: Request, started: float) -> Response:
 def _answer(world: World, sight: Sight) -> Response:
     if len(sight.request.body) > world.settings.max_body:
         raise gateway_refusal(413, "Request size limit exceeded")
+    if sight.request.path.startswith(LEGACY):
+        return legacy(world, sight.request)
     is_auth = sight.request.path.startswith("/v1/auth/")
     version = _version(world.settings, sight.request, optional=is_auth)
     route = _route(sight)
     rule = OPERATIONS.get(route.operation_id)
     if rule is None:
-        raise refusal(501, f"The emulator does not emulate {route.method} {route.path} ({route.operation_id}).")
+        what = f"The emulator does not emulate {route.method} {route.path} ({route.operation_id})."
+        raise refusal(501, f"{what} {REFUSED[route.operation_id]}")
     call = Call(world, sight.request, route, sight.match.params(route), version)
     if rule.audience != "anyone":
         call.actor = authenticate(world, sight.request, version)

@@ -10,12 +10,14 @@ from pathlib import PurePosixPath
 from monite_async.emulator._errors import refusal
 from monite_async.emulator._state import World, iso
 
-__all__ = ["DOCUMENTS", "FILES_PATH", "IMAGES", "store_file"]
+__all__ = ["DOCUMENTS", "FILES_PATH", "IMAGES", "PDF", "file_url", "keep_file", "store_file"]
 
 DOCUMENTS = frozenset({"application/pdf", "image/png", "image/jpeg"})
 """What payables may have attached."""
 IMAGES = frozenset({"image/png", "image/jpeg", "image/gif"})
 """What a logo may be."""
+PDF = b"%PDF-1.4\n%%EOF\n"
+"""What every PDF that the emulator makes looks like."""
 FILES_PATH = "/_emulator/files/"
 """Where the stored files are served."""
 
@@ -27,6 +29,18 @@ _BY_SUFFIX: Mapping[str, str] = {
     ".pdf": "application/pdf",
     ".png": "image/png",
 }
+
+
+def keep_file(world: World, kind: str, content: bytes) -> str:
+    """Store bytes of a media type and return the id under which they are served."""
+    file_id = str(uuid.uuid4())
+    world.state.files[file_id] = (kind, content)
+    return file_id
+
+
+def file_url(world: World, file_id: str) -> str:
+    """Return the address of a stored file."""
+    return f"{world.origin}{FILES_PATH}{file_id}"
 
 
 def store_file(
@@ -48,8 +62,7 @@ def store_file(
         raise refusal(400, "This type of file is not supported.")
     if len(content) > limit:
         raise refusal(400, f"The file is larger than {limit // 2**20} MB.")
-    file_id = str(uuid.uuid4())
-    world.state.files[file_id] = (kind, content)
+    file_id = keep_file(world, kind, content)
     return {
         "id": file_id,
         "created_at": iso(world.clock.now()),
@@ -61,5 +74,5 @@ def store_file(
         "previews": [],
         "region": "eu-central-1",
         "size": len(content),
-        "url": f"{world.origin}{FILES_PATH}{file_id}",
+        "url": file_url(world, file_id),
     }

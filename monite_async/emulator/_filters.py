@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from monite_async.emulator._message import as_list
+from monite_async.emulator._message import as_list, as_object
 from monite_async.emulator._state import Record
 
 __all__ = ["Getter", "Getters", "field_getter", "matcher"]
@@ -59,10 +59,40 @@ _SPECIAL: Mapping[str, Test] = {"search_text": _TESTS["icontains"]}
 
 
 def field_getter(name: str) -> Getter:
-    """Return what reads a field of the records."""
+    """Return what reads a field of the records by the name that a filter gives it.
+
+    Dots lead into objects, ``tag_ids`` to the ids of what is shown whole as ``tags``; fields that requests have and
+    answers have not are found as well.
+    """
     if name in {"id", "created_at", "updated_at"}:
         return operator.attrgetter(name)
-    return lambda record: record.data.get(name)
+    first, *rest = name.split(".")
+
+    def get(record: Record) -> object:
+        value = _held(record, first)
+        for part in rest:
+            value = as_object(value).get(part)
+        return value
+
+    return get
+
+
+def _held(record: Record, name: str) -> object:
+    """Return what a record holds under a name, or what the name says of what it holds."""
+    data = record.data
+    if name in data:
+        return data[name]
+    whole = f"{name.removesuffix('_ids')}s"
+    if name.endswith("_ids") and whole in data:
+        return [as_object(item).get("id") for item in as_list(data[whole])]
+    if name.startswith("has_"):
+        thing = name.removeprefix("has_")
+        return data.get(thing, data.get(f"{thing}_id")) is not None
+    if name.startswith("object_") and "object" in data:
+        return as_object(data["object"]).get(name.removeprefix("object_"))
+    if "created_by" in name:
+        return record.created_by
+    return as_object(record.private.get("source")).get(name)
 
 
 def matcher(query: Mapping[str, object], getters: Getters) -> Callable[[Record], bool]:

@@ -8,7 +8,7 @@ from email.message import Message
 from monite_async.emulator._errors import detail, invalid
 from monite_async.emulator._message import Request
 
-__all__ = ["Part", "file_part", "parts"]
+__all__ = ["Part", "field_text", "file_part", "parts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +59,9 @@ def file_part(request: Request) -> Part:
     if not found:
         raise invalid(detail(("body", "file"), "Field required", "missing"))
     return found[0]
+
+
+def field_text(request: Request, name: str) -> str | None:
+    """Return a field of a form that has been read before as text, None without it."""
+    found = [part.content for part in parts(request) if part.name == name and part.filename is None]
+    return found[-1].decode("utf-8", "replace") if found else None

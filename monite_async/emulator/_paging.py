@@ -20,16 +20,34 @@ from monite_async.emulator._filters import Getter, Getters, field_getter, matche
 from monite_async.emulator._message import Response, as_list, as_object, dumps, loads
 from monite_async.emulator._state import Record, Table
 
-__all__ = ["page"]
+__all__ = ["FORGETFUL", "page"]
 
 Key = tuple[bool, object, int]
 Entry = tuple[Key, Record]
 Keep = Callable[[Record], bool]
+Render = Callable[[Record], bytes]
+FORGETFUL = frozenset(
+    {
+        "get_accounting_synced_records",
+        "get_accounting_tax_rates",
+        "get_analytics_receivables",
+        "get_ledger_accounts",
+        "get_receivables",
+    }
+)
+"""Operations whose page tokens do not remember ``limit``: it has to be sent with every one."""
+_SIZES: Mapping[str, int] = {
+    "get_accounting_synced_records": 250,
+    "get_accounting_tax_rates": 250,
+    "get_ledger_accounts": 250,
+}
 _BY_CREATION = frozenset({"created_at", "timestamp"})
 _SIGNATURE = 12
 
 
-def page(call: Call, table: Table, group: str, seen: Keep, getters: Getters) -> Response:
+def page(
+    call: Call, table: Table, group: str, seen: Keep, getters: Getters, render: Render = Record.encoded
+) -> Response:
     """Return the page of a group of records that the query, or its page token, asks for.
 
     ``created_at`` and ``timestamp`` sort by the order of creation, which a clock that is moved back does not change.
@@ -40,6 +58,7 @@ def page(call: Call, table: Table, group: str, seen: Keep, getters: Getters) -> 
         group: Which of them.
         seen: Whether the list may show a record.
         getters: How to read the fields that are not simply there under their name.
+        render: How the list shows a record, as JSON.
     """
     given = call.query.get("pagination_token")
     place: tuple[str, Key] | None = None
@@ -55,15 +74,14 @@ def page(call: Call, table: Table, group: str, seen: Keep, getters: Getters) -> 
     back = place is not None and place[0] == "prev"
     descending = query.get("order") == "desc"
     stream = _ordered(table, group, keep, _sorter(query, getters), backwards=descending is not back)
-    shown, skipped, more = _window(
-        stream, limit if isinstance(limit, int) else 100, place, falling=descending is not back
-    )
+    size = limit if isinstance(limit, int) else _SIZES.get(call.route.operation_id, 100)
+    shown, skipped, more = _window(stream, size, place, falling=descending is not back)
     if back:
         shown.reverse()
     after, before = (skipped, more) if back else (more, skipped)
     following = _sealed(call, query, "next", shown[-1][0]) if after and shown else None
     preceding = _sealed(call, query, "prev", shown[0][0]) if before and shown else None
-    data = b",".join(record.encoded() for _, record in shown)
+    data = b",".join(render(record) for _, record in shown)
     tail = dumps({"next_pagination_token": following, "prev_pagination_token": preceding})
     return Response(200, {"content-type": "application/json"}, b'{"data":[' + data + b"]," + tail[1:])
 
@@ -149,7 +167,7 @@ def _opened(call: Call, token: str) -> tuple[dict[str, object], tuple[str, Key]]
     if settings.page_token_lifetime is not None and age > settings.page_token_lifetime:
         raise refusal(settings.bad_page_token_status, "The pagination token has expired.")
     query = {name: _lively(value) for name, value in as_object(content["q"]).items()}
-    if not settings.limit_remembered:
+    if not settings.limit_remembered or call.route.operation_id in FORGETFUL:
         query.pop("limit", None)
         query.update({name: value for name, value in call.query.items() if name == "limit"})
     known, value, sequence = as_list(content["k"])

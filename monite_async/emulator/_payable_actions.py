@@ -8,6 +8,7 @@ from datetime import datetime
 from monite_async.emulator._call import Call, Handler, Rule, no_content, object_response, record_response
 from monite_async.emulator._errors import refusal
 from monite_async.emulator._filters import Getters
+from monite_async.emulator._lifecycles.approvals import start_policies
 from monite_async.emulator._message import Response, as_list, as_object
 from monite_async.emulator._paging import page
 from monite_async.emulator._payable_base import (
@@ -58,6 +59,8 @@ def _transition(action: str) -> Handler:
         if action == "submit_for_approval" and skips_approval(call):
             target = "waiting_to_be_paid"
         move(call, payable, target)
+        if target == "approve_in_progress":
+            start_policies(call, payable)
         return record_response(payable)
 
     return run
@@ -127,7 +130,7 @@ def _price(line: Record) -> None:
 def _new_line(call: Call, payable: Record, fields: Mapping[str, object]) -> Record:
     data: dict[str, object] = {name: fields.get(name) for name in _LINE_FIELDS}
     data.update(payable_id=payable.id, ocr_set_quantity_to_one=False, was_created_by_user_id=call.actor.user_id)
-    line = call.world.record(payable.id, data, created_by=call.actor.user_id, stamped=False)
+    line = call.world.record(payable.id, data, created_by=call.actor.user_id, stamps=())
     _price(line)
     return call.world.state.line_items.add(line)
 

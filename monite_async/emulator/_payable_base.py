@@ -9,6 +9,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from monite_async.emulator._call import Call
 from monite_async.emulator._errors import refusal
+from monite_async.emulator._events import emit
 from monite_async.emulator._message import as_list, as_object
 from monite_async.emulator._permissions import check_own
 from monite_async.emulator._state import Record, World
@@ -72,6 +73,15 @@ ALL_FIELDS = (
 REQUIRED_BY_DEFAULT = ("currency", "total_amount")
 """Fields without which a payable stays a draft, until the partner says otherwise (guess)."""
 
+_EVENTS: Mapping[str, str] = {
+    "approve_in_progress": "submitted_for_approval",
+    "canceled": "canceled",
+    "paid": "paid",
+    "partially_paid": "partially_paid",
+    "rejected": "rejected",
+    "waiting_to_be_paid": "approved",
+}
+"""What the event is called that tells of a status."""
 _OCR_TEXT: Mapping[str, object] = {
     "type": "invoice",
     "counterpart_name": "Acme Paper Ltd",
@@ -130,6 +140,7 @@ def new_payable(call: Call, fields: Mapping[str, object], *, source: str) -> Rec
     payable = call.world.record(call.entity_id, data, created_by=call.actor.user_id)
     recount(payable)
     call.world.state.payables.add(payable)
+    emit(call, "/payables", "created", payable)
     note(call.world, payable, "payable_created", {"payable_source": "upload"}, call.actor.user_id)
     return payable
 
@@ -152,7 +163,7 @@ def recount(payable: Record) -> None:
 def note(world: World, payable: Record, event: str, data: Mapping[str, object], user_id: str | None) -> None:
     """Add an entry to the history of a payable."""
     now = world.clock.now()
-    entry = world.record(payable.id, {}, created_by=user_id, stamped=False)
+    entry = world.record(payable.id, {}, created_by=user_id, stamps=())
     entry.data = {
         "entity_user_id": user_id,
         "event_data": dict(data),
@@ -168,6 +179,7 @@ def move(call: Call, payable: Record, status: str, **fields: object) -> None:
     old = payable.data["status"]
     payable.change(call.now, status=status, **fields)
     note(call.world, payable, "status_changed", {"old_status": old, "new_status": status}, call.actor.user_id)
+    emit(call, "/payables", _EVENTS.get(status, "updated"), payable)
 
 
 def start_ocr(world: World, payable: Record) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 from monite_async.emulator._call import Call, Rule, no_content, object_response, record_response
 from monite_async.emulator._errors import detail, invalid, refusal
+from monite_async.emulator._events import emit
 from monite_async.emulator._files import DOCUMENTS, store_file
 from monite_async.emulator._filters import Getters, matcher
 from monite_async.emulator._message import Response, as_list, as_object
@@ -26,9 +27,9 @@ from monite_async.emulator._payable_base import (
     tag_ids,
     wrong_state,
 )
-from monite_async.emulator._state import Record, World, iso
+from monite_async.emulator._state import Record, World
 
-__all__ = ["PAYABLE_OPERATIONS"]
+__all__ = ["PAYABLE_OPERATIONS", "payable_getters"]
 
 _FILE_LIMIT = 20 * 2**20
 _STATES = (
@@ -53,7 +54,9 @@ def _haystack(payable: Record) -> str:
     return " ".join((payable.text("document_id"), str(_counterpart_name(payable) or ""), payable.text("description")))
 
 
-def _getters(world: World) -> Getters:
+def payable_getters(world: World) -> Getters:
+    """Return what reads the fields of payables that are not simply there under their name."""
+
     def line_ids(payable: Record) -> object:
         return [line.id for line in world.state.line_items.of(payable.id)]
 
@@ -80,11 +83,11 @@ def _seen(call: Call) -> Callable[[Record], bool]:
 
 
 def _list(call: Call) -> Response:
-    return page(call, call.world.state.payables, call.entity_id, _seen(call), _getters(call.world))
+    return page(call, call.world.state.payables, call.entity_id, _seen(call), payable_getters(call.world))
 
 
 def _analytics(call: Call) -> Response:
-    seen, passes = _seen(call), matcher(call.query, _getters(call.world))
+    seen, passes = _seen(call), matcher(call.query, payable_getters(call.world))
     payables = call.world.state.payables.of(call.entity_id)
     chosen = [payable for payable in payables if seen(payable) and passes(payable)]
     items: list[object] = []
@@ -121,13 +124,13 @@ def _decoded(text: object) -> bytes:
 
 
 def _with_tags(call: Call, fields: dict[str, object]) -> dict[str, object]:
-    """Turn tag ids into tags; tags themselves are not emulated, so any id is taken for one of that name."""
+    """Turn the ids of tags into the tags; raises 404 for one that is not there."""
     if "tag_ids" in fields:
-        stamp = iso(call.now)
-        fields["tags"] = [
-            {"id": tag, "name": f"tag {tag}", "created_at": stamp, "updated_at": stamp, "category": None}
-            for tag in as_list(fields.pop("tag_ids"))
-        ]
+        wanted = [str(tag).lower() for tag in as_list(fields.pop("tag_ids"))]
+        found = [call.world.state.table("/tags").get(tag, call.entity_id) for tag in wanted]
+        if None in found:
+            raise refusal(404, "Tag not found")
+        fields["tags"] = [tag.view() for tag in found if tag is not None]
     return fields
 
 
@@ -164,6 +167,7 @@ def _update(call: Call) -> Response:
     payable.change(call.now, **_with_tags(call, dict(call.body)))
     recount(payable)
     note(call.world, payable, "payable_updated", {}, call.actor.user_id)
+    emit(call, "/payables", "updated", payable)
     if payable.data["status"] == "draft" and not missing_fields(call.world, payable):
         move(call, payable, "new")
     return record_response(payable)
@@ -174,6 +178,7 @@ def _delete(call: Call) -> Response:
     if payable.data["status"] in _KEPT:
         raise wrong_state(call, payable, "delete")
     payable.private["deleted"] = True
+    emit(call, "/payables", "deleted", payable)
     return no_content()
 
 

@@ -8,14 +8,15 @@ from datetime import UTC, date, datetime
 
 from pydantic import BaseModel, ValidationError
 
-from monite_async.emulator._bodies import ALL_BODIES
+from monite_async.emulator._bodies import body_model
 from monite_async.emulator._errors import RefusedError, detail, invalid
 from monite_async.emulator._message import Request
+from monite_async.emulator._paging import FORGETFUL
 from monite_async.emulator._permissions import is_uuid
 from monite_async.emulator._route import QueryParam, Route
 from monite_async.emulator._settings import EmulatorSettings
 
-__all__ = ["check_ids", "parse_body", "parse_query"]
+__all__ = ["check_ids", "parse_body", "parse_query", "parse_values"]
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:?\d\d)?")
@@ -43,7 +44,7 @@ def parse_query(route: Route, request: Request, settings: EmulatorSettings) -> d
     for name, value in request.query:
         if not paging or name in _ALWAYS:
             given.setdefault(name, []).append(value)
-    if paging and settings.limit_remembered:
+    if paging and settings.limit_remembered and route.operation_id not in FORGETFUL:
         given.pop("limit", None)
     details: list[dict[str, object]] = []
     parsed: dict[str, object] = {}
@@ -65,6 +66,17 @@ def parse_query(route: Route, request: Request, settings: EmulatorSettings) -> d
     if details:
         only_limit = bad_limit and len(details) == 1
         raise invalid(*details, status=settings.bad_limit_status if only_limit else 422)
+    return parsed
+
+
+def parse_values(route: Route, values: Mapping[str, object]) -> dict[str, object]:
+    """Return the filters of a search, sent as JSON, as a route parses them from its query string."""
+    known = {param.name: param for param in route.query}
+    parsed: dict[str, object] = {}
+    for name, value in values.items():
+        param = known.get(name)
+        if value is not None:
+            parsed[name] = _value(param, value) if param is not None and isinstance(value, str) else value
     return parsed
 
 
@@ -145,7 +157,7 @@ def parse_body(route: Route, request: Request) -> dict[str, object]:
         if route.body == "required":
             raise invalid(detail(("body",), "Field required", "missing"))
         return {}
-    return _validated(ALL_BODIES[route.operation_id], request.body)
+    return _validated(body_model(route.operation_id), request.body)
 
 
 def _validated(model: type[BaseModel], body: bytes) -> dict[str, object]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
-__all__ = ["Kind", "Presence", "QueryParam", "Route"]
+from monite_async._operations import operations
+
+__all__ = ["Kind", "Presence", "QueryParam", "Route", "route"]
 
 Kind: TypeAlias = Literal["string", "integer", "number", "boolean", "date-time", "date", "uuid"]
 Presence: TypeAlias = Literal["required", "optional", "absent"]
@@ -56,3 +58,20 @@ class Route(NamedTuple):
     body: Presence
     multipart: bool
     query: tuple[QueryParam, ...]
+
+
+_BY_ID: Final = {info.id: info for info in operations()}
+
+
+def route(
+    operation_id: str,
+    tag: str,
+    entity_header: Presence,
+    status: int,
+    body: Presence,
+    multipart: bool,
+    query: tuple[QueryParam, ...],
+) -> Route:
+    """Return what is known of an operation: its method and path are those of ``monite_async.operations()``."""
+    info = _BY_ID[operation_id]
+    return Route(info.id, info.method, info.path, tag, entity_header, status, body, multipart, query)

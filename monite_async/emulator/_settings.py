@@ -87,6 +87,10 @@ class EmulatorSettings:
         wrong_state_status: Answer to an action that the status of the payable forbids (guess: 409; also plausible: 400).
         payable_status: Status of a payable created complete (``new``) unless the partner's settings say otherwise.
         ocr_seconds: Seconds that OCR of an uploaded file takes.
+        pdf_seconds: Seconds until the PDF of an issued document is there.
+        export_seconds: Seconds that an export of data takes.
+        payment_seconds: Seconds that a batch of payments takes.
+        sync_seconds: Seconds that a record takes to be pushed to the accounting system.
         rate_limit: Requests per second and client; the default is far above the documented 30, so that nobody is
             limited unasked; None: no limit and no headers.
         rate_limit_reset: Whether ``RateLimit-Reset`` holds seconds (``delta``) or a time (``epoch``): sources disagree.
@@ -131,6 +135,10 @@ class EmulatorSettings:
     wrong_state_status: int = 409
     payable_status: Literal["draft", "new"] = "new"
     ocr_seconds: float = 5.0
+    pdf_seconds: float = 2.0
+    export_seconds: float = 5.0
+    payment_seconds: float = 5.0
+    sync_seconds: float = 2.0
     rate_limit: int | None = 100_000
     rate_limit_reset: Literal["delta", "epoch"] = "delta"
     max_body: int = 30 * 1024 * 1024
@@ -159,8 +167,8 @@ class EmulatorSettings:
         faults.extend(f"{name} must be positive" for name in positive if getattr(self, name) <= 0)
         if self.rate_limit is not None and self.rate_limit <= 0:
             faults.append("rate_limit must be positive or None")
-        if self.ocr_seconds < 0:
-            faults.append("ocr_seconds must not be negative")
+        durations = ("ocr_seconds", "pdf_seconds", "export_seconds", "payment_seconds", "sync_seconds")
+        faults.extend(f"{name} must not be negative" for name in durations if getattr(self, name) < 0)
         return faults
 
     def _bad_statuses(self) -> list[str]:

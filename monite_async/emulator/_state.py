@@ -13,9 +13,10 @@ from monite_async.emulator._clock import Clock
 from monite_async.emulator._message import dumps
 from monite_async.emulator._settings import EmulatorSettings
 
-__all__ = ["Record", "State", "Table", "Token", "TokenKind", "World", "iso"]
+__all__ = ["STAMPS", "Record", "State", "Table", "Token", "TokenKind", "World", "iso"]
 
 TokenKind = Literal["client_credentials", "entity_user", "none"]
+STAMPS = ("created_at", "updated_at")
 
 
 def iso(moment: datetime) -> str:
@@ -36,7 +37,7 @@ class Record:
         created_by: The entity user who created it, None for the partner.
         data: Its further fields as the API shows them.
         private: What the API does not show.
-        stamped: Whether the API shows its two times.
+        stamps: Which of its two times the API shows.
     """
 
     id: str
@@ -47,13 +48,13 @@ class Record:
     created_by: str | None
     data: dict[str, object]
     private: dict[str, object] = field(default_factory=dict[str, object])
-    stamped: bool = True
+    stamps: tuple[str, ...] = STAMPS
     _encoded: bytes | None = None
 
     def view(self) -> dict[str, object]:
         """Return the object as the API shows it."""
-        stamps = {"created_at": iso(self.created_at), "updated_at": iso(self.updated_at)} if self.stamped else {}
-        return {"id": self.id, **stamps, **self.data}
+        times = {"created_at": iso(self.created_at), "updated_at": iso(self.updated_at)}
+        return {"id": self.id, **{name: times[name] for name in self.stamps}, **self.data}
 
     def encoded(self) -> bytes:
         """Return the object as JSON; kept until the next change."""
@@ -136,12 +137,29 @@ class State:
     payables: Table = field(default_factory=Table)
     line_items: Table = field(default_factory=Table)
     events: Table = field(default_factory=Table)
+    others: dict[str, Table] = field(default_factory=dict[str, Table])
     files: dict[str, tuple[str, bytes]] = field(default_factory=dict[str, tuple[str, bytes]], repr=False)
     tokens: dict[str, Token] = field(default_factory=dict[str, Token], repr=False)
     issued: dict[str, int] = field(default_factory=dict[str, int])
     partner: dict[str, object] = field(default_factory=dict[str, object])
     required_fields: list[str] | None = None
     sequence: int = 0
+
+    def table(self, path: str) -> Table:
+        """Return the records of a collection of the API, by its path template."""
+        own = {
+            "/entities": self.entities,
+            "/entity_users": self.users,
+            "/roles": self.roles,
+            "/payables": self.payables,
+            "/payables/{payable_id}/line_items": self.line_items,
+        }
+        return own.get(path) or self.others.setdefault(path, Table())
+
+    def find(self, record_id: str) -> Record | None:
+        """Return whatever has this id."""
+        tables = (self.entities, self.users, self.roles, self.payables, self.line_items, *self.others.values())
+        return next((found for table in tables if (found := table.get(record_id)) is not None), None)
 
     def copy(self) -> State:
         """Return an independent copy."""
@@ -167,9 +185,14 @@ class World:
     page_secret: bytes = field(default_factory=lambda: uuid.uuid4().bytes, repr=False)
 
     def record(
-        self, group: str, data: dict[str, object], *, created_by: str | None = None, stamped: bool = True
+        self,
+        group: str,
+        data: dict[str, object],
+        *,
+        created_by: str | None = None,
+        stamps: tuple[str, ...] = STAMPS,
     ) -> Record:
         """Return a new record that is not stored yet."""
         self.state.sequence += 1
         now = self.clock.now()
-        return Record(str(uuid.uuid4()), group, self.state.sequence, now, now, created_by, data, stamped=stamped)
+        return Record(str(uuid.uuid4()), group, self.state.sequence, now, now, created_by, data, stamps=stamps)

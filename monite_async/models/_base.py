@@ -2,25 +2,50 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast, overload
+import gc
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeAlias, TypeVar, cast, overload
 
 import pydantic
+from pydantic_core import core_schema
 
 from monite_async._errors import ResponseValidationError
 
-__all__ = ["Model", "adapter", "decode"]
+__all__ = ["Anything", "Model", "Moment", "adapter", "decode"]
+
+_LARGE = 65_536
 
 T = TypeVar("T")
 M = TypeVar("M", bound="Model")
+
+
+class _Aware:
+    """Takes a point in time without an offset for one in UTC, which is what the API means by it."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: object) -> core_schema.CoreSchema:
+        # Two branches, and Python only in the second: one with an offset, as nearly all are, costs no call from Rust.
+        naive = core_schema.no_info_after_validator_function(_in_utc, core_schema.datetime_schema())
+        aware = core_schema.datetime_schema(tz_constraint="aware")
+        return core_schema.union_schema([aware, naive], mode="left_to_right")
+
+
+def _in_utc(moment: dt.datetime) -> dt.datetime:
+    return moment.replace(tzinfo=dt.UTC)
+
+
+Anything: TypeAlias = object
+"""Any JSON value; by another name, for the API has fields that are called ``object``."""
+Moment: TypeAlias = Annotated[dt.datetime, _Aware()]
+"""A point in time, always with its offset: the API may leave that out, and then means UTC (Monite, "Base concepts")."""
 
 
 class Model(pydantic.BaseModel):
     """An answer of the API, or a part of one.
 
     Fields that the contract does not know are kept and can be read as attributes; values that an enum does not know
-    are passed on; every field that may be left out may also be null. A field that the server filled with something
-    else than the contract says does no harm until it is read: see ``drift``.
+    are passed on; every field that may be left out may also be null. What the server filled with something else than
+    the contract says raises ``ResponseValidationError``, or in lenient mode is left out: see ``drift``.
 
     Models can be changed (read, modify, send back): nothing is shared between two answers.
     """
@@ -42,7 +67,8 @@ class Model(pydantic.BaseModel):
     def drift(self) -> tuple[str, ...]:
         """Where this part of the answer is not what the contract says: one line per place, never with the value.
 
-        Reading a field that is listed here raises ``ResponseValidationError``; all others are as usual.
+        Empty unless the answer was asked for with ``lenient=True``, or holds an object of a kind that the contract does
+        not know. Reading a field that is listed here raises ``ResponseValidationError``; all others are as usual.
         """
         return cast("tuple[str, ...]", _slot(self, "_drift", ()))
 
@@ -111,6 +137,18 @@ def adapter(kind: Any) -> pydantic.TypeAdapter[Any]:
 
 
 def _validated(kind: Any, data: bytes) -> Any:
+    if len(data) < _LARGE or not gc.isenabled():
+        return _validated_at_once(kind, data)
+    # A page is thousands of new objects and no garbage: the collector would look through all of them again and again,
+    # a fifth to a half of the time. Nothing is awaited meanwhile, so it rests for milliseconds.
+    gc.disable()
+    try:
+        return _validated_at_once(kind, data)
+    finally:
+        gc.enable()
+
+
+def _validated_at_once(kind: Any, data: bytes) -> Any:
     if _is_model(kind):
         return kind.model_validate_json(data)
     return adapter(kind).validate_json(data)
@@ -121,23 +159,24 @@ def _is_model(kind: object) -> bool:
 
 
 @overload
-def decode(kind: type[T], data: bytes, *, request_id: str | None = None) -> T: ...
+def decode(kind: type[T], data: bytes, *, request_id: str | None = None, lenient: bool = False) -> T: ...
 @overload
-def decode(kind: object, data: bytes, *, request_id: str | None = None) -> Any: ...
-def decode(kind: Any, data: bytes, *, request_id: str | None = None) -> Any:
+def decode(kind: object, data: bytes, *, request_id: str | None = None, lenient: bool = False) -> Any: ...
+def decode(kind: Any, data: bytes, *, request_id: str | None = None, lenient: bool = False) -> Any:
     """Return the body of an answer as what the contract says it is.
 
     The bytes go straight into pydantic's parser. Only when that refuses them are they looked at a second time, field
-    by field, and what does not fit is left out and noted in ``drift``.
+    by field: what does not fit is named in the error or, in lenient mode, left out and noted in ``drift``.
 
     Args:
         kind: A model, or a union, list or mapping of models.
         data: The body, JSON.
         request_id: The ``x-request-id`` of the answer.
+        lenient: Hand back what fits instead of raising for what does not.
 
     Raises:
-        ResponseValidationError: The body is not JSON, or not even an object where a model is expected. Its text
-            holds nothing of the body.
+        ResponseValidationError: Something in the body does not fit, each place in ``problems``; in lenient mode, the
+            body is not JSON or not even an object where a model is expected. Its text holds nothing of the body.
     """
     result: Any
     try:
@@ -148,7 +187,7 @@ def decode(kind: Any, data: bytes, *, request_id: str | None = None) -> Any:
         # Outside of the handler, lest the error of pydantic, which holds the body, becomes a context of ours.
         from monite_async.models._lenient import salvage
 
-        result = salvage(kind, data)
+        result = salvage(kind, data, lenient=lenient)
     if request_id is not None and isinstance(result, Model):
         result._request_id = request_id
     return result

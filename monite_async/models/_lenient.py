@@ -25,6 +25,8 @@ __all__ = ["salvage"]
 
 _MISSING: Final[Any] = object()
 _MAX_PROBLEMS: Final = 50
+_MAX_NAMED: Final = 3
+_ONE_OF: Final = "one of "
 
 Notes = list[tuple[str, str]]
 """What was found: the place, and what was expected there."""
@@ -34,11 +36,18 @@ class _UnfitError(Exception):
     """A value that nothing can be kept of."""
 
 
-def salvage(kind: Any, data: bytes) -> Any:
+def salvage(kind: Any, data: bytes, *, lenient: bool) -> Any:
     """Return what of a body fits the contract.
 
+    An object of a kind that the contract does not know is like an enum value that it does not know: kept as it came.
+
+    Args:
+        kind: What the body should be.
+        data: The body.
+        lenient: Hand back what fits when some of it does not.
+
     Raises:
-        ResponseValidationError: Nothing does.
+        ResponseValidationError: Nothing does, or something does not and ``lenient`` is off.
     """
     try:
         value = pydantic_core.from_json(data)
@@ -48,10 +57,19 @@ def salvage(kind: Any, data: bytes) -> Any:
         raise ResponseValidationError("the answer is not JSON")
     notes: Notes = []
     try:
-        return _keep(kind, value, "", notes, refused=True)
+        kept = _keep(kind, value, "", notes, refused=True)
     except _UnfitError:
-        pass
-    raise ResponseValidationError("the answer is not of the expected form", problems=_lines([("", _name(kind))]))
+        kept = _MISSING
+    if kept is _MISSING:
+        raise ResponseValidationError("the answer is not of the expected form", problems=_lines([("", _name(kind))]))
+    unfit = [note for note in notes if not note[1].startswith(_ONE_OF)]
+    if unfit and not lenient:
+        places = ", ".join(place or "body" for place, _ in unfit[:_MAX_NAMED])
+        raise ResponseValidationError(
+            f"the answer is not what the contract says at {places}; lenient=True hands back the rest",
+            problems=_lines(unfit),
+        )
+    return kept
 
 
 def _lines(notes: Notes) -> tuple[str, ...]:
@@ -75,7 +93,12 @@ class _Field:
 
 @functools.lru_cache(maxsize=4096)
 def _fields(model: type[Model]) -> tuple[_Field, ...]:
-    return tuple(_Field(name, info.alias or name, info, info.annotation) for name, info in model.model_fields.items())
+    return tuple(_Field(name, info.alias or name, info, _whole(info)) for name, info in model.model_fields.items())
+
+
+def _whole(info: FieldInfo) -> Any:
+    """Return the type of a field with what pydantic took off it: how it is read is part of what it should be."""
+    return Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
 
 
 def _check(kind: Any, value: Any) -> Any:
@@ -180,7 +203,7 @@ def _best(models: list[Any], value: dict[str, Any], place: str, notes: Notes) ->
             best, fewest = built, found
     if best is None:
         # A kind of object that this version does not know: all of it can be read, as it came.
-        fewest = [(place, "one of " + ", ".join(model.__name__ for model in models))]
+        fewest = [(place, _ONE_OF + ", ".join(model.__name__ for model in models))]
         best = _instance(Model, {}, value, fewest, frozenset())
     notes += fewest
     return best

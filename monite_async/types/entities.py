@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal, Required, TYPE_CHECKING, TypeAlias, TypedDict
-from monite_async.types._shared import (
-    AllowedCountries,
+import datetime as dt
+
+from collections.abc import Sequence
+from typing import Literal, Required, TypeAlias, TypedDict
+
+from monite_async.models._base import Model
+from monite_async.types._entities_entity_users import EntityBusinessStructure
+from monite_async.types._entities_receivables import (
     CreditNoteRenderingSettingsInput,
     InvoiceRenderingSettingsInput,
     LineItemsRenderingSettingsInput,
     QuoteRenderingSettingsInput,
 )
-
-if TYPE_CHECKING:
-    import datetime as dt
-    from collections.abc import Sequence
-    from monite_async.models._base import Model
+from monite_async.types._shared import AllowedCountries, CurrencyEnum
 
 __all__ = [
     "AccountingSettingsInput",
+    "BusinessProfileInput",
     "DefaultAccountingTaxIDsInput",
     "DefaultLedgerAccountIDsInput",
     "DocumentIDSeparators",
@@ -26,27 +28,22 @@ __all__ = [
     "DocumentRenderingSettingsInputInput",
     "DocumentTypePrefixInput",
     "EntityAddressSchemaInput",
-    "EntityBusinessStructure",
     "EntityCursorFields",
     "EntityMailSettingsInput",
     "EntityStatusEnum",
     "EntityTypeEnum",
+    "EstimatedMonthlyRevenueInput",
     "IndividualSchemaInput",
     "OcrAutoTaggingSettingsRequestInput",
-    "OptionalIndividualSchemaInput",
-    "OptionalOrganizationSchemaInput",
     "OrganizationSchemaInput",
+    "OwnershipDeclarationInput",
     "PaymentPriorityEnum",
     "ReceivableEditFlow",
     "RemindersSettingsInput",
-    "UpdateEntityAddressSchemaInput",
+    "TermsOfServiceAcceptanceInput",
 ]
 
 DocumentIDSeparators: TypeAlias = Literal["/", "-", "|", ".", ""] | str
-
-EntityBusinessStructure: TypeAlias = Literal["incorporated_partnership", "unincorporated_partnership",
-    "public_corporation", "private_corporation", "sole_proprietorship", "single_member_llc", "multi_member_llc",
-    "private_partnership", "unincorporated_association", "public_partnership"] | str  # fmt: skip
 
 EntityCursorFields: TypeAlias = Literal["created_at", "updated_at"] | str
 
@@ -71,6 +68,19 @@ class DefaultLedgerAccountIDsInput(TypedDict, total=False):
 class AccountingSettingsInput(TypedDict, total=False):
     ledger_account_ids: DefaultLedgerAccountIDsInput | Model | None
     tax_ids: DefaultAccountingTaxIDsInput | Model | None
+
+
+class EstimatedMonthlyRevenueInput(TypedDict, total=False):
+    amount: int | None
+    currency: CurrencyEnum | None
+
+
+class BusinessProfileInput(TypedDict, total=False):
+    description_of_goods_or_services: str | None
+    estimated_monthly_revenue: EstimatedMonthlyRevenueInput | Model | None
+    mcc: str | None
+    operating_countries: Sequence[AllowedCountries] | None
+    url: str | None
 
 
 class DocumentIDsSettingsNextNumberInput(TypedDict, total=False):
@@ -135,25 +145,6 @@ class OcrAutoTaggingSettingsRequestInput(TypedDict, total=False):
     tag_id: Required[str]
 
 
-class OptionalIndividualSchemaInput(TypedDict, total=False):
-    date_of_birth: dt.date | str | None
-    first_name: str | None
-    id_number: str | None
-    last_name: str | None
-    ssn_last_4: str | None
-    title: str | None
-
-
-class OptionalOrganizationSchemaInput(TypedDict, total=False):
-    business_structure: EntityBusinessStructure | None
-    directors_provided: bool | None
-    executives_provided: bool | None
-    legal_entity_id: str | None
-    legal_name: str | None
-    owners_provided: bool | None
-    representative_provided: bool | None
-
-
 class OrganizationSchemaInput(TypedDict, total=False):
     legal_name: Required[str]
     business_structure: EntityBusinessStructure | None
@@ -164,13 +155,15 @@ class OrganizationSchemaInput(TypedDict, total=False):
     representative_provided: bool | None
 
 
+class OwnershipDeclarationInput(TypedDict, total=False):
+    date: dt.datetime | str | None
+    ip: str | None
+
+
 class RemindersSettingsInput(TypedDict, total=False):
     enabled: bool
 
 
-class UpdateEntityAddressSchemaInput(TypedDict, total=False):
-    city: str | None
-    line1: str | None
-    line2: str | None
-    postal_code: str | None
-    state: str | None
+class TermsOfServiceAcceptanceInput(TypedDict, total=False):
+    date: dt.datetime | str | None
+    ip: str | None

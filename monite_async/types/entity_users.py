@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
+
 __all__ = ["EntityUserCursorFields"]
 
 EntityUserCursorFields: TypeAlias = Literal["updated_at"] | str

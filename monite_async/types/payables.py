@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal, Required, TYPE_CHECKING, TypeAlias, TypedDict
-from monite_async.types._shared import AllowedCountries
+import datetime as dt
 
-if TYPE_CHECKING:
-    import datetime as dt
-    from monite_async.models._base import Model
+from typing import Literal, Required, TypeAlias, TypedDict
+
+from monite_async.models._base import Model
+from monite_async.types._shared import AllowedCountries
 
 __all__ = [
     "CounterpartRawAddressUpdateRequestInput",
     "CounterpartRawBankAccountUpdateRequestInput",
     "CounterpartRawDataUpdateRequestInput",
     "CounterpartRawVatIDUpdateRequestInput",
+    "LineItemCursorFields",
+    "LineItemInternalRequestInput",
     "PayableCursorFields",
     "PayableHistoryCursorFields",
     "PayableHistoryEventTypeEnum",
@@ -23,6 +25,8 @@ __all__ = [
     "PayablesFieldsAllowedForValidate",
     "SuggestedPaymentTermInput",
 ]
+
+LineItemCursorFields: TypeAlias = Literal["created_at", "updated_at"] | str
 
 PayableCursorFields: TypeAlias = Literal["id", "created_at", "issued_at"] | str
 
@@ -71,6 +75,19 @@ class CounterpartRawDataUpdateRequestInput(TypedDict, total=False):
     phone: str | None
     tax_id: str | None
     vat_id: CounterpartRawVatIDUpdateRequestInput | Model | None
+
+
+class LineItemInternalRequestInput(TypedDict, total=False):
+    accounting_tax_rate_id: str | None
+    description: str | None
+    ledger_account_id: str | None
+    name: str | None
+    quantity: float | None
+    subtotal: int | None
+    tax: int | None
+    total: int | None
+    unit: str | None
+    unit_price: int | None
 
 
 class PayablePaymentTermDiscountInput(TypedDict, total=False):

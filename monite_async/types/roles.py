@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal, Required, TYPE_CHECKING, TypeAlias, TypedDict
+from collections.abc import Sequence
+from typing import Literal, Required, TypeAlias, TypedDict
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from monite_async.models._base import Model
+from monite_async.models._base import Model
 
 __all__ = [
     "ActionEnum",
@@ -87,7 +86,7 @@ class PayableSchemaInput(TypedDict, total=False):
     actions: Sequence[PayableActionSchemaInput | Model] | None
 
 
-RootSchemaInput: TypeAlias = "CommonSchemaInput | PayableSchemaInput | Model"
+RootSchemaInput: TypeAlias = CommonSchemaInput | PayableSchemaInput | Model
 
 
 class BizObjectsSchemaInput(TypedDict, total=False):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -92,9 +95,41 @@ def test_writing_brings_the_files_in_line_and_removes_stale_ones(
     assert main(["--check", "--root", str(copy), "none"]) == 0
 
 
+def test_the_contract_can_be_the_document_that_the_api_serves(copy: Path) -> None:
+    """An address in the place of a file is fetched, and gives the same files."""
+    contract = _small(copy)
+    assert main(["--root", str(copy), str(contract)]) == 0
+    handler = functools.partial(_Quiet, directory=str(copy))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            address = f"http://127.0.0.1:{server.server_port}/{contract.name}"
+            assert main(["--check", "--root", str(copy), address]) == 0
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    """Serves files, and writes nothing of it to the terminal."""
+
+    def log_request(self, code: object = "-", size: object = "-") -> None:
+        """Say nothing."""
+
+
 def test_writing_without_a_contract_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     """Without a contract there is nothing to generate from, and the message says what to give."""
     with pytest.raises(SystemExit) as caught:
         main(["nowhere.json"])
     assert caught.value.code == 2
     assert "name the OpenAPI document" in capsys.readouterr().err
+
+
+def test_what_is_generated_stays_within_bounds() -> None:
+    """All generated code is at most 35,000 lines in at most 160 files, and none is over 1,500 lines."""
+    names = [name for name in json.loads((ROOT / LOCK).read_text())["files"] if name.endswith(".py")]
+    lines = {name: len((ROOT / name).read_text().splitlines()) for name in names}
+    assert len(lines) <= 160
+    assert sum(lines.values()) <= 35_000
+    assert max(lines.values()) <= 1_500

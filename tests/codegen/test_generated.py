@@ -19,7 +19,7 @@ from codegen.build import render
 from codegen.choices import ScopeRule
 from codegen.errors import ContractError
 from codegen.output import formatted
-from codegen.plan import make_plan
+from codegen.plan import Choices, make_plan
 from codegen.reader import read
 from monite_async._options import UNSET
 from monite_async._pagination import AsyncPager
@@ -33,22 +33,31 @@ PACKAGES = ("api", "models", "types", "emulator._contract")
 
 
 def _files(raw: dict[str, Any]) -> dict[str, str]:
-    rules = [
+    return formatted(render(make_plan(read(raw), CHOICES), BODIES), ROOT / "pyproject.toml")
+
+
+BODIES = ["Pets", "Kennels"]
+SCOPES_ALL: tuple[Any, ...] = ("partner", "entity", "entity_user", "user")
+CHOICES = Choices(
+    scopes=[
         ScopeRule(("/pets/me",), ("entity_user", "user"), "mine"),
         ScopeRule(("/pets/checks*",), (), "nobody's"),
         ScopeRule(("/pets/{pet_id}/toys",), SCOPES_ALL, "everybody's"),
-    ]
-    plan = make_plan(read(raw), ["Pets", "Kennels"], moves={}, names={"get_kennels": "list"}, scopes=rules)
-    return formatted(render(plan, ["Pets", "Kennels"]), ROOT / "pyproject.toml")
-
-
-SCOPES_ALL: tuple[Any, ...] = ("partner", "entity", "entity_user", "user")
+    ],
+    names={"get_kennels": "list", "put_toys": "put_all", "get_photos": "list"},
+    resources={},
+    nested=frozenset({"/pets/{}/toys"}),
+    families={},
+    reads=frozenset(),
+)
 
 
 def _elsewhere(text: str) -> str:
     """Return a generated file as one of the package ``made``, its hand-written bases staying where they are."""
     for package in PACKAGES:
         text = text.replace(f"from monite_async.{package}.", f"from made.{package}.")
+    text = text.replace("from monite_async._operations", "from made._operations")
+    text = text.replace("from monite_async.emulator._route", "from made.emulator._route")
     return text.replace("from made.models._base", "from monite_async.models._base")
 
 
@@ -62,6 +71,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         target.write_text(_elsewhere(text), encoding="utf-8")
     for folder in ("made", "made/api", "made/models", "made/types", "made/emulator", "made/emulator/_contract"):
         (root / folder / "__init__.py").touch()
+    # The two that read the tables, so that they read those of this contract.
+    for name in ("_operations.py", "emulator/_route.py"):
+        (root / "made" / name).write_text(_elsewhere((ROOT / "monite_async" / name).read_text()))
     sys.path.insert(0, str(root))
     yield root
     sys.path.remove(str(root))
@@ -131,7 +143,7 @@ def test_the_files_pass_the_linter(made: Path) -> None:
 def test_models_read_every_construct(made: Path) -> None:
     """Maps, nested lists, recursion, awkward names, unions and open enums are read into attributes."""
     assert made.is_dir()
-    kind = _module("models._shared").Pet
+    kind = _module("models._kennels_pets").Pet
     body = {
         "id": "p",
         "copy": "c",
@@ -161,7 +173,7 @@ def test_models_read_every_construct(made: Path) -> None:
 def test_required_and_optional_fields(made: Path) -> None:
     """A field is required where the contract says so; every other one is None by default, whatever its default there."""
     assert made.is_dir()
-    pet = _module("models._shared").Pet
+    pet = _module("models._kennels_pets").Pet
     assert {name for name, info in pet.model_fields.items() if info.is_required()} == {"id", "copy_", "shade"}
     assert pet.model_construct(id="1", copy_="", shade=None).grid is None
 
@@ -203,10 +215,10 @@ async def test_bodies_that_are_no_plain_object_are_one_argument(made: Path) -> N
     assert made.is_dir()
     caller = Recorder()
     pets: Any = _module("api.pets").PetsForPartner(caller)
-    await pets.update_toys("p", body=[{"kind": "ball"}])
-    await pets.toys("p", body={"kind": "rope"})
+    await pets.toys.put_all("p", body=[{"kind": "ball"}])
+    await pets.toys.create("p", body={"kind": "rope"})
     assert [given["body"] for _, given in caller.calls] == [[{"kind": "ball"}], {"kind": "rope"}]
-    assert inspect.signature(pets.toys).parameters["body"].kind is inspect.Parameter.KEYWORD_ONLY
+    assert inspect.signature(pets.toys.create).parameters["body"].kind is inspect.Parameter.KEYWORD_ONLY
 
 
 async def test_results_of_every_kind(made: Path) -> None:
@@ -215,11 +227,11 @@ async def test_results_of_every_kind(made: Path) -> None:
     caller = Recorder()
     pets: Any = _module("api.pets").PetsForEntity(caller)
     await pets.get_photo("p")
-    await pets.delete_photo("p", "f")
+    await pets.photos.delete("p", "f")
     await pets.upload_photo("p", file=b"x")
     with pytest.warns(DeprecationWarning, match="deprecated"):
         await pets.delete("p")
-    await pets.get_photos("p")
+    await pets.photos.list("p")
     told = [(operation.result, operation.multipart) for operation, _ in caller.calls]
     assert told == [
         (bytes, False),
@@ -228,7 +240,7 @@ async def test_results_of_every_kind(made: Path) -> None:
         (None, False),
         ("pets:GetPhotosResult", False),
     ]
-    assert typing.get_args(_module("models.pets").GetPhotosResult) == (_module("models._shared").Leaf,)
+    assert typing.get_args(_module("models.pets").GetPhotosResult) == (_module("models._kennels_pets").Leaf,)
     assert caller.calls[1][1]["path"] == {"pet_id": "p", "photo_id": "f"}
 
 
@@ -237,26 +249,67 @@ def test_scopes_have_their_methods(made: Path) -> None:
     assert made.is_dir()
     scopes = _module("api._scopes")
 
-    def names(mixin: str, resource: str) -> set[str]:
-        scope: Any = type("Scope", (getattr(scopes, mixin),), {"_caller": Recorder()})()
-        return {name for name in dir(getattr(scope, resource)) if not name.startswith("_")} - {"with_raw_response"}
+    def names(mixin: str, *attributes: str) -> set[str]:
+        found: Any = type("Scope", (getattr(scopes, mixin),), {"_caller": Recorder()})()
+        for attribute in attributes:
+            found = getattr(found, attribute)
+        return {name for name in dir(found) if not name.startswith("_")} - {"with_raw_response"}
 
-    toys = {"list_toys", "update_toys", "toys"}
-    assert names("PartnerResources", "pets") == toys
-    assert names("UserResources", "pets") == toys | {"get_me"}
-    assert "create" in names("EntityResources", "pets")
+    toys = {"list", "put_all", "create"}
+    assert names("PartnerResources", "pets") == {"toys"}
+    assert names("PartnerResources", "pets", "toys") == toys
+    assert names("UserResources", "pets") == {"toys", "get_me"}
+    assert {"create", "photos", "visits"} <= names("EntityResources", "pets")
+    assert names("EntityResources", "pets", "visits") == {"list", "get", "replace"}
     assert "get_me" not in names("EntityResources", "pets")
     assert {"create", "get_me"} <= names("EntityUserResources", "pets")
     assert names("UserResources", "kennels") == {"list", "create", "get_pets"}
     assert _module("api.kennels").__all__ == ["Kennels", "KennelsWithRawResponse"]
+    assert "PetsPhotos" in _module("api.pets").__all__
+
+
+def test_the_table_of_operations_is_what_the_methods_are_made_of(made: Path) -> None:
+    """Each operation has one entry, which says where its method is and what it bears."""
+    assert made.is_dir()
+    table = {info.id: info for info in _module("_operations").operations()}
+    assert len(table) == len(_module("emulator._contract.routes").ROUTES)
+    photos = table["delete_photo"]
+    assert (photos.resource, photos.name, photos.scope) == ("pets.photos", "delete", "entity")
+    assert (photos.paged, photos.idempotent) == (False, True)
+    assert (table["get_pets"].paged, table["post_pets"].idempotent) == (True, False)
+    assert _module("api.pets")._PHOTOS_DELETE.path == photos.path
+
+
+def test_docstrings_say_what_goes_in_and_out(made: Path) -> None:
+    """Every method tells its call, its arguments with kinds and limits, its answer, and its failures."""
+    assert made.is_dir()
+    doc = str(_module("api.pets").PetsForEntity.list.__doc__)
+    assert "List pets." in doc
+    assert "``GET /pets``" in doc
+    assert "limit: How many a page holds at most: whole number, 1 to 100; 100 by default." in doc
+    assert "born__gt: Only with ``born`` greater than this: point in time with its offset (ISO 8601 if text)." in doc
+    assert "colour__in: Only with ``colour`` one of these: one of ``red``, ``blue``." in doc
+    assert "mail: Only with this value: e-mail address." in doc
+    assert "pagination_token: Where to go on, as a page told" in doc
+    assert "A pager: " in doc
+    created = str(_module("api.pets").PetsForEntity.create.__doc__)
+    assert "name: Text, 1 to 9 characters." in created
+    assert "weight: Number, more than 0." in created
+    assert "tame: True or false; true by default." in created
+    assert "toy: One of 2 kinds of object, told apart by ``kind``." in created
+    assert "notes: An object with keys of your own." in created
+    assert "tags: List of 1 to 3 entries; each one UUID." in created
+    gone = str(_module("api.pets").PetsForEntity.delete.__doc__)
+    assert "Deprecated" in gone
+    assert "Returns:" not in gone
+    assert "Raises:" in gone
 
 
 def test_a_scope_without_anything_has_no_attribute() -> None:
     """A resource that a scope cannot use at all is not there to be tried."""
     raw = document()
     raw["paths"] = {"/pets": {"get": operation("get_pets", result={"$ref": "#/components/schemas/Named"})}}
-    plan = make_plan(read(raw), ["Pets"], moves={}, names={}, scopes=())
-    text = render(plan, [])["monite_async/api/_scopes.py"]
+    text = render(make_plan(read(raw), CHOICES), [])["monite_async/api/_scopes.py"]
     assert text.count("def pets") == 2
     assert "class PartnerResources" in text
 
@@ -264,7 +317,8 @@ def test_a_scope_without_anything_has_no_attribute() -> None:
 def test_request_models_are_strict(made: Path) -> None:
     """The emulator's models refuse unknown keys, wrong kinds, and values out of bounds, and accept null for optional ones."""
     assert made.is_dir()
-    bodies = _module("emulator._contract.bodies").BODIES
+    homes = _module("emulator._contract.bodies").HOMES
+    bodies = {name: _module(f"emulator._contract.bodies_{home}").BODIES[name] for name, home in homes.items()}
 
     def faults(name: str, body: Any) -> set[tuple[object, ...]]:
         model = bodies[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,8 @@ from codegen.choices import ScopeRule
 from codegen.errors import ContractError
 from codegen.naming import argument, camel, class_names, snake
 from codegen.order import in_order
-from codegen.plan import SCOPE_ORDER, SHARED, Plan, make_plan
+from codegen.places import singular
+from codegen.plan import SCOPE_ORDER, SHARED, Choices, Plan, make_plan
 from codegen.reader import read
 from codegen.text import literal, statement
 from tests.codegen.synthetic import document, operation
@@ -20,16 +22,21 @@ pytestmark = pytest.mark.checkout
 
 
 def _plan(**changes: object) -> Plan:
-    rules = [ScopeRule(("/pets/me",), ("user",), "mine"), ScopeRule(("/pets/checks*",), (), "nobody's")]
     raw = document()
     raw["paths"].update(changes)
-    return make_plan(read(raw), ["Pets", "Kennels", "Visits"], moves={}, names={}, scopes=rules)
+    return make_plan(read(raw), CHOICES)
 
 
+CHOICES = Choices(
+    scopes=[ScopeRule(("/pets/me",), ("user",), "mine"), ScopeRule(("/pets/checks*",), (), "nobody's")],
+    names={},
+    resources={"kennels": "homes"},
+    nested=frozenset({"/pets/{}/toys"}),
+    families={"homes": "places"},
+    reads=frozenset({"post_toys"}),
+)
 PLAN = _plan()
-METHODS = {
-    method.op.operation_id: (resource.module, method) for resource in PLAN.resources for method in resource.methods
-}
+METHODS = {method.op.operation_id: (resource.name, method) for resource, method in PLAN.methods()}
 
 
 @pytest.mark.parametrize(
@@ -43,19 +50,19 @@ METHODS = {
         ("delete_pets_id", "pets", "delete"),
         ("put_photo", "pets", "upload_photo"),
         ("get_photo", "pets", "get_photo"),
-        ("delete_photo", "pets", "delete_photo"),
-        ("get_photos", "pets", "get_photos"),
-        ("post_photos", "pets", "create_photo"),
-        ("get_visits", "visits", "list"),
-        ("put_visits", "visits", "replace"),
-        ("get_visit", "visits", "get"),
-        ("get_toys", "pets", "list_toys"),
-        ("put_toys", "pets", "update_toys"),
-        ("post_toys", "pets", "toys"),
+        ("delete_photo", "pets.photos", "delete"),
+        ("get_photos", "pets.photos", "get"),
+        ("post_photos", "pets.photos", "create"),
+        ("get_visits", "pets.visits", "list"),
+        ("put_visits", "pets.visits", "replace"),
+        ("get_visit", "pets.visits", "get"),
+        ("get_toys", "pets.toys", "list"),
+        ("put_toys", "pets.toys", "update"),
+        ("post_toys", "pets.toys", "create"),
         ("reset_checks", "pets", "reset_checks"),
-        ("get_kennels", "kennels", "get"),
-        ("post_kennels", "kennels", "create"),
-        ("get_kennel_pets", "kennels", "get_pets"),
+        ("get_kennels", "homes", "get"),
+        ("post_kennels", "homes", "create"),
+        ("get_kennel_pets", "homes", "get_pets"),
     ],
 )
 def test_methods_are_named_by_verb_and_path(operation_id: str, resource: str, name: str) -> None:
@@ -70,6 +77,27 @@ def test_only_paged_answers_have_an_item() -> None:
     assert paged == {"get_pets", "get_toys"}
 
 
+@pytest.mark.parametrize(
+    ("operation_id", "paging"), [("counted", "offset"), ("searched", "body"), ("asked", None), ("get_pets", "token")]
+)
+def test_pages_are_asked_for_in_three_ways(operation_id: str, paging: str | None) -> None:
+    """A token in the query, a token in the body, or a count of what was seen; a limit alone makes no pages."""
+    page = {"$ref": "#/components/schemas/PetPage"}
+    numbers = [
+        {"in": "query", "name": name, "required": False, "schema": {"type": "integer"}} for name in ("limit", "offset")
+    ]
+    body = {"type": "object", "properties": {"pagination_token": {"type": "string"}}}
+    plan = _plan(
+        **{
+            "/pets/counted": {"get": operation("counted", result=page, parameters=numbers)},
+            "/pets/asked": {"get": operation("asked", result=page, parameters=numbers[:1])},
+            "/pets/search": {"post": operation("searched", result=page, body=body)},
+        }
+    )
+    (found,) = [method.paging for _, method in plan.methods() if method.op.operation_id == operation_id]
+    assert found == paging
+
+
 def test_scopes_follow_the_header_and_the_rules() -> None:
     """With the header a call belongs to whoever names an entity, without it to all; a rule wins over both."""
     assert METHODS["get_pets"][1].scopes == ("entity", "entity_user")
@@ -77,6 +105,17 @@ def test_scopes_follow_the_header_and_the_rules() -> None:
     assert METHODS["get_kennel_pets"][1].scopes == SCOPE_ORDER
     assert METHODS["get_pets_me"][1].scopes == ("user",)
     assert METHODS["reset_checks"][1].scopes == ()
+    told = {name: METHODS[name][1].scope for name in ("get_pets", "get_kennels", "get_pets_me")}
+    assert told == {"get_pets": "entity", "get_kennels": "any", "get_pets_me": "user"}
+
+
+def test_what_may_be_repeated_follows_the_method_and_the_choices() -> None:
+    """GET, PUT and DELETE may be sent twice, POST and PATCH only where a person said that they read."""
+    repeated = {
+        name for name, (_, method) in METHODS.items() if method.idempotent and method.op.method in {"POST", "PATCH"}
+    }
+    assert repeated == {"post_toys"}
+    assert all(method.idempotent for _, method in METHODS.values() if method.op.method in {"GET", "PUT", "DELETE"})
 
 
 def test_two_operations_with_one_name_are_refused() -> None:
@@ -89,35 +128,33 @@ def test_two_operations_with_one_name_are_refused() -> None:
         _plan(**twice)
     raw = document()
     raw["paths"].update(twice)
-    plan = make_plan(read(raw), ["Pets"], moves={}, names={"nap_one": "get_one_nap"}, scopes=())
-    assert {"get_nap", "get_one_nap"} <= {method.name for method in plan.resources[0].methods}
+    plan = make_plan(read(raw), replace(CHOICES, names={"nap_one": "get_one"}))
+    assert {"get", "get_one"} <= {method.name for resource, method in plan.methods() if resource.name == "pets.nap"}
 
 
-def test_operations_can_be_moved() -> None:
-    """An operation can be given to the resource where people look for it."""
-    plan = make_plan(read(document()), ["Kennels"], moves={"get_pets_me": "Kennels"}, names={}, scopes=())
-    (resource,) = plan.resources
-    assert [method.op.operation_id for method in resource.methods] == [
-        "get_pets_me",
-        "get_kennels",
-        "post_kennels",
-        "get_kennel_pets",
-    ]
+def test_resources_below_others_are_a_tree() -> None:
+    """A collection below another thing is a resource of its own, on its parent and in its parent's module."""
+    (pets,) = [resource for resource in PLAN.resources if resource.name == "pets"]
+    assert [child.name for child in pets.children] == ["pets.photos", "pets.toys", "pets.visits"]
+    assert {child.module for child in pets.children} == {"pets"}
+    assert [child.attribute for child in pets.children] == ["photos", "toys", "visits"]
+    assert [each.name for each in pets.family()][-1] == "pets"
 
 
 @pytest.mark.parametrize(
-    ("path", "name"),
+    ("word", "one"),
     [
-        ("/pets/{pet_id}/diaries/{id}", "get_diary"),
-        ("/pets/{pet_id}/addresses/{id}", "get_address"),
-        ("/pets/{pet_id}/fuss/{id}", "get_fuss"),
-        ("/pets/{pet_id}/data/{id}", "get_data"),
+        ("diaries", "diary"),
+        ("addresses", "address"),
+        ("fuss", "fuss"),
+        ("data", "data"),
+        ("boxes", "box"),
+        ("ids", "id"),
     ],
 )
-def test_one_of_many_is_named_in_the_singular(path: str, name: str) -> None:
-    """A method about one thing of a collection carries the collection's singular."""
-    plan = _plan(**{path: {"get": operation("one")}})
-    assert name in {method.name for resource in plan.resources for method in resource.methods}
+def test_one_of_many_is_named_in_the_singular(word: str, one: str) -> None:
+    """A sentence about one thing of a collection carries the collection's singular."""
+    assert singular(word) == one
 
 
 def test_a_long_choice_is_wrapped_between_values_only() -> None:
@@ -132,20 +169,19 @@ def test_a_long_choice_is_wrapped_between_values_only() -> None:
     assert statement(f"x = {literal(['y' * 200])}").count("\n") == 0
 
 
-def test_schemas_live_with_their_tag_or_are_shared() -> None:
-    """What several tags answer with is shared; a body whose fields become arguments needs no place."""
+def test_schemas_live_with_their_family_or_are_shared() -> None:
+    """What two families share has a module of its own if it is much; a body that becomes arguments needs no place."""
     assert PLAN.models.by_name["Dog"] == "pets"
-    assert PLAN.models.by_name["PetPage"] == SHARED
-    assert PLAN.models.by_name["Named"] == "kennels"
+    assert PLAN.models.by_name["PetPage"] == "_pets_places"
+    assert PLAN.models.by_name["Named"] == "places"
+    assert PLAN.types.by_name["Ball"] == "pets"
     assert "Pet-Input" not in PLAN.types.by_name
     assert "Named" not in PLAN.types.by_name
-    assert PLAN.types.by_name["Ball"] == "pets"
-
-
-def test_a_schema_does_not_move_when_tags_are_added() -> None:
-    """Places are counted over the whole contract, so one tag alone gives the same ones."""
-    alone = make_plan(read(document()), ["Pets"], moves={}, names={}, scopes=())
-    assert alone.models.by_name.items() <= PLAN.models.by_name.items()
+    raw = document()
+    raw["paths"]["/barns"] = {"get": operation("get_barns", result={"$ref": "#/components/schemas/PetPage"})}
+    raw["paths"]["/barns/all"] = {"get": operation("get_all", result={"$ref": "#/components/schemas/Named"})}
+    homes = make_plan(read(raw), CHOICES).models.by_name
+    assert (homes["PetPage"], homes["Named"]) == (SHARED, SHARED)
 
 
 def test_a_body_that_others_mention_keeps_its_place() -> None:
@@ -154,8 +190,7 @@ def test_a_body_that_others_mention_keeps_its_place() -> None:
     raw["paths"]["/pets/{pet_id}/hide"] = {
         "post": operation("hide", body={"type": "array", "items": {"$ref": "#/components/schemas/List"}})
     }
-    plan = make_plan(read(raw), ["Pets"], moves={}, names={}, scopes=())
-    assert plan.types.by_name["List"] == "pets"
+    assert make_plan(read(raw), CHOICES).types.by_name["List"] == "pets"
 
 
 def test_schemas_come_after_what_they_mention() -> None:
@@ -213,4 +248,4 @@ def test_words() -> None:
 def test_every_choice_has_a_reason() -> None:
     """Rules of scope and corrections of the contract say where they come from."""
     reasons = [rule.reason for rule in choices.SCOPES] + [fix.reason for fix in choices.FIXES]
-    assert all(len(reason.split()) > 5 for reason in reasons)
+    assert all(len(reason.split()) > 4 for reason in (*reasons, *choices.READS.values()))

@@ -203,3 +203,27 @@ def test_a_fix_without_effect_is_refused(fix: Fix) -> None:
     """When the contract catches up, the correction has to go."""
     with pytest.raises(ContractError, match="corrects nothing"):
         fixed(document(), [fix])
+
+
+def _kind(value: object) -> object:
+    """Return the type of a value without narrowing it to a container of unknowns."""
+    return type(value)
+
+
+def _told(raw: Any) -> Any:
+    """Return a document with words beside every schema, as the API serves it."""
+    if _kind(raw) is list:
+        return [_told(entry) for entry in raw]
+    if _kind(raw) is not dict:
+        return raw
+    told: dict[str, Any] = {key: _told(value) for key, value in raw.items()}
+    schema = {"type", "anyOf", "oneOf", "allOf", "$ref"} & told.keys() and not {"in", "properties"} & told.keys()
+    return {**told, "title": "T", "description": "D", "example": 1, "x-order": 2} if schema else told
+
+
+def test_words_and_internal_paths_say_nothing() -> None:
+    """What the API serves about itself reads like the document without words, its own pages' paths left out."""
+    raw = _told(document())
+    raw["paths"]["/portal/pets"] = {"get": operation("get_portal_pets")}
+    assert raw["components"]["schemas"]["Colour"]["title"] == "T"
+    assert read(raw) == CONTRACT

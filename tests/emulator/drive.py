@@ -126,6 +126,10 @@ class Driver:
             body["role_id"] = role["id"]
         return str((await self.ask("POST", "/entity_users", body))["id"])
 
+    async def make_tag(self, name: str = "urgent") -> str:
+        """Create a tag and return its id."""
+        return str((await self.ask("POST", "/tags", {"name": name}, expect=201))["id"])
+
     async def make_payable(self, user: str | None = None, **fields: object) -> str:
         """Create a complete payable and return its id."""
         body = {"currency": "EUR", "total_amount": 10_000, **fields}

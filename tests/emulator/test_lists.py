@@ -129,7 +129,7 @@ async def test_tags_lines_and_ids_filter_too() -> None:
     """Repeated keys mean any of them; unknown ids find nothing; tags and line items are found by id."""
     async with driving() as (_, driver):
         plain = await driver.make_payable()
-        tag = driver.entity_id
+        tag = await driver.make_tag()
         tagged = await driver.make_payable(tag_ids=[tag])
         line = await driver.ask("POST", f"/payables/{plain}/line_items", {"name": "Paper"}, expect=201)
         found = {

@@ -97,8 +97,13 @@ async def test_changing_and_deleting_depend_on_the_status() -> None:
     async with driving() as (_, driver):
         payable = await driver.make_payable()
         path = f"/payables/{payable}"
-        changed = await driver.ask("PATCH", path, {"total_amount": 500, "tag_ids": [payable], "description": None})
-        assert (changed["amount_due"], len(cast("list[Json]", changed["tags"]))) == (500, 1)
+        tag = await driver.make_tag()
+        changed = await driver.ask("PATCH", path, {"total_amount": 500, "tag_ids": [tag], "description": None})
+        assert (changed["amount_due"], [entry["name"] for entry in cast("list[Json]", changed["tags"])]) == (
+            500,
+            ["urgent"],
+        )
+        await driver.ask("PATCH", path, {"tag_ids": [payable]}, expect=404)
         await driver.ask("DELETE", path, expect=204)
         assert (await driver.send("GET", path)).status_code == 404
         assert ids(await driver.ask("GET", "/payables")) == []

@@ -7,7 +7,7 @@ import gzip
 import logging
 import pickle
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pydantic
@@ -148,7 +148,7 @@ async def test_results_and_request_ids() -> None:
     assert await outcome(transport, call={"cast_to": Item}) == Item(id="1")
     assert await outcome(transport, call={"cast_to": None}) is None
     assert await outcome(transport, call={"cast_to": bytes}) == b'{"id":"1"}'
-    async with client(transport) as monite:
+    async with client(transport, lenient=True) as monite:
         raw = await monite.entity("e").roles.with_raw_response.get("r")
     assert (raw.status, raw.request_id, raw.parsed.request_id) == (201, "rq", "rq")
 
@@ -454,3 +454,28 @@ async def test_a_call_under_way_when_the_client_closes() -> None:
     with pytest.raises(ClientClosedError):
         await monite.request("GET", "/x")
     assert len(transport.calls) == 1
+
+
+@pytest.mark.parametrize("where", ["client", "scope", "call"])
+async def test_a_lenient_call_hands_back_what_fits(where: str) -> None:
+    """An answer that does not fit raises with request id and place; lenient mode, set anywhere, hands back the rest."""
+    odd = httpx.Response(200, json={"data": [{"id": 5, "name": "payer"}]}, headers={"x-request-id": "rq-9"})
+    async with client(Scripted(odd), lenient=where == "client") as monite:
+        acme = monite.entity("e-1").with_options(lenient=True if where == "scope" else None)
+        options = RequestOptions(lenient=True if where == "call" else None)
+        page = await acme.roles.list(options=options)
+        assert page.data[0].name == "payer"
+        assert page.drift[0] == "data.0.id: expected string"
+        with pytest.raises(ResponseValidationError) as caught:
+            await acme.roles.list(options=RequestOptions(lenient=False))
+    assert caught.value.request_id == "rq-9"
+    assert caught.value.path == "/roles"
+    assert caught.value.problems[0] == "data.0.id: expected string"
+
+
+async def test_lenient_is_a_bool() -> None:
+    """A word for a flag is refused at once, wherever it is given."""
+    with pytest.raises(ConfigurationError, match="lenient must be a bool"):
+        RequestOptions(lenient=cast("Any", "yes"))
+    with pytest.raises(ConfigurationError, match="lenient must be a bool"):
+        client(Scripted(), lenient="yes")

@@ -34,8 +34,8 @@ def limited(transport: httpx.AsyncBaseTransport, rate: float | None = None, **op
     monite = client(transport, **options)
     clock = VirtualClock(cast("VirtualLoop", asyncio.get_running_loop()))
     limiter = Limiter(rate, burst=1, clock=clock)
-    monite._core.engine.limiter = monite._core._post.limiter = limiter
-    monite._core.engine.clock = monite._core._post.clock = clock
+    monite._core.engine.limiter = monite._core.post.limiter = limiter
+    monite._core.engine.clock = monite._core.post.clock = clock
     return monite
 
 

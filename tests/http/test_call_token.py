@@ -215,7 +215,7 @@ async def test_the_token_endpoint_refuses(status: int) -> None:
 
 def post(transport: httpx.AsyncBaseTransport) -> TokenPost:
     """Return the way of a client's token requests."""
-    return client(transport)._core._post
+    return client(transport)._core.post
 
 
 async def test_a_huge_token_answer_is_not_read() -> None:

@@ -61,8 +61,8 @@ def crowd(transport: httpx.AsyncBaseTransport, **credentials: str) -> AsyncMonit
     monite = client(transport, **credentials)
     clock = VirtualClock(cast("VirtualLoop", asyncio.get_running_loop()))
     limiter = Limiter(clock=clock)
-    monite._core.engine.limiter = monite._core._post.limiter = limiter
-    monite._core.engine.clock = monite._core._post.clock = clock
+    monite._core.engine.limiter = monite._core.post.limiter = limiter
+    monite._core.engine.clock = monite._core.post.clock = clock
     return monite
 
 

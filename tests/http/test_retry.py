@@ -43,6 +43,13 @@ def test_creating_methods_are_repeated_when_nothing_was_done(method: str, outcom
     assert isinstance(decide(POLICY, Outcome(method, 0, **outcome)), Retry)
 
 
+@pytest.mark.parametrize("status", [None, 408, 500, 502, 503, 504])
+def test_what_an_operation_bears_wins_over_its_method(status: int | None) -> None:
+    """A search sent with POST is repeated like a GET; a method that is idempotent is not where the operation is not."""
+    assert isinstance(decide(POLICY, Outcome("POST", 0, status, idempotent=True)), Retry)
+    assert isinstance(decide(POLICY, Outcome("PUT", 0, status, idempotent=False)), Stop)
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("status", [300, 400, 401, 403, 404, 405, 409, 413, 415, 422, 424])
 def test_refusals_stand(method: str, status: int) -> None:

@@ -86,7 +86,7 @@ async def flood(remote: Remote, monite: AsyncMonite, seed: int, count: int) -> C
 
 async def clean(monite: AsyncMonite) -> None:
     """See that nothing of the flood is left, and that the next call works."""
-    cache, post = cache_of(monite), monite._core._post.transport
+    cache, post = cache_of(monite), monite._core.post.transport
     assert isinstance(post, PooledTransport)
     async with asyncio.timeout(20):
         while any(cache._flights.values()) or cache._tasks:

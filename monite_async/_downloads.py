@@ -1,0 +1,251 @@
+"""Answers that are files: read piece by piece, or written to where they shall be."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import os
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Final, NoReturn, Self, TypeAlias, cast
+
+import anyio
+import anyio.to_thread
+
+from monite_async._errors import ConfigurationError, MoniteError, ResponseValidationError
+from monite_async._http.exchange import Lost, Opened
+from monite_async._http.progress import Progress
+
+__all__ = ["Download", "FileTarget", "StreamedResponse", "open_target", "save"]
+
+FileTarget: TypeAlias = os.PathLike[str] | BinaryIO
+"""Where a download goes: a path or a file open for writing in binary mode; not a ``str``, as for uploads."""
+
+_BUFFER: Final = 256 * 1024
+_MAX_DIGITS: Final = 20
+_Opening: TypeAlias = Callable[[], Awaitable[tuple[Opened, Progress]]]
+
+
+class StreamedResponse:
+    """An answer that is read while it comes; ``async with scope.stream(...)`` gives it and closes it.
+
+    Iterate it once, for its bytes in pieces of any size, decompressed. Up to the first of them a failed request is
+    repeated as any call is; after that a failure is raised. Each piece has to come within the ``timeout`` of the call,
+    and all of them within its ``deadline`` if one was given for this very call: a file may well take longer than what
+    is set for all calls.
+    """
+
+    def __init__(self, opening: _Opening, *, bounded: bool) -> None:
+        self._opening = opening
+        self._bounded = bounded
+        self._open: tuple[Opened, Progress] | None = None
+        self._over = False
+
+    def __repr__(self) -> str:
+        return "<StreamedResponse>"
+
+    async def __aenter__(self) -> Self:
+        if self._open is not None or self._over:
+            raise ConfigurationError("a stream can be entered once; ask for another one")
+        self._open = await self._opening()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    @property
+    def _answer(self) -> Opened:
+        return self._opened[0]
+
+    @property
+    def _opened(self) -> tuple[Opened, Progress]:
+        if self._open is None:
+            raise ConfigurationError("a stream is used inside of 'async with' only")
+        return self._open
+
+    @property
+    def status(self) -> int:
+        """HTTP status, a 2xx."""
+        return self._answer.status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Response headers; names are matched whatever their case."""
+        return self._answer.headers
+
+    @property
+    def request_id(self) -> str | None:
+        """The answer's ``x-request-id``: quote it to Monite's support."""
+        return self.headers.get("x-request-id")
+
+    @property
+    def content_type(self) -> str | None:
+        """The media type of the body, as the server calls it."""
+        return self.headers.get("content-type")
+
+    @property
+    def content_length(self) -> int | None:
+        """Length of the body in bytes, or None when the server does not say, or compresses it."""
+        text = self.headers.get("content-length", "")
+        plain = self.headers.get("content-encoding", "identity").lower() in {"", "identity"}
+        return int(text) if plain and text.isascii() and text.isdecimal() and len(text) < _MAX_DIGITS else None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        answer, progress = self._opened
+        if self._over:
+            raise StopAsyncIteration
+        until = progress.try_until if self._bounded else progress.piece_until
+        piece = await answer.read(until)
+        if isinstance(piece, Lost):
+            self._over = True
+            error = progress.failure(piece, None)
+            error.request_id, error.status = self.request_id, self.status
+            raise error
+        if not piece:
+            self._over = True
+            raise StopAsyncIteration
+        return piece
+
+    async def aclose(self) -> None:
+        """Close the answer and, when something of it is unread, its connection; may be repeated."""
+        opened, self._over = self._open, True
+        if opened is not None:
+            await opened[0].aclose()
+
+    def refuse(self, error: MoniteError) -> NoReturn:
+        """Raise an error about this answer."""
+        self._opened[1].place(error)
+        error.request_id, error.status = self.request_id, self.status
+        raise error
+
+
+# -- to a file ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """What was written.
+
+    Attributes:
+        size: How many bytes.
+        content_type: Their media type, as the server calls it.
+        request_id: The answer's ``x-request-id``.
+    """
+
+    size: int
+    content_type: str | None
+    request_id: str | None
+
+
+class _Target:
+    """A file that is being written, in threads; at a path it appears as a whole or not at all."""
+
+    def __init__(self, to: FileTarget) -> None:
+        self._to = to
+        self._part: Path | None = None
+        self._file: BinaryIO | None = None
+        self._held = bytearray()
+        self.size = 0
+
+    def open(self) -> None:
+        """Open it, a path under another name in the same folder; called in a thread, as all that touches the disk."""
+        if not isinstance(self._to, os.PathLike):
+            self._file = self._to
+            return
+        path = Path(self._to)
+        if path.is_dir():
+            raise ConfigurationError("to is a folder; name the file in it")
+        part = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.part")
+        # Mode "x": it cannot be somebody else's file. The permissions are those that any new file gets.
+        self._file = part.open("xb")
+        self._part = part
+
+    async def write(self, piece: bytes) -> None:
+        """Take some bytes; they are written when there are enough of them."""
+        self._held += piece
+        self.size += len(piece)
+        if len(self._held) >= _BUFFER:
+            await anyio.to_thread.run_sync(self._flush)
+
+    def _flush(self) -> None:
+        assert self._file is not None  # noqa: S101 - opened before anything is written
+        view = memoryview(bytes(self._held))
+        self._held.clear()
+        while view:
+            # A file without a buffer of its own may take less than it is given; what is only like a file tells nothing.
+            taken = cast("int | None", self._file.write(view))
+            if taken == 0:
+                raise BlockingIOError("the file to write to takes no more")
+            view = view[len(view) if taken is None else taken :]
+
+    def finish(self) -> None:
+        """Write the rest and let the file appear at its path."""
+        self._flush()
+        assert self._file is not None  # noqa: S101 - opened before anything is written
+        self._file.flush()
+        if self._part is not None:
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._part.replace(Path(os.fspath(self._part.parent), self._name))
+            self._part = None
+
+    @property
+    def _name(self) -> str:
+        return Path(self._to).name if isinstance(self._to, os.PathLike) else ""
+
+    def discard(self) -> None:
+        """Remove what is not complete."""
+        if self._part is not None and self._file is not None:
+            self._file.close()
+            with contextlib.suppress(FileNotFoundError):
+                self._part.unlink()
+
+
+def open_target(to: object) -> _Target:
+    """Check where a download shall go.
+
+    Raises:
+        ConfigurationError: It is neither a path nor a file open for writing in binary mode.
+    """
+    if isinstance(to, os.PathLike):
+        return _Target(cast("os.PathLike[str]", to))
+    write = getattr(to, "write", None)
+    if not callable(write) or hasattr(to, "encoding") or inspect.iscoroutinefunction(write):
+        raise ConfigurationError("to must be a pathlib.Path, or a file opened in mode 'wb'")
+    return _Target(cast("BinaryIO", to))
+
+
+async def save(response: StreamedResponse, target: _Target, max_bytes: int | None) -> Download:
+    """Write an answer to a file.
+
+    Raises:
+        ResponseValidationError: It is longer than ``max_bytes``.
+        MoniteError: It could not be had.
+        OSError: It could not be written.
+    """
+    try:
+        # Before anything is sent: a folder that does not exist is no reason to ask the server.
+        await anyio.to_thread.run_sync(target.open)
+        async with response:
+            _check(response, response.content_length or 0, max_bytes)
+            async for piece in response:
+                _check(response, target.size + len(piece), max_bytes)
+                await target.write(piece)
+        await anyio.to_thread.run_sync(target.finish)
+        return Download(target.size, response.content_type, response.request_id)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(target.discard)
+
+
+def _check(response: StreamedResponse, size: int, most: int | None) -> None:
+    if most is not None and size > most:
+        response.refuse(ResponseValidationError(f"the file is longer than max_bytes ({most})"))

@@ -1,0 +1,49 @@
+"""Webhook subscriptions and their secrets; events."""
+
+from __future__ import annotations
+
+import secrets
+
+from monite_async.emulator._call import Call
+from monite_async.emulator._errors import detail, invalid, refusal
+from monite_async.emulator._events import EVENTS
+from monite_async.emulator._generic import answer, create, found, ruled
+from monite_async.emulator._message import Response
+
+__all__ = ["WEBHOOK_OPERATIONS"]
+
+
+def _secret() -> str:
+    return "whsec_" + secrets.token_urlsafe(24)
+
+
+def _subscribe(call: Call) -> Response:
+    if not str(call.body["url"]).startswith("https://"):
+        raise invalid(detail(("body", "url"), "URL scheme should be 'https'", "url_scheme"))
+    record = create(call, {**call.body, "status": "enabled", "event_types": call.body.get("event_types") or []})
+    record.private["secret"] = _secret()
+    return answer(call, record)
+
+
+def _regenerate(call: Call) -> Response:
+    record = found(call)
+    record.private["secret"] = _secret()
+    return answer(call, record)
+
+
+def _get_event(call: Call) -> Response:
+    event = call.world.state.table(EVENTS).get(call.params["event_id"].lower())
+    user = call.actor.user
+    if event is None or (user is not None and user.group != event.group):
+        raise refusal(404, "Event not found")
+    return answer(call, event)
+
+
+WEBHOOK_OPERATIONS = ruled(
+    {
+        "post_webhook_subscriptions": _subscribe,
+        "post_webhook_subscriptions_id_regenerate_secret": _regenerate,
+        "get_events_id": _get_event,
+    }
+)
+"""How webhook subscriptions and single events are emulated."""
