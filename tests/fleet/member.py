@@ -112,7 +112,7 @@ class Member:
         cache = core.issued()
         for end in cache._unwatch:
             end()
-        turn: Callable[[], Awaitable[None]] = halted if order["halt"] == "turn" else core._post.turn
+        turn: Callable[[], Awaitable[None]] = halted if order["halt"] == "turn" else core.post.turn
         core.cache = core.engine.tokens = TokenCache(store, cache.issuer, clock=self.clock, turn=turn)
         return {}
 
