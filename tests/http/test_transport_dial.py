@@ -413,3 +413,10 @@ def test_families_take_turns() -> None:
 
     with pytest.MonkeyPatch.context() as monkeypatch, asyncio.Runner() as runner:
         assert runner.run(order(monkeypatch)) == ["::1", "127.0.0.1", "::2", "::3"]
+
+
+def test_other_failures_are_not_unsent() -> None:
+    """Whatever the transport knows nothing about is not declared unsent; failures to connect always are."""
+    assert not unsent(httpx.ReadTimeout("x"))
+    assert not unsent(KeyError("x"))
+    assert unsent(httpx.ConnectTimeout("x"))

@@ -491,13 +491,6 @@ async def test_it_serves_an_httpx_client() -> None:
         assert server.accepted == 1
 
 
-def test_other_failures_are_not_unsent() -> None:
-    """Whatever the transport knows nothing about is not declared unsent; failures to connect always are."""
-    assert not unsent(httpx.ReadTimeout("x"))
-    assert not unsent(KeyError("x"))
-    assert unsent(httpx.ConnectTimeout("x"))
-
-
 def test_the_default_bound_leaves_files_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a process may open few files, the pool takes half of them at most; otherwise a thousand connections."""
     import resource
