@@ -420,3 +420,17 @@ def test_other_failures_are_not_unsent() -> None:
     assert not unsent(httpx.ReadTimeout("x"))
     assert not unsent(KeyError("x"))
     assert unsent(httpx.ConnectTimeout("x"))
+
+
+def test_the_default_bound_leaves_files_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a process may open few files, the pool takes half of them at most; otherwise a thousand connections."""
+    import resource
+
+    soft = 0
+
+    def getrlimit(_: int) -> tuple[int, int]:
+        return soft, soft
+
+    monkeypatch.setattr(resource, "getrlimit", getrlimit)
+    for soft, most in ((256, 128), (4, 8), (100_000, 1000), (resource.RLIM_INFINITY, 1000)):  # noqa: B007 - read above
+        assert PooledTransport()._max_connections == most

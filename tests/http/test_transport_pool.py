@@ -489,17 +489,3 @@ async def test_it_serves_an_httpx_client() -> None:
             assert [part async for part in response.aiter_bytes()] == [b"/s"]
         assert (await client.put(server.origin, content=Chunks([b"x"] * 3))).content == b"/xxx"
         assert server.accepted == 1
-
-
-def test_the_default_bound_leaves_files_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a process may open few files, the pool takes half of them at most; otherwise a thousand connections."""
-    import resource
-
-    soft = 0
-
-    def getrlimit(_: int) -> tuple[int, int]:
-        return soft, soft
-
-    monkeypatch.setattr(resource, "getrlimit", getrlimit)
-    for soft, most in ((256, 128), (4, 8), (100_000, 1000), (resource.RLIM_INFINITY, 1000)):  # noqa: B007 - read above
-        assert PooledTransport()._max_connections == most
