@@ -85,7 +85,7 @@ def test_a_token_that_was_purged_elsewhere_while_the_store_was_away_is_dropped()
         await world.cache.get(PARTNER)
         store.before = None
         ears = store._watchers
-        store._watchers = {}
+        store._watchers = ()
         await store.purge(NAME)
         store._watchers = ears
         world.cache.on_event(BACK)
@@ -105,7 +105,7 @@ def test_a_token_that_gave_way_to_a_newer_one_is_dropped() -> None:
         old = await world.cache.get(PARTNER)
         store.before = None
         ears = store._watchers
-        store._watchers = {}
+        store._watchers = ()
         await store.commit(NAME, "", old.gen + 5, b"Bearer newer-0123456789", lifetime_ms=900_000, left_ms=900_000)
         store._watchers = ears
         world.cache.on_event(BACK)
