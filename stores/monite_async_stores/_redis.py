@@ -26,7 +26,7 @@ from monite_async_stores._protocol import (
 )
 from monite_async_stores._redis_cluster import ClusterLines
 from monite_async_stores._redis_errors import is_about_keys, problem_of, store_error
-from monite_async_stores._redis_look import look
+from monite_async_stores._redis_look import Contested, look
 from monite_async_stores._redis_scripts import (
     ACQUIRE,
     COMMIT,
@@ -119,6 +119,7 @@ class RedisTokenStore:
         "__weakref__",
         "_board",
         "_breaker",
+        "_contested",
         "_heres",
         "_lock",
         "_names",
@@ -177,6 +178,7 @@ class RedisTokenStore:
         self._sealer = Sealer(namespace, keyring)
         self._breaker = Breaker()
         self._board = Board()
+        self._contested = Contested()
         self._lock = threading.Lock()
         self._heres: dict[asyncio.AbstractEventLoop, _Here] = {}
         self._subscriber = Subscriber(
@@ -185,7 +187,7 @@ class RedisTokenStore:
             timeout,
             sender=secrets.token_hex(8),
             look=self._look,
-            knows=self._sealer.knows,
+            is_news=lambda name, key: self._contested.is_news(name, opens=self._sealer.knows(key)),
             teardown=self._close_here,
         )
         renew_after_fork(self)
@@ -321,9 +323,10 @@ class RedisTokenStore:
     async def _look(self, records: Sequence[RecordName]) -> tuple[list[StoreEvent], list[RecordName]]:
         lines = self._here().lines
         limit = 4 * self._timeout
-        return await look(
-            lambda commands: self._exchange(lines, commands, limit), self._names, self._sealer.knows_for, records
-        )
+        return await look(lambda commands: self._exchange(lines, commands, limit), self._names, self._is_news, records)
+
+    def _is_news(self, record: RecordName, key: str) -> bool:
+        return self._contested.is_news(record.name, opens=self._sealer.knows_for(record, key))
 
     async def _exchange(
         self, lines: Lines | ClusterLines, commands: Sequence[tuple[str, Command]], limit: float

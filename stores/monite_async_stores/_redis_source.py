@@ -262,6 +262,10 @@ def _check(made_by: type[AbstractConnection], settings: _Settings) -> _Tls | Non
     Raises:
         ValueError: They do not; the message shows the name of an option, or a file, and no other value.
     """
+    files = {name: str(path) for name, path in settings.items() if name in _TLS_FILES and path}
+    for name, path in files.items():
+        if not Path(path).exists():
+            raise ValueError(f"there is no {path}: correct {name}, or put the file there")
     problem = ""
     try:
         sample = cast("Callable[..., _TlsWire]", made_by)(**_own(settings))
@@ -270,6 +274,8 @@ def _check(made_by: type[AbstractConnection], settings: _Settings) -> _Tls | Non
         sample.ssl_context.get()
     except Exception as exc:  # noqa: BLE001 - whatever it is: its text may quote a password
         problem = _unfit(exc, settings)
+        if isinstance(exc, OSError) and files:
+            problem = f"cannot be read as certificates and keys: {', '.join(files.values())}"
     else:
         return sample.ssl_context
     raise ValueError(problem)
@@ -280,12 +286,6 @@ def _unfit(error: Exception, settings: _Settings) -> str:
     for name in settings if isinstance(error, TypeError) else ():
         if f"unexpected keyword argument '{name}'" in str(error):
             return f"redis-py knows no option {name!r} of a connection: correct it or leave it away"
-    files = {name: path for name, path in settings.items() if name in _TLS_FILES and path}
-    for name, path in files.items():
-        if not Path(str(path)).exists():
-            return f"there is no {path!s}: correct {name}, or put the file there"
-    if isinstance(error, OSError) and files:
-        return f"cannot be read as certificates and keys: {', '.join(map(str, files.values()))}"
     return f"redis-py cannot make a connection with these options: {type(error).__name__}"
 
 

@@ -86,14 +86,14 @@ class Subscriber:
         limit: The time it may take to connect, in seconds.
         look: Looks at records; returns what to tell of them, and those it could learn nothing of for now. Raises
             ``StoreError``.
-        knows: Tells whether values sealed with a key can be opened here.
+        is_news: Tells whether a value under a name, sealed with a key, is of interest here.
         teardown: Closes what the store has open in the running loop, which is about to end.
     """
 
     __slots__ = (
         "_board",
         "_channel",
-        "_knows",
+        "_is_news",
         "_limit",
         "_lock",
         "_look",
@@ -113,14 +113,14 @@ class Subscriber:
         *,
         sender: str,
         look: Callable[[Sequence[RecordName]], Awaitable[tuple[list[StoreEvent], list[RecordName]]]],
-        knows: Callable[[str], bool],
+        is_news: Callable[[str, str], bool],
         teardown: Callable[[], Awaitable[None]],
     ) -> None:
         self._board = board
         self._channel = channel
         self._limit = limit
         self._look = look
-        self._knows = knows
+        self._is_news = is_news
         self._teardown = teardown
         self._lock = threading.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -221,7 +221,7 @@ class Subscriber:
         while True:
             message = await wire.read_response()
             self._quiet = False
-            event = event_of(message, self.sender, self._knows)
+            event = event_of(message, self.sender, self._is_news)
             if event is not None:
                 self._board.tell(event)
 
@@ -264,10 +264,10 @@ class Subscriber:
         self._reread_at = time() + _REREAD_SECONDS * random.uniform(0.9, 1.1)
 
 
-def event_of(message: object, sender: str, knows: Callable[[str], bool]) -> StoreEvent | None:
+def event_of(message: object, sender: str, is_news: Callable[[str, str], bool]) -> StoreEvent | None:
     """Return the event that a message tells of.
 
-    None for other messages, broken ones, one's own, and for a value sealed with a key that nobody here has.
+    None for other messages, broken ones, one's own, and for values of no interest here.
     """
     parts = cast("list[object]", message) if isinstance(message, list) else []
     if len(parts) != 3 or parts[0] != b"message" or not isinstance(parts[2], bytes):
@@ -276,7 +276,7 @@ def event_of(message: object, sender: str, knows: Callable[[str], bool]) -> Stor
     if len(words) != (4 if words[1:2] == ["commit"] else 3) or words[2] == sender or words[1] not in _KINDS:
         return None
     gen, kind = words[:2]
-    if not (gen.isascii() and gen.isdecimal() and len(gen) <= 15) or not all(map(knows, words[3:])):
+    if not (gen.isascii() and gen.isdecimal() and len(gen) <= 15) or not all(is_news(name, key) for key in words[3:]):
         return None
     return StoreEvent(_KINDS[kind], name, int(gen))
 

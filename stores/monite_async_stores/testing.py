@@ -383,13 +383,14 @@ async def watchers_hear_of_it(bench: Bench) -> None:
     await one.fail(name, "a", "transient:server:503", ttl_ms=0)
     await one.purge(name)
     for _ in range(100):
-        kinds = [event.kind for event in ear.heard if event.name == name.name and event.kind != "seen"]
-        if len(kinds) >= 4:
+        # A store that looks at records of itself may tell of a dropped one besides.
+        kinds = {event.kind for event in ear.heard if event.name == name.name and event.kind != "seen"}
+        if len(kinds) == 4:
             break
         await bench.pass_time(0.05)
     else:
         raise AssertionError(f"heard only {ear.heard}")
-    assert set(kinds) == {"commit", "invalid", "fail", "purge"}
+    assert kinds == {"commit", "invalid", "fail", "purge"}
     assert any(event.kind == "commit" and event.gen == gen for event in ear.heard)
     end()
     ear.heard.clear()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from time import monotonic
 
 import pytest
 from redis.asyncio import RedisCluster
 
-from monite_async_stores import Keyring, RecordName, RedisTokenStore, StoreError, StoreEvent, _breaker
+from monite_async_stores import Keyring, RecordName, RedisTokenStore, StoreError, StoreEvent, _breaker, _redis_look
+from monite_async_stores._redis_look import Contested
 from tests.stores.redis_server import Cluster, RedisServer, ServerError, until
 from tests.stores.redis_tools import PATIENT, Ear, Keep, a_name, ask, eventually, grant, key_of, opened, put, run
 
@@ -214,6 +216,36 @@ def test_processes_without_a_key_in_common_leave_each_other_alone(redis_server: 
             assert [ear.has("commit", name, gen) for ear in ears] == [False, True, False]
 
     asyncio.run(main())
+
+
+def test_a_contested_record_is_no_news_for_a_while(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once somebody stored what cannot be opened here, what others store there is no news either, until that is long ago.
+
+    Else each value would have all others of its deployment ask for it, find it replaced, and make one more.
+    """
+
+    async def main() -> None:
+        async with opened(redis_server.url, keyring=OLD) as old, opened(redis_server.url, keyring=NEW) as new:
+            name, other = a_name(), a_name()
+            await put(new, name)
+            assert await seen(old, name) == []
+            gens = [await put(old, name), await put(old, other)]
+            assert await seen(old, name, other) == [StoreEvent("seen", other.name, gens[1])]
+            later = monotonic() + 601.0
+            monkeypatch.setattr(_redis_look, "monotonic", lambda: later)
+            assert StoreEvent("seen", name.name, gens[0]) in await seen(old, name, other)
+
+    asyncio.run(main())
+
+
+def test_contested_names_are_bounded() -> None:
+    """Two thousand contested names are remembered, the last ones."""
+    contested = Contested()
+    for number in range(2001):
+        assert not contested.is_news(f"{number}", opens=False)
+    assert contested.is_news("0", opens=True)
+    assert not contested.is_news("1", opens=True)
+    assert len(contested._until) == 2000
 
 
 def test_in_a_cluster_a_dead_server_hides_only_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -136,8 +136,8 @@ def test_a_missing_certificate_is_told_at_the_start(tmp_path: Path) -> None:
             RedisTokenStore.from_url(f"rediss://:hunter2@localhost/0?{option}={missing}")
         assert "hunter2" not in str(caught.value)
         assert caught.value.__context__ is None
-        with pytest.raises(ValueError, match=f"cannot be read as certificates and keys: {empty}"):
-            store_from_url(f"rediss://localhost/0?{option}={empty}")
+    with pytest.raises(ValueError, match=f"cannot be read as certificates and keys: {empty}"):
+        store_from_url(f"rediss://localhost/0?ssl_ca_certs={empty}")
     with pytest.raises(ValueError, match="there is no"):
         RedisTokenStore(Redis(host=REMOTE, ssl=True, ssl_ca_certs=str(missing)))
     with pytest.raises(ValueError, match="there is no"):
@@ -155,13 +155,10 @@ def test_an_unknown_option_is_told_at_the_start(option: str) -> None:
             assert caught.value.__context__ is None
 
 
-@pytest.mark.parametrize(
-    ("options", "kind"), [("ssl_cert_reqs=hunter2", "RedisError"), ("ssl_ciphers=hunter2", "SSLError")]
-)
-def test_options_that_make_no_connection_are_told_at_the_start(options: str, kind: str) -> None:
+def test_options_that_make_no_connection_are_told_at_the_start() -> None:
     """Whatever else keeps redis-py from making a connection is told by its kind only: the reason may quote a value."""
-    with pytest.raises(ValueError, match=f"cannot make a connection with these options: {kind}") as caught:
-        RedisTokenStore.from_url(f"rediss://{REMOTE}/0?{options}")
+    with pytest.raises(ValueError, match="cannot make a connection with these options: RedisError") as caught:
+        RedisTokenStore.from_url(f"rediss://{REMOTE}/0?ssl_cert_reqs=hunter2")
     assert "hunter2" not in str(caught.value)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import logging
 import threading
@@ -123,6 +124,41 @@ def test_who_may_not_listen_re_reads_all_the_same(
     assert [record.getMessage() for record in caplog.records] == [
         "cannot hear of what other processes do to tokens: NoPermissionError: the user lacks a right: check its ACL"
     ]
+
+
+def has_more(proxy: Proxy, before: int) -> bool:
+    """Return whether connections were made to a proxy since."""
+    return proxy.accepted > before
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize(("steady", "warnings"), [(60.0, 1), (0.0, 0)])
+def test_a_subscription_that_does_not_last_is_a_failure(
+    steady: float,
+    warnings: int,
+    redis_server: RedisServer,
+    namespace: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Cut off again and again soon after it began, it is tried ever more rarely, and one warning says so."""
+    monkeypatch.setattr(_redis_watch, "_STEADY_SECONDS", steady)
+
+    async def main() -> None:
+        with Proxy(redis_server.port) as proxy:
+            async with opened(f"redis://127.0.0.1:{proxy.port}/0", namespace=namespace) as store:
+                store.watch(Ear())
+                await ask(store, a_name())
+                for _ in range(4):
+                    before = proxy.accepted
+                    await eventually(lambda: listeners(redis_server, namespace) == 1, "a subscription")
+                    await asyncio.sleep(0.02)
+                    proxy.cut()
+                    await eventually(functools.partial(has_more, proxy, before), "another connection")
+
+    with caplog.at_level(logging.WARNING, logger="monite_async_stores"):
+        asyncio.run(main())
+    assert len(caplog.records) == warnings
 
 
 @pytest.mark.usefixtures("hasty")
@@ -438,19 +474,21 @@ def test_a_failing_watcher_keeps_no_news_from_the_others(
 )
 def test_other_messages_are_ignored(message: object) -> None:
     """Answers, one's own news, and whatever else anybody publishes there say nothing."""
-    assert event_of(message, "me", lambda key: True) is None
+    assert event_of(message, "me", lambda name, key: True) is None
 
 
 def test_a_message_is_an_event() -> None:
     """A message of another process is told with its name, generation and kind; news of a value, if it can be opened."""
     for kind in ("invalid", "purge", "fail"):
         message = [b"message", b"c", b"name 17 %s other" % kind.encode()]
-        event = event_of(message, "me", lambda key: False)
+        event = event_of(message, "me", lambda name, key: False)
         assert event is not None
         assert (event.kind, event.name, event.gen) == (kind, "name", 17)
     committed = [b"message", b"c", b"name 17 commit other 0a1b2c3d"]
-    assert event_of(committed, "me", lambda key: key == "0a1b2c3d") == StoreEvent("commit", "name", 17)
-    assert event_of(committed, "me", lambda key: False) is None
+    assert event_of(committed, "me", lambda name, key: (name, key) == ("name", "0a1b2c3d")) == StoreEvent(
+        "commit", "name", 17
+    )
+    assert event_of(committed, "me", lambda name, key: False) is None
 
 
 @pytest.fixture(autouse=True)

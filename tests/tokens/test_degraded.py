@@ -396,6 +396,25 @@ def test_a_flight_waits_for_a_holder_that_never_finishes_and_then_says_so() -> N
     run_virtual(main())
 
 
+def test_time_in_which_this_process_stood_still_is_not_held_against_the_holder() -> None:
+    """A flight that waits for another process counts its waits, not what a busy event loop makes of them."""
+
+    async def main() -> None:
+        world = World()
+        name = PARTNER.record_name(await world.endpoint.secret())
+        await world.store.acquire(name, "busy", lease_ms=60_000, bad_gen=0, min_left_ms=0)
+        loop = asyncio.get_running_loop()
+        caller = asyncio.create_task(world.cache.get(PARTNER))
+        for _ in range(20):
+            await asyncio.sleep(0.1)
+            cast("VirtualLoop", loop).now += 1.0  # everything stood still
+        assert not caller.done()
+        await world.store.fail(name, "busy", "", ttl_ms=0)
+        assert (await caller).is_fresh()
+
+    run_virtual(main())
+
+
 def test_the_lease_of_a_dead_process_is_taken_over() -> None:
     """R18: a holder that died delays others until its lease ends, and no longer."""
 
