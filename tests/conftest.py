@@ -1,4 +1,4 @@
-"""What tests share: a guard against calls of this library that block an event loop."""
+"""What tests share: patience with the machine, and a guard against calls that block an event loop."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 from blockbuster import blockbuster_ctx
+from hypothesis import HealthCheck, settings
+
+# How fast examples are drawn says more about what else the machine does than about the tests.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 @pytest.fixture

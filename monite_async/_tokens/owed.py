@@ -79,7 +79,7 @@ class Owed:
         except StoreError:
             return False
         if self.purges.get(key_id) is name:
-            del self.purges[key_id]
+            self.purges.pop(key_id, None)  # a thread that purges the same may have done so meanwhile
         return True
 
     async def pay(self) -> None:

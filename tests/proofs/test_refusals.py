@@ -51,7 +51,8 @@ async def test_refusals_for_ever_cost_two_sends_each_and_twelve_tokens_a_minute(
         stage.emulator.fail("GET", "/entities", status=401, body=DEAD, times=None)
         before = posts(stage)
         failures: list[object] = []
-        for _ in range(60):
+        end = clock.monotonic() + 60
+        while clock.monotonic() < end:  # a second for each round, and what the machine takes for it
             failures += await asyncio.gather(
                 *(monite.request("GET", "/entities") for _ in range(5)), return_exceptions=True
             )

@@ -29,6 +29,7 @@ from monite_async_stores import (
 from tests.stores.file_bench import NAME, OTHER, VALUE, Ear, ask, records_in, store_value, until
 from tests.stores.file_child import value_of
 from tests.stores.file_remote import RemoteProcess
+from tests.stores.redis_server import until as poll
 
 _SCRIPT = Path(__file__).with_name("file_child.py")
 
@@ -231,7 +232,7 @@ def test_a_forked_child_is_a_process_of_its_own(tmp_path: Path) -> None:
         assert isinstance(ask(records), Busy)
         os.kill(parent.process.pid, signal.SIGKILL)
         parent.process.wait(60)
-        assert isinstance(ask(records), Granted), "the child must not keep its dead parent's lease alive"
+        poll(lambda: isinstance(ask(records), Granted), "the lease of the dead parent, which the child must not keep")
         records.invalidate(OTHER, gen)
         heard = parent.hear()
         assert heard["heard"] == "invalid"
