@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import socket
 from collections.abc import Sequence
 
-from monite_async_stores import Committed, Granted, StoreBusyError, StoreError
+from monite_async_stores import Committed, Granted, RedisTokenStore, StoreBusyError, StoreError
 from monite_async_stores._redis_turns import Turns
+from monite_async_stores._redis_wire import Lines
 from tests.stores.redis_proxy import Proxy
 from tests.stores.redis_server import RedisServer
 from tests.stores.redis_tools import PATIENT, Ear, a_name, ask, grant, opened
@@ -185,5 +187,42 @@ def test_a_commit_does_not_queue_behind_a_crowd(redis_server: RedisServer) -> No
             assert order["commit"] < 1000
             assert order["others"] < 2500
             assert order["crowd"] == 3001
+
+    asyncio.run(main())
+
+
+def test_who_waits_for_a_connection_gets_the_next_that_is_free(redis_server: RedisServer) -> None:
+    """Whoever comes back at once for another exchange leaves its connection to those who wait for one."""
+
+    async def main() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            slow = RedisTokenStore.from_url(f"redis://user:x@127.0.0.1:{silent.getsockname()[1]}/0")
+            async with opened(redis_server.url) as store:
+                lines = store._here().lines
+                assert isinstance(lines, Lines)
+                await lines.run_all([("k", ("PING",))], limit=PATIENT)
+                lines._dialer.make = slow._here().lines.fresh
+                done: list[str] = []
+
+                async def ping(who: str, times: int) -> None:
+                    for _ in range(times):
+                        assert await lines.run_all([("k", ("PING",))], limit=PATIENT) == [b"PONG"]
+                        done.append(who)
+
+                busy = asyncio.create_task(ping("busy", 50))
+                await asyncio.sleep(0)
+                dialling = asyncio.create_task(ping("dialling", 1))
+                await asyncio.sleep(0)
+                gone = asyncio.create_task(ping("gone", 1))
+                await asyncio.gather(busy, ping("waiting", 1), end_with(gone, done))
+                assert done.index("waiting") < 10
+                dialling.cancel()
+                await asyncio.gather(dialling, gone, return_exceptions=True)
+                assert "dialling" not in done
+
+    async def end_with(task: asyncio.Task[None], done: list[str]) -> None:
+        while not done:
+            await asyncio.sleep(0)
+        task.cancel()
 
     asyncio.run(main())
