@@ -85,7 +85,7 @@ class Lines:
     def __init__(self, dialer: Dialer) -> None:
         self._dialer = dialer
         self._idle: list[Wire] = []
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[asyncio.Future[Wire | None]] = deque()
         self._dialling = False
         self._closed = False
 
@@ -144,13 +144,16 @@ class Lines:
         while not self._idle:
             if not self._dialling:
                 return await self._dial(), False
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            waiter: asyncio.Future[Wire | None] = asyncio.get_running_loop().create_future()
             self._waiting.append(waiter)
             try:
-                await waiter
+                wire = await waiter
             except BaseException:
-                self._wake()  # whoever comes next, in case it was this one's turn
+                if not waiter.cancelled():  # it was this one's turn
+                    await self._pass_on(waiter.result())
                 raise
+            if wire is not None:
+                return wire, True
         return self._idle.pop(), True
 
     async def _dial(self) -> Wire:
@@ -167,7 +170,7 @@ class Lines:
             return wire
         finally:
             self._dialling = False
-            self._wake()
+            await self._pass_on(None)
 
     async def _exchange(self, wire: Wire, commands: Sequence[Command]) -> list[object]:
         sound = False
@@ -176,22 +179,28 @@ class Lines:
             answers = [await _read(wire) for _ in commands]
             sound = not any(map(_is_of_replica, answers))  # else it leads to a server that is no longer the master
         finally:
-            if sound and not self._closed:
-                self._idle.append(wire)
-                self._wake()
-            else:
+            if not sound:
                 await _discard(wire)
+            await self._pass_on(wire if sound else None)
         if sound:
             return answers
         raise RedisConnectionError("the server became a replica")
 
-    def _wake(self) -> None:
-        """Let the next one that waits look again."""
+    async def _pass_on(self, wire: Wire | None) -> None:
+        """Hand a connection that is free, or without one the turn to make one, to whoever has waited longest.
+
+        To nobody else: in a crowd those who come back at once for another exchange would leave nothing to the others.
+        """
+        if wire is not None and self._closed:
+            await _discard(wire)
+            wire = None
         while self._waiting:
             waiter = self._waiting.popleft()
             if not waiter.done():
-                waiter.set_result(None)
+                waiter.set_result(wire)
                 return
+        if wire is not None:
+            self._idle.append(wire)
 
 
 def _is_of_replica(answer: object) -> bool:

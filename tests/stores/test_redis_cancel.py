@@ -214,3 +214,22 @@ def test_closing_under_way_leaves_no_connection(redis_server: RedisServer) -> No
             await store.aclose()
 
     asyncio.run(main())
+
+
+def test_a_look_under_way_at_the_end_leaves_no_connection(redis_server: RedisServer) -> None:
+    """An exchange that is none of the turns, as a look, still ends when the connections are closed, and keeps none."""
+
+    async def main() -> None:
+        with Proxy(redis_server.port, delay=lambda: 0.02) as proxy:
+            store = RedisTokenStore.from_url(f"redis://127.0.0.1:{proxy.port}/0?client_name=looking", timeout=5)
+            name = a_name()
+            gen = await put(store, name)
+            looking = asyncio.ensure_future(store._look([name]))
+            await asyncio.sleep(0.005)
+            await store.aclose()
+            events, _ = await looking
+            assert [event.gen for event in events] == [gen]
+            while "name=looking" in redis_server.admin.text("CLIENT", "LIST"):
+                await asyncio.sleep(0.01)
+
+    asyncio.run(main())
