@@ -6,6 +6,7 @@ import importlib
 import sys
 import time
 from operator import attrgetter
+from typing import Any, cast
 
 from monite_async import AsyncMonite, operations
 from monite_async._http.operation import Operation
@@ -33,21 +34,22 @@ def warm(scopes: tuple[object, ...], name: str) -> None:
             continue
         break
     module = importlib.import_module(type(resource).__module__)
-    named = [value for value in vars(module).values() if isinstance(value, Operation) and isinstance(value.result, str)]
+    found = [cast("Operation[object]", value) for value in vars(module).values() if isinstance(value, Operation)]
+    named = {(value.method, value.path): value.result for value in found if isinstance(value.result, str)}
     infos = sorted((info for info in operations() if info.resource == name), key=lambda info: info.name != "list")
     for info in infos:
-        for value in named:
-            if (value.method, value.path) == (info.method, info.path):
-                build(str(value.result))
-                return
+        where = named.get((info.method, info.path))
+        if where is not None:
+            build(where)
+            return
 
 
 def build(where: str) -> None:
     """Build a model as its first answer does."""
     home, _, kind = where.partition(":")
-    model = getattr(importlib.import_module(f"monite_async.models.{home}"), kind)
-    if isinstance(model, type) and issubclass(model, Model):
-        model.model_rebuild()
+    model: Any = getattr(importlib.import_module(f"monite_async.models.{home}"), kind)
+    if isinstance(model, type) and issubclass(cast("type[object]", model), Model):
+        cast("type[Model]", model).model_rebuild()
     else:
         adapter(model)
 
