@@ -6,8 +6,9 @@ import importlib
 from collections.abc import Iterator
 
 import pytest
-from blockbuster import blockbuster_ctx
 from hypothesis import HealthCheck, settings
+
+from tests.blocking import no_blocking_in
 
 # How fast examples are drawn says more about what else the machine does than about the tests.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -23,5 +24,5 @@ def no_blocking_calls() -> Iterator[None]:
     """
     # Loaded on first use, when threads may wait for each other's import.
     importlib.import_module("monite_async.models._base")
-    with blockbuster_ctx(["monite_async", "monite_async_stores"], excluded_modules=["monite_async.emulator"]):
+    with no_blocking_in("monite_async", "monite_async_stores"):
         yield

@@ -61,6 +61,13 @@ def children_of(pid: int) -> list[str]:
     return [f"{words[0]} {words[2]}" for words in lines if len(words) == 3 and words[1] == str(pid)]
 
 
+def wait_for_calls(demo: subprocess.Popen[str]) -> None:
+    """Wait until the workers of a demo are there and begin to call."""
+    assert demo.stdout is not None
+    if not any("calls each, at once" in line for line in demo.stdout):
+        raise AssertionError(f"the demo ended with status {demo.wait()}: {demo.stderr and demo.stderr.read()}")
+
+
 def until(reached: Callable[[], bool], seconds: float = 60.0) -> None:
     """Wait until something is so, and fail when it does not come about."""
     limit = time.monotonic() + seconds
@@ -84,10 +91,7 @@ def test_a_small_fleet_keeps_all_promises_on_redis_and_on_files() -> None:
 def test_a_stopped_fleet_leaves_no_process_behind() -> None:
     """SIGTERM in the middle ends the workers, Redis and the emulator, and shows no traceback."""
     with play(*SMALL) as demo:
-        assert demo.stdout is not None
-        for line in demo.stdout:
-            if "calls each, at once" in line:
-                break
+        wait_for_calls(demo)
         started = children_of(demo.pid)
         assert len(started) == 6, started  # four workers, a Redis, an emulator
         demo.terminate()
@@ -109,10 +113,7 @@ def is_alive(pid: int) -> bool:
 def test_the_death_of_a_worker_is_told_in_one_line() -> None:
     """When a worker ends under way that nobody had killed on purpose, the demo says so and ends with status 2."""
     with play(*SMALL) as demo:
-        assert demo.stdout is not None
-        for line in demo.stdout:
-            if "calls each, at once" in line:
-                break
+        wait_for_calls(demo)
         workers = [command for command in children_of(demo.pid) if "fleet_worker" in command]
         os.kill(int(workers[-1].split()[0]), signal.SIGKILL)
         _, err = demo.communicate(timeout=60)

@@ -16,7 +16,6 @@ import httpx
 import pydantic
 import pytest
 import uvloop
-from blockbuster import blockbuster_ctx
 
 from monite_async._http.transport import PooledTransport
 
@@ -47,7 +46,7 @@ def both_loops(test: Callable[P, Awaitable[None]]) -> Callable[..., None]:
     @functools.wraps(test)
     def run(loop_factory: Callable[[], asyncio.AbstractEventLoop], *args: P.args, **kwargs: P.kwargs) -> None:
         before = sockets()
-        with asyncio.Runner(loop_factory=loop_factory) as runner, blockbuster_ctx("monite_async"):
+        with asyncio.Runner(loop_factory=loop_factory) as runner, no_blocking_in("monite_async"):
             runner.run(_checked(test(*args, **kwargs)))
         gc.collect()
         assert sockets() <= before
