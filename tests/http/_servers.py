@@ -18,6 +18,7 @@ import pytest
 import uvloop
 
 from monite_async._http.transport import PooledTransport
+from tests.blocking import no_blocking_in
 
 P = ParamSpec("P")
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
