@@ -56,7 +56,8 @@ def play(*arguments: str, **surroundings: str) -> subprocess.Popen[str]:
 
 def children_of(pid: int) -> list[str]:
     """Return the commands of the processes that a process has started and that still run."""
-    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    command = ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="]  # in full: paths may be long
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     lines = [line.split(None, 2) for line in listed.splitlines()]
     return [f"{words[0]} {words[2]}" for words in lines if len(words) == 3 and words[1] == str(pid)]
 

@@ -45,11 +45,13 @@ def test_a_forked_child_shares_no_connection(redis_server: RedisServer, endpoint
         out, err = process.communicate("\n", timeout=60)
         assert not err
         told: dict[str, dict[str, Any]] = {line["who"]: line for line in map(json.loads, out.splitlines())}
+        parent, child = told["parent"], told["child"]
+        both = {parent["process"], child["process"]}
+        until(lambda: set[str]().union(*monitor.sources().values()) >= both, "the monitor to tell of both")
         sources = monitor.sources()
-    parent, child = told["parent"], told["child"]
     assert (parent["kept"], child["kept"], parent["status"]) == (True, True, 0)
     assert parent["token"] == child["token"]
     assert len(endpoint.posts) == 2
     assert parent["process"] != child["process"]
     assert all(len(owners) == 1 for owners in sources.values())
-    assert {owner for owners in sources.values() for owner in owners} == {parent["process"], child["process"]}
+    assert set[str]().union(*sources.values()) == both
