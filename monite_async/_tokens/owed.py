@@ -44,9 +44,6 @@ class Owed:
     def __len__(self) -> int:
         return len(self._tokens)
 
-    def __contains__(self, key_id: object) -> bool:
-        return key_id in self._tokens
-
     def after_fork_in_child(self) -> None:
         """Take note that nobody pays here: the parent does that for itself."""
         self._is_paying = False
