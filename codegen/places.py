@@ -47,11 +47,9 @@ class Places:
     def root(self, op: Op) -> tuple[str, int]:
         """Return the dotted name of the resource of an operation, and how many segments of its path lead there."""
         segments = _template(op.path).strip("/").split("/")
-        for end in range(len(segments), 0, -1):
-            found = self._roots.get(_joined(segments[:end]))
-            if found is not None:
-                return found, end
-        raise AssertionError("unreachable: every first segment is a resource")  # pragma: no cover
+        # Every first segment is a resource: the longest beginning that is one is what is asked for.
+        end = max(end for end in range(1, len(segments) + 1) if _joined(segments[:end]) in self._roots)
+        return self._roots[_joined(segments[:end])], end
 
     def method_name(self, op: Op) -> str:
         """Return the name of a method: the verb, or the API's own word for the action.
