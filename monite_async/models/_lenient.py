@@ -61,7 +61,9 @@ def salvage(kind: Any, data: bytes, *, lenient: bool) -> Any:
     except _UnfitError:
         kept = _MISSING
     if kept is _MISSING:
-        raise ResponseValidationError("the answer is not of the expected form", problems=_lines(notes or [("", _name(kind))]))
+        raise ResponseValidationError(
+            "the answer is not of the expected form", problems=_lines(notes or [("", _name(kind))])
+        )
     unfit = [note for note in notes if not note[1].startswith(_ONE_OF)]
     if unfit and not lenient:
         places = ", ".join(place or "body" for place, _ in unfit[:_MAX_NAMED])
