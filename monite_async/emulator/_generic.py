@@ -63,7 +63,9 @@ def context(call: Call) -> Context:
 
     def find(record_id: str) -> Json | None:
         record = call.world.state.find(record_id.lower())
-        return None if record is None else record.view()
+        if record is None or (call.entity is not None and call.world.state.owner(record) not in {"", call.entity.id}):
+            return None  # what belongs to another entity is as good as not there
+        return record.view()
 
     return Context(
         now=iso(call.now),

@@ -6,8 +6,21 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, cast
+from urllib.parse import unquote
 
-__all__ = ["Delivery", "Gate", "Request", "Response", "as_list", "as_object", "dumps", "json_response", "loads"]
+__all__ = [
+    "Delivery",
+    "Gate",
+    "Request",
+    "Response",
+    "as_list",
+    "as_object",
+    "decoded_path",
+    "dumps",
+    "json_response",
+    "loads",
+    "wire_headers",
+]
 
 _CHUNK = 65_536
 _PAD_HEAD = b'{"padding":"'
@@ -98,6 +111,16 @@ def _padding(filler: int) -> Iterator[bytes]:
         yield block[:filler]
         filler -= _CHUNK
     yield _PAD_TAIL
+
+
+def decoded_path(raw: str) -> str:
+    """Return a path, its segments percent-decoded one by one: a slash that was quoted does not become a separator."""
+    return "/".join(unquote(part).replace("/", "%2F") for part in raw.split("/"))
+
+
+def wire_headers(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """Return headers as bytes: what a client sent and is echoed may be anything that HTTP allows (RFC 9110, 5.5)."""
+    return [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items()]
 
 
 def dumps(value: object) -> bytes:
