@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, cast
@@ -129,8 +130,18 @@ def dumps(value: object) -> bytes:
 
 
 def loads(data: bytes) -> object:
-    """Decode JSON; raises ValueError for anything else."""
-    return cast("object", json.loads(data))
+    """Decode JSON; raises ValueError for anything else, also for numbers that only Python takes for JSON."""
+    try:
+        return cast("object", json.loads(data, parse_float=_finite, parse_constant=_finite))
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("a number is not finite")
+    return number
 
 
 def json_response(status: int, value: object) -> Response:

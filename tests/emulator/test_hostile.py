@@ -41,6 +41,10 @@ CASES = {
         get(b"/_emulator/clock", extra=b"content-length: %d\r\n" % len(MOVE)).replace(b"GET", b"POST") + MOVE,
         422,
     ),
+    "a control that is nested too deep": (
+        get(b"/_emulator/clock", extra=b"content-length: 99999\r\n").replace(b"GET", b"POST") + b"[" * 99_999,
+        422,
+    ),
     "no HTTP": (b"\x16\x03\x01\x02\r\n\r\n", 400),
 }
 
