@@ -167,6 +167,29 @@ async def test_what_belongs_to_another_entity_is_not_shown_by_its_id() -> None:
         assert [tag["id"] for tag in tags] == [mine]
 
 
+async def test_what_is_in_no_entity_is_for_the_users_of_its_maker_s() -> None:
+    """What is in no entity is still not for users of another entity than its maker's; the partner sees it all."""
+    async with driving() as (_, driver):
+        ann = await driver.make_user("ann")
+        other = await driver.make_entity()
+        bob = await driver.ask("POST", "/entity_users", {"login": "bob", "first_name": "Bob"}, entity=other)
+        template = {
+            "type": "receivables_quote",
+            "name": "mine",
+            "subject_template": "s",
+            "body_template": "b",
+            "language": "en",
+        }
+        made = await driver.ask("POST", "/mail_templates", template, user=ann, expect=201)
+        path = f"/mail_templates/{made['id']}"
+        await driver.ask("GET", path, user=ann)
+        for user, entity in ((str(bob["id"]), other), (str(bob["id"]), None)):
+            await driver.ask("GET", path, user=user, entity=entity, expect=404)
+            await driver.ask("DELETE", path, user=user, entity=entity, expect=404)
+            assert made["id"] not in ids(await driver.ask("GET", "/mail_templates", user=user, entity=entity))
+        await driver.ask("GET", path, entity=None)
+
+
 @pytest.mark.parametrize("path", ["/cost_centers", "/ledger_accounts", "/accounting_tax_rates"])
 async def test_roles_guard_what_was_added_to_them_last(path: str) -> None:
     """The types of object that the contract has got since are guarded as all others."""
