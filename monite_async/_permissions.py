@@ -71,7 +71,8 @@ class PermissionSet:
         Raises:
             ConfigurationError: It is neither.
         """
-        if isinstance(permissions, Mapping) and permissions and "objects" not in permissions:
+        given = cast("Mapping[str, object]", permissions) if isinstance(permissions, Mapping) else {}
+        if given and "objects" not in given:
             raise _misshapen("objects")  # a whole role, or a slip of the pen: nobody means the permission to do nothing
         objects: dict[str, Mapping[str, str]] = {}
         for entry in _listed(permissions, "objects"):

@@ -33,7 +33,7 @@ async def test_exports_have_the_formats_of_the_contract() -> None:
         formats = await driver.send("GET", "/data_exports/supported_formats")
         told = [(entry["object_type"], entry["available_types"]) for entry in formats.json()]
         assert told == [(name, {"csv": ["csv", "csv_xero"], "pdf": ["pdf"]}) for name in ("payable", "receivable")]
-        body = {"date_from": "2026-01-01", "date_to": "2026-12-31", "format": "pdf", "objects": []}
+        body = {"date_from": "2026-01-01", "date_to": "2026-12-31", "format": "pdf", "objects": list[str]()}
         path = f"/data_exports/{(await driver.ask('POST', '/data_exports', body))['id']}"
         emulator.clock.advance(6)
         file = await driver.http.get(str((await driver.ask("GET", path))["source_url"]))
