@@ -71,8 +71,7 @@ class PermissionSet:
         Raises:
             ConfigurationError: It is neither.
         """
-        given = cast("Mapping[str, object]", permissions) if isinstance(permissions, Mapping) else {}
-        if given and "objects" not in given:
+        if _lacks(permissions, "objects"):
             raise _misshapen("objects")  # a whole role, or a slip of the pen: nobody means the permission to do nothing
         objects: dict[str, Mapping[str, str]] = {}
         for entry in _listed(permissions, "objects"):
@@ -83,6 +82,11 @@ class PermissionSet:
             }
             objects[name] = {**objects.get(name, {}), **actions}
         return cls(objects)
+
+
+def _lacks(thing: object, field: str) -> bool:
+    """Tell whether a mapping has something, but not this."""
+    return isinstance(thing, Mapping) and bool(thing) and field not in thing
 
 
 def _read(thing: object, field: str) -> object:
