@@ -86,7 +86,10 @@ class PermissionSet:
 
 def _lacks(thing: object, field: str) -> bool:
     """Tell whether a mapping has something, but not this."""
-    return isinstance(thing, Mapping) and bool(thing) and field not in thing
+    if not isinstance(thing, Mapping):
+        return False
+    fields = cast("Mapping[str, object]", thing)
+    return bool(fields) and field not in fields
 
 
 def _read(thing: object, field: str) -> object:
