@@ -116,8 +116,6 @@ def _comparable(value: object, wanted: object) -> object:
     if isinstance(wanted, datetime) and isinstance(value, str):
         moment = datetime.fromisoformat(value)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-    if isinstance(wanted, str) and isinstance(value, datetime):
-        return value.date().isoformat()
     if isinstance(wanted, int | float) and isinstance(value, dict):
         return as_object(cast("object", value)).get("value")
     return value
