@@ -16,12 +16,14 @@ from monite_async.models.payables import PayableResponseSchema
 __all__ = [
     "ENTITY",
     "FAST",
+    "FLOOR",
     "HTTPX",
     "OFFICIAL",
     "OURS",
     "PATH",
     "PAYABLE",
     "RAW",
+    "SNIFFIO",
     "Client",
     "Target",
     "call_systems",
@@ -150,14 +152,15 @@ class Floor:
 
 OURS, FAST = "monite-async", "monite-async, fast engine"
 OFFICIAL, HTTPX, RAW = "official client", "httpx + model", "aiohttp + model"
+FLOOR, SNIFFIO = "floor: asyncio.Protocol + model", "httpx + model, with sniffio"
 _HERE, _PEERS = __name__, "benchmarks._call_peers"
 _SYSTEMS = (
     Spec(OURS, _HERE, "Ours", "monite_async", "monite-async"),
     Spec(FAST, _HERE, "fast", "httptools", "httptools"),
-    Spec("floor: asyncio.Protocol + model", _HERE, "Floor"),
+    Spec(FLOOR, _HERE, "Floor"),
     Spec(RAW, _PEERS, "Aiohttp", "aiohttp", "aiohttp"),
     Spec("httpx2 + model", _PEERS, "Httpx2", "httpx2", "httpx2"),
-    Spec("httpx + model, with sniffio", _PEERS, "HttpxSniffio", "sniffio", "sniffio"),
+    Spec(SNIFFIO, _PEERS, "HttpxSniffio", "sniffio", "sniffio"),
     Spec(HTTPX, _PEERS, "Httpx", "httpx", "httpx"),
     Spec(OFFICIAL, _PEERS, "Official", "monite", "monite"),
 )

@@ -75,7 +75,7 @@ async def _closed(client: Client, at_once: int, calls: int) -> list[float]:
 async def loop(client: Client, ports: Ports, at_once: int, calls: int, seconds: float) -> Figures:
     """Measure a closed loop after a warm-up: CPU and wall time, latencies, connections that the server saw opened."""
     await client.call()  # imports, models, the token
-    warm = max(_LEAST_CALLS, at_once)
+    warm = max(_LEAST_CALLS, 3 * at_once if calls else at_once)
     begin = time.process_time()
     await _closed(client, at_once, warm)
     each = (time.process_time() - begin) / warm

@@ -38,6 +38,7 @@ class Case:
         seconds: About how long.
         worker: The module that does it.
         limit: Seconds after which it is stopped.
+        rounds: In how many rounds it takes part, at most.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Case:
     seconds: float = 0.7
     worker: str = "benchmarks._call_worker"
     limit: float = 90.0
+    rounds: int = 100
 
 
 @dataclass(slots=True)
@@ -111,6 +113,8 @@ def run(cases: Sequence[Case], ports: Ports, *, rounds: int) -> Runs:
         runs.rounds.setdefault(case.name, {}).setdefault(case.system, [])
     for number in range(rounds):
         for case in cases if number % 2 == 0 else reversed(cases):
+            if number >= case.rounds:
+                continue
             say(f"round {number + 1} of {rounds}: {case.name}, {case.system}")
             runs.add(case.name, case.system, _measure(case, ports))
     return runs

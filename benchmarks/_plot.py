@@ -13,7 +13,7 @@ __all__ = ["Panel", "draw"]
 
 _OURS, _OTHER, _TEXT = "#139b74", "#98a2ad", "#7b838c"
 """The text has a contrast of about 4 to white as well as to black."""
-_WIDTH, _ROW, _HEAD = 9.0, 0.27, 0.75
+_WIDTH, _ROW, _HEAD = 9.0, 0.3, 0.45
 """Inches."""
 
 
@@ -41,11 +41,11 @@ def draw(panels: Sequence[Panel], caption: str) -> str:
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells when it builds its cache of fonts
     figures: Any = import_module("matplotlib.figure")
     matplotlib: Any = import_module("matplotlib")
-    heights = [_HEAD + _ROW * len(panel.bars) for panel in panels]
+    sizes = [len(panel.bars) for panel in panels]
     settings = {"svg.fonttype": "none", "svg.hashsalt": "benchmarks", "font.family": "sans-serif", "font.size": 10}
     with matplotlib.rc_context({**settings, "text.color": _TEXT, "ytick.color": _TEXT}):
-        figure = figures.Figure(figsize=(_WIDTH, sum(heights) + 0.3), layout="constrained")
-        rows = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights})
+        figure = figures.Figure(figsize=(_WIDTH, _ROW * sum(sizes) + _HEAD * len(panels)), layout="constrained")
+        rows = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": sizes})
         for (axes,), panel in zip(rows, panels, strict=True):
             _draw(axes, panel)
         figure.supxlabel(caption, fontsize=7, x=0.01, ha="left")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks._call_systems import FAST, HTTPX, OFFICIAL, OURS, RAW, call_systems
+from benchmarks._call_systems import FAST, FLOOR, HTTPX, OFFICIAL, OURS, RAW, SNIFFIO, call_systems
 from benchmarks._call_tables import LATE, OVERHEAD, PLAIN, TLS, bars, panels, tables
 from benchmarks._cases import Case, run
 from benchmarks._output import Report, installed, options, publish
@@ -41,17 +41,25 @@ def cases(systems: list[str], *, quick: bool) -> list[Case]:
     seconds = 0.2 if quick else 0.7
     chosen = [name for name in systems if not quick or name in _FEW]
     found = [
-        Case(PLAIN.format(at_once), name, at_once=(at_once,), seconds=seconds)
+        Case(PLAIN.format(at_once), name, at_once=(at_once,), seconds=seconds, rounds=_rounds(name, at_once))
         for at_once in (_AT_ONCE[:2] if quick else _AT_ONCE)
         for name in chosen
     ]
-    calm = [name for name in chosen if not name.startswith("floor") and (not quick or name != OFFICIAL)]
-    found += [Case(LATE, name, twin="late", at_once=(_CROWD,), calls=LATE_CALLS) for name in calm]
+    calm = [name for name in chosen if name not in (FLOOR, SNIFFIO) and not (quick and name == OFFICIAL)]
+    found += [
+        Case(LATE, name, twin="late", at_once=(_CROWD,), calls=LATE_CALLS, rounds=_rounds(name, LATE_CALLS))
+        for name in calm
+    ]
     if not quick:
         found += [Case(TLS, name, twin="tls", at_once=(_CROWD,), seconds=seconds) for name in calm if name != OFFICIAL]
     # A difference of two figures needs them to be exact: more time, and both in one process.
     found += [Case(OVERHEAD, name, what="overhead", seconds=seconds * 4) for name in systems if name in (OURS, FAST)]
     return found
+
+
+def _rounds(system: str, calls: int) -> int:
+    """Return in how many rounds a system takes part: one, where it takes a quarter of a minute and no bar is about it."""
+    return 1 if system in (OFFICIAL, SNIFFIO) and calls > _CROWD else 3
 
 
 if __name__ == "__main__":
