@@ -1,6 +1,6 @@
 """Decoding: from the bytes of an answer to models, beside the official client and bare pydantic.
 
-Run ``python -m benchmarks.decode``; the official client (``monite``) comes with the dependency group ``bench``. All in
+Run ``python -m benchmarks.decode``; the official client (``monite``) comes with the extra ``bench``. All in
 one process, interleaved, the least CPU time of the rounds; read the ratios, not the figures.
 """
 

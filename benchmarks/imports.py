@@ -1,6 +1,6 @@
 """Imports: what this library costs before its first answer is there, beside the official client.
 
-Run ``python -m benchmarks.imports``; the official client (``monite``) comes with the dependency group ``bench``. Each
+Run ``python -m benchmarks.imports``; the official client (``monite``) comes with the extra ``bench``. Each
 figure is the CPU time and the peak memory of processes that do nothing else; read the ratios, not the figures.
 """
 

@@ -1,6 +1,6 @@
 """Sharing: tokens of this library in several processes, beside what one builds with redis-py, aiocache and cashews.
 
-Run ``python -m benchmarks.sharing``; the peers come with the dependency group ``bench``, and a Redis from
+Run ``python -m benchmarks.sharing``; the peers come with the extra ``bench``, and a Redis from
 ``scripts/redis_server.sh`` where none is installed. Everything is measured in this one run, on this machine: read the ratios.
 """
 

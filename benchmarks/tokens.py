@@ -1,6 +1,6 @@
 """Tokens: this library beside Authlib, azure-identity, httpx-auth, aiobotocore and what one writes by hand.
 
-Run ``python -m benchmarks.tokens``; the peers come with the dependency group ``bench``, and one that is missing is
+Run ``python -m benchmarks.tokens``; the peers come with the extra ``bench``, and one that is missing is
 named and left out. Everything is measured in this one run, on this machine: read the ratios, not the figures.
 """
 
