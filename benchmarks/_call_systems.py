@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections import deque
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
 from benchmarks._systems import Spec
-from monite_async import AsyncMonite, ConfigurationError
+from monite_async import AsyncMonite, ConfigurationError, EntityClient
 from monite_async.models.payables import PayableResponseSchema
 
 __all__ = [
@@ -85,12 +85,21 @@ class Ours:
 
     def __init__(self, target: Target, **options: Any) -> None:
         everything: dict[str, Any] = {"rate_limit": _PLENTY, "timeout": _PATIENCE, "deadline": _PATIENCE, **options}
-        self.client = AsyncMonite(
-            client_id=_CLIENT_ID, client_secret="benchmark-secret", base_url=target.url, **everything
+        self._make = partial(
+            AsyncMonite, client_id=_CLIENT_ID, client_secret="benchmark-secret", base_url=target.url, **everything
         )
+        self.client = self._make()
+
+    def scope(self) -> EntityClient:
+        """Return the scope of the entity, as a web request would."""
+        return self.client.entity(ENTITY)
+
+    def another(self) -> AsyncMonite:
+        """Return a further client like this one; it opens nothing before it is used."""
+        return self._make()
 
     async def call(self) -> object:
-        return await self.client.entity(ENTITY).payables.get(PAYABLE)
+        return await self.scope().payables.get(PAYABLE)
 
     async def aclose(self) -> None:
         await self.client.aclose()
@@ -171,7 +180,7 @@ def fast(target: Target, **options: Any) -> Ours:
     return Ours(target, transport="fast", **options)
 
 
-@functools.cache
+@cache
 def _has_fast_engine() -> bool:
     try:
         fast(Target("http://127.0.0.1:1/v1", ""))

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from importlib import import_module
 from typing import Any, TypedDict, cast
 
-from benchmarks._call_systems import Client, Ours, Target, find
+from benchmarks._call_systems import PAYABLE, Client, Ours, Target, find
 from benchmarks._measure import allow_many_sockets, peak_mb, pin
 from benchmarks._payable_server import HOST, Ports
 
@@ -25,7 +25,7 @@ Figures = dict[str, float]
 _CLIENT_CORE = 0
 _LEAST_CALLS, _MOST_CALLS = 40, 20_000
 _IDLE_CALLS = 10
-_BLOCKS = 30
+_BLOCKS, _SCOPES, _CLIENTS = 30, 1_000, 20
 _LOOP = "monite_async._http.call"
 
 
@@ -124,24 +124,33 @@ async def overhead(ours: Ours, seconds: float) -> Figures:
     """Measure whole calls beside the bare engine that sends the same bytes and parses the answer, in turn.
 
     The bare engine is given, again and again, the very request that a call has handed to it; what it does not do is
-    what the call does around it: scope, token, limiter, deadline, retries, head.
+    what the call does around it: scope, token, limiter, deadline, retries, head. In between are calls of a scope that
+    is kept. What a scope and a further client take is measured by making them.
     """
-    bare = await _bare(ours)
-    calls = {"whole": ours.call, "bare": bare}
+    bare, kept = await _bare(ours), ours.scope()
+    calls: dict[str, Callable[[], Awaitable[object]]] = {
+        "whole": ours.call,
+        "kept": lambda: kept.payables.get(PAYABLE),
+        "bare": bare,
+    }
     for call in calls.values():
         await _block(call, _LEAST_CALLS)
-    each = await _block(ours.call, _LEAST_CALLS)
-    number = max(_LEAST_CALLS, int(seconds / each / 2 / _BLOCKS))
-    blocks: dict[str, list[float]] = {name: [] for name in calls}
+    number = max(_LEAST_CALLS, int(seconds / await _block(ours.call, _LEAST_CALLS) / len(calls) / _BLOCKS))
+    least = dict.fromkeys((*calls, "scope", "client"), float("inf"))
     for _ in range(_BLOCKS):
         for name, call in calls.items():
-            blocks[name].append(await _block(call, number))
-    least = {name: min(found) for name, found in blocks.items()}
-    return {
-        "whole_us": least["whole"] * 1e6,
-        "bare_us": least["bare"] * 1e6,
-        "added_us": (least["whole"] - least["bare"]) * 1e6,
-    }
+            least[name] = min(least[name], await _block(call, number))
+        least["scope"] = min(least["scope"], _made(ours.scope, _SCOPES))
+        least["client"] = min(least["client"], _made(ours.another, _CLIENTS))
+    added = {"added": least["whole"] - least["bare"], "added_kept": least["kept"] - least["bare"]}
+    return {f"{name}_us": value * 1e6 for name, value in {**least, **added}.items()}
+
+
+def _made(make: Callable[[], object], number: int) -> float:
+    begin = time.process_time()
+    for _ in range(number):
+        make()
+    return (time.process_time() - begin) / number
 
 
 async def _bare(ours: Ours) -> Callable[[], Awaitable[object]]:

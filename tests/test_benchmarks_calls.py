@@ -78,7 +78,7 @@ async def test_the_bare_engine_sends_what_a_whole_call_sends(engine: str, ports:
         figures = await overhead(client, 0.0)
     finally:
         await client.aclose()
-    assert ports.counts()["requests"] == 2 + 3 * 40 + 2 * 30 * 40
+    assert ports.counts()["requests"] == 2 + (3 + 1) * 40 + 30 * 3 * 40
     assert figures["added_us"] == pytest.approx(figures["whole_us"] - figures["bare_us"])
 
 
@@ -137,7 +137,8 @@ def test_bars_hold_medians_against_the_peers_of_the_same_run() -> None:
         runs.add(PLAIN.format(100), HTTPX, _figures(1_000.0))
     runs.add(LATE, OURS, _figures(100.0, per_second=1_000.0))
     runs.add(LATE, OURS, _figures(100.0, opened=1.0))
-    runs.add(OVERHEAD, OURS, {"whole_us": 130.0, "bare_us": 110.0, "added_us": 20.0})
+    around = {"added_us": 20.0, "scope_us": 1.5, "client_us": 150.0, "whole_us": 130.0, "bare_us": 110.0}
+    runs.add(OVERHEAD, OURS, around)
     reached = {bar.what.partition(": ")[2]: bar.reached for bar in bars(runs)}
     assert reached == {
         "100 at once, beside httpx + model": True,
@@ -145,12 +146,12 @@ def test_bars_hold_medians_against_the_peers_of_the_same_run() -> None:
         "50 ms server, time beside the ideal": False,
         "50 ms server, new connections": False,
         "added around the engine, us": False,
+        "a scope, us": True,
+        "a further client, us": True,
     }
     assert runs.spread(PLAIN.format(100), OURS, "cpu_us") == pytest.approx((400 - 120) / 120)
-    assert runs.told()[OVERHEAD] == {
-        OURS: {name: {"median": value, "least": value, "most": value} for name, value in
-               {"whole_us": 130.0, "bare_us": 110.0, "added_us": 20.0}.items()}
-    }  # fmt: skip
+    expected = {name: {"median": value, "least": value, "most": value} for name, value in around.items()}
+    assert runs.told()[OVERHEAD] == {OURS: expected}
 
 
 def test_the_fast_engine_is_held_against_aiohttp_too() -> None:
