@@ -243,15 +243,14 @@ class Limiter:
     def _draw_if_wanted(self, now: float) -> None:
         shares = self._shares
         if shares is not None and self._waiting and shares.wants(now):
-            shares.asked(now)
-            task = own_task(self._draw(shares, self._waiting))
+            task = own_task(self._draw(shares, shares.asks(now, self._waiting)))
             self._draws.add(task)
             task.add_done_callback(self._draws.discard)
 
     async def _draw(self, shares: Shares, units: int) -> None:
-        drawn = await shares.draw(units)
+        wait = await shares.draw(units)
         with self._lock:
-            shares.drew(self._clock.monotonic(), drawn)
+            shares.drew(self._clock.monotonic(), units, wait)
         self._move_all()
 
     # -- what answers teach --------------------------------------------------------------------------------------

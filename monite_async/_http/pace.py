@@ -26,8 +26,8 @@ _FIRST_CUT: Final = 0.95
 _CUT: Final = 0.8
 """What is left of the rate after a further 429: others use the same limit."""
 _CUBE: Final = 0.002
-_LINE: Final = 0.05
-"""Increase of the rate after t seconds without a 429: by 0.002 t^3 of what it was, and by 0.05 t per second."""
+_LINE: Final = 0.002
+"""Increase of the rate after t seconds without a 429: by 0.002 t^3 of what it was, and by 0.002 t of the limit."""
 _SLOWEST: Final = 1.0
 _SETTLED: Final = 1.0
 """Seconds after a 429 in which others tell nothing new: those requests were sent before it came."""
@@ -241,7 +241,7 @@ class Pace:
             self._base, self._calm = self.rate, 0.0
             return False
         self._calm += min(passed, 5.0)
-        rate = self._base * (1.0 + _CUBE * self._calm**3) + _LINE * self._calm
+        rate = self._base * (1.0 + _CUBE * self._calm**3) + _LINE * self._calm * (self._told or _DEFAULT_LIMIT)
         if rate >= self.cap or self._calm >= _MEMORY:
             self._paced = False
             rate = self.cap

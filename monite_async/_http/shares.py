@@ -12,10 +12,13 @@ from monite_async_stores import RateBudget, StoreError
 
 __all__ = ["Shares"]
 
-_STALE: Final = 0.25
+_STALE: Final = 1.0
 """Seconds after which a turn that nobody took is lost: were they saved up, they would go as a burst."""
 _ASK_AGAIN: Final = 2.0
 """Seconds after which a question without an answer counts for nothing: the event loop that asked may be gone."""
+_SLICE: Final = 0.05
+"""Seconds' worth of the whole budget that a process draws at once: the processes take turns with equal slices, and each
+waits for those of all others."""
 _PROBE: Final = 1.0
 """Seconds between questions while the budget cannot be reached."""
 
@@ -64,28 +67,27 @@ class Shares:
             return False
         return self._spare is None or now >= self._probe
 
-    def asked(self, now: float) -> None:
-        """Take note that it is being asked."""
+    def asks(self, now: float, waiting: int) -> int:
+        """Return how many turns to ask for, of which so many are waited for, and take note that it is done now."""
         self._asked = now
+        return min(waiting + self._debt, max(1, int(self._pace.rate * _SLICE)))
 
-    async def draw(self, units: int) -> tuple[int, float] | None:
-        """Ask for turns; return how many there are and in how many seconds the first comes, None if nobody answers."""
-        rate = self._pace.rate
+    async def draw(self, units: int) -> float | None:
+        """Ask for turns; return in how many seconds the first of them comes, None if the budget cannot be reached."""
         try:
-            return await self._budget.draw(self._name, units + self._debt, rate=rate, burst=self._pace.burst)
+            return await self._budget.draw(self._name, units, rate=self._pace.rate, burst=self._pace.burst)
         except StoreError:
             return None
 
-    def drew(self, now: float, drawn: tuple[int, float] | None) -> None:
+    def drew(self, now: float, units: int, wait: float | None) -> None:
         """Take note of what was drawn."""
         self._asked = -math.inf
-        if drawn is None:
+        if wait is None:
             self._probe = now + _PROBE
             if self._spare is None:
                 self._spare = self._pace.alone(now)
             return
         self._spare = None
-        units, wait = drawn
         paid = min(self._debt, units)
         self._debt -= paid
         self._slots.extend(max(now, now + wait + number / self._pace.rate) for number in range(paid, units))

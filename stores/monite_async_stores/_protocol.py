@@ -209,7 +209,7 @@ class TokenStore(Protocol):
 class RateBudget(Protocol):
     """A rate that several processes share; a store may offer it besides what it keeps, as ``RedisTokenStore`` does."""
 
-    async def draw(self, name: str, units: int, *, rate: float, burst: float) -> tuple[int, float]:
+    async def draw(self, name: str, units: int, *, rate: float, burst: float) -> float:
         """Reserve units of a budget that fills evenly, whoever draws from it.
 
         Each unit belongs to a moment, one interval (``1 / rate``) after the one before. In any stretch of time all
@@ -218,13 +218,12 @@ class RateBudget(Protocol):
 
         Args:
             name: Which budget; it begins with its full burst when nobody drew from it for a while.
-            units: How many are wanted, 1 or more.
+            units: How many to reserve, 1 or more. Whoever asks for few at a time leaves others theirs.
             rate: Units per second of the whole budget.
             burst: How many may be used at once after a pause, 1 or more.
 
         Returns:
-            How many were reserved, from 1 to ``units`` (fewer when others draw too, so that nobody waits for the slice
-            of another), and in how many seconds the first of them may be used; below 0 if it could have been before.
+            In how many seconds the first of them may be used; below 0 if it might have been before.
 
         Raises:
             StoreError: The budget cannot be reached; the caller goes on without it.

@@ -263,7 +263,7 @@ class RedisTokenStore:
         answer = await self._script(PURGE, record, MEMORY_MS, *self._message(record))
         self._board.tell(StoreEvent("purge", record.name, integer(answer)))
 
-    async def draw(self, name: str, units: int, *, rate: float, burst: float) -> tuple[int, float]:
+    async def draw(self, name: str, units: int, *, rate: float, burst: float) -> float:
         """See ``RateBudget.draw``."""
         interval = 1000.0 / rate
         arguments = (repr(interval), repr(interval * (burst - 1.0)), units)
@@ -271,7 +271,7 @@ class RedisTokenStore:
         kind, rest = words(await self._here().turns.ask(call, urgent=False))
         if kind != "drawn":
             raise misread()
-        return integer(rest[0]), integer(rest[1]) / 1e6
+        return integer(rest[0]) / 1e6
 
     def watch(self, watcher: Watcher) -> Callable[[], None]:
         """See ``TokenStore.watch``; listening starts with the next operation."""

@@ -31,7 +31,7 @@ __all__ = [
 MEMORY_MS: Final = 3_600_000
 """How long generations handed out are remembered, in milliseconds: far longer than any flight lives."""
 
-_LENGTHS: Final = {"hit": 4, "negative": 2, "busy": 1, "granted": 1, "committed": 0, "purged": 0, "drawn": 2}
+_LENGTHS: Final = {"hit": 4, "negative": 2, "busy": 1, "granted": 1, "committed": 0, "purged": 0, "drawn": 1}
 """What scripts answer, and how much follows the first word."""
 
 _NAMESPACE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
