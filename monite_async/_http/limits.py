@@ -186,6 +186,7 @@ class Limiter:
         return waiter
 
     def _too_late(self, waiter: _Waiter) -> None:
+        self._move()  # its turn may come at this very moment
         with self._lock:
             now = self._clock.monotonic()
             wait = max(0.0, self._gate - now, self._supply.next_at(now) - now)
@@ -201,13 +202,19 @@ class Limiter:
             self._supply.give_back(self._clock.monotonic())
         self._move()
 
+    def _urgent(self) -> bool:
+        """Tell whether anybody waits who goes before others."""
+        while self._first and self._first[0].state != _WAITING:
+            self._first.popleft()
+        return bool(self._first)
+
     def _pop(self) -> _Waiter:
-        while True:
-            waiter = (self._first or self._line).popleft()
-            if waiter.state == _WAITING:
-                waiter.state = _GRANTED
-                self._waiting -= 1
-                return waiter
+        line = self._first if self._urgent() else self._line
+        while (waiter := line.popleft()).state != _WAITING:
+            pass
+        waiter.state = _GRANTED
+        self._waiting -= 1
+        return waiter
 
     def _move(self) -> None:
         """Let everyone go whose turn has come, and set the timer of this loop for the next turn; runs in any loop."""
@@ -217,13 +224,16 @@ class Limiter:
             now = self._clock.monotonic()
             if now >= self._gate:
                 self._draw_if_wanted(now)
-                while self._waiting and self._supply.take(now):
+                while self._waiting and (self._supply.take(now) or (self._urgent() and self._jump(now))):
                     granted.append(self._pop())
             timer = self._timers.pop(loop, None)
             if timer is not None:
                 timer.cancel()
             if self._waiting:
-                due = max(self._gate, self._supply.next_at(now))
+                due = self._supply.next_at(now)
+                if self._urgent():
+                    due = min(due, self._jumped + 1.0 / self._supply.rate)
+                due = max(due, self._gate)
                 self._timers[loop] = loop.call_later(max(EARLY, due - now), self._move)
         for waiter in granted:
             if waiter.loop is loop:
@@ -288,10 +298,11 @@ class Limiter:
     def close(self, seconds: float) -> None:
         """Let nobody send for so many seconds, at most a minute."""
         with self._lock:
-            until = self._clock.monotonic() + min(seconds, _MAX_GATE)
+            now = self._clock.monotonic()
+            until = now + min(seconds, _MAX_GATE)
             if until > self._gate:
                 self._gate = until
-                self._supply.hold(until)
+                self._supply.hold(now, until)
                 self.active = True
 
 

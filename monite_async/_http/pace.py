@@ -8,13 +8,13 @@ from typing import Final
 
 from monite_async._http.retry import rate_limit
 
-__all__ = ["EARLY", "FULL", "Pace"]
+__all__ = ["BURST", "EARLY", "FULL", "Pace"]
 
 _DEFAULT_LIMIT: Final = 30.0
 """Monite's documented limit in requests per second, until an answer tells another (Monite, "Rate limiting")."""
 FULL: Final = 0.97
 """Share of a limit that is used: clocks differ, and requests that were sent apart may arrive together."""
-_BURST: Final = 0.5
+BURST: Final = 0.5
 """Seconds' worth of a limit that may go at once after a pause; the server may count by windows, and two bursts that
 are two seconds' worth would not fit into one."""
 _COLD: Final = 5.0
@@ -28,7 +28,9 @@ _CUT: Final = 0.8
 _CUBE: Final = 0.002
 _LINE: Final = 0.002
 """Increase of the rate after t seconds without a 429: by 0.002 t^3 of what it was, and by 0.002 t of the limit."""
-_SLOWEST: Final = 1.0
+_SLOWEST: Final = 0.2
+_FIRST_LEAST: Final = 0.1
+"""Share of the limit that is not gone below at the first 429: a process whose first request is refused knows little."""
 _SETTLED: Final = 1.0
 """Seconds after a 429 in which others tell nothing new: those requests were sent before it came."""
 _LOW: Final = 0.15
@@ -58,6 +60,7 @@ class Pace:
         burst: How many may go at once after a pause; one second's worth of ``rate`` by default.
         now: The time.
         learned: A rate that was measured already, to begin with; it is kept to as after a 429.
+        whole: It is the rate of several processes together: what this one was let through says little about it.
 
     Attributes:
         rate: Turns per second at present; infinite when nothing is limited.
@@ -66,11 +69,20 @@ class Pace:
 
     __slots__ = (
         "_at", "_base", "_before", "_calm", "_cold", "_counted", "_least", "_level", "_own", "_own_burst",
-        "_paced", "_settled", "_since", "_tick", "_told", "burst", "rate",
+        "_paced", "_settled", "_since", "_tick", "_told", "_whole", "burst", "rate",
     )  # fmt: skip
 
-    def __init__(self, rate: float | None, burst: float | None, now: float, *, learned: float | None = None) -> None:
+    def __init__(
+        self,
+        rate: float | None,
+        burst: float | None,
+        now: float,
+        *,
+        learned: float | None = None,
+        whole: bool = False,
+    ) -> None:
         self._own = rate
+        self._whole = whole
         self._own_burst = max(1.0, (rate or 1.0) if burst is None else burst)
         self._told: float | None = None
         self._cold = rate is None
@@ -117,7 +129,7 @@ class Pace:
     def next_at(self, now: float) -> float:
         """Return when there is a turn."""
         self._fill(now)
-        return now + max(0.0, (1.0 - self._level) / self.rate)
+        return max(now, self._at) + max(0.0, (1.0 - self._level) / self.rate)
 
     def least_wait(self, now: float, ahead: int) -> float:
         """Return how long somebody with so many ahead waits at least, however well all goes."""
@@ -126,8 +138,9 @@ class Pace:
         self._fill(now)
         return max(0.0, (ahead + 1 - self._level) / self.cap)
 
-    def hold(self, until: float) -> None:
-        """Let the bucket fill only from then on, and begin with one turn."""
+    def hold(self, now: float, until: float) -> None:
+        """Let the bucket fill only from then on, and begin with one turn at most."""
+        self._fill(now)
         self._level = min(self._level, 1.0)
         self._at = max(self._at, until)
 
@@ -143,7 +156,7 @@ class Pace:
         if self._told is None:
             return self._own_burst if self._own is not None else _COLD if self._cold else math.inf
         mine = math.inf if self._own is None else self._own_burst
-        return max(1.0, min(mine, _BURST * self._told))
+        return max(1.0, min(mine, BURST * self._told))
 
     def _change(self, rate: float) -> None:
         """Set the rate, and let the bucket have what fits to it: what was taken stays taken."""
@@ -158,7 +171,7 @@ class Pace:
 
     def alone(self, now: float) -> Pace:
         """Return a pace that begins with a little less than what passed of late, and never exceeds this one's cap."""
-        return Pace(self.cap, 1.0, now, learned=max(_SLOWEST, self.passing(now) * _FIRST_CUT))
+        return Pace(self.cap, 1.0, now, learned=self._first_rate(now))
 
     # -- what answers teach --------------------------------------------------------------------------------------
 
@@ -218,12 +231,16 @@ class Pace:
         self._cold = False
         if now >= self._settled:
             # Of the many that one burst brings, the first decides; the others were sent before it came.
-            rate = self.rate * _CUT if self._paced else self.passing(now) * _FIRST_CUT
+            before = min(self.rate, self.cap if self.cap < math.inf else FULL * _DEFAULT_LIMIT)
+            rate = _CUT * before if self._paced or self._whole else self._first_rate(now)
             self._paced = True
             self._change(min(max(rate, _SLOWEST), self.cap))
             self._base, self._calm = self.rate, 0.0
             self._tick = now
         self._settled = now + max(_SETTLED, seconds)
+
+    def _first_rate(self, now: float) -> float:
+        return max(self.passing(now) * _FIRST_CUT, (self._told or self._own or _DEFAULT_LIMIT) * _FIRST_LEAST)
 
     def passing(self, now: float) -> float:
         """Return how many requests per second were let through of late."""

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Final
 
-from monite_async._http.pace import EARLY, FULL, Pace
+from monite_async._http.pace import BURST, EARLY, FULL, Pace
 from monite_async_stores import RateBudget, StoreError
 
 __all__ = ["Shares"]
@@ -42,7 +42,8 @@ class Shares:
     def __init__(self, budget: RateBudget, name: str, limit: float | None, now: float) -> None:
         self._budget = budget
         self._name = name
-        self._pace = Pace(None if limit is None else FULL * limit, None if limit is None else limit / 2, now)
+        rate, burst = (None, None) if limit is None else (FULL * limit, BURST * limit)
+        self._pace = Pace(rate, burst, now, whole=True)
         self._spare: Pace | None = None
         self._probe = math.inf
         self.forget()
@@ -134,11 +135,11 @@ class Shares:
         """Return how long somebody with so many ahead waits at least, however well all goes."""
         return self._pace.least_wait(now, ahead)
 
-    def hold(self, until: float) -> None:
+    def hold(self, now: float, until: float) -> None:
         """Begin anew then; what was drawn for an earlier time is lost."""
         self._slots.clear()
         if self._spare is not None:
-            self._spare.hold(until)
+            self._spare.hold(now, until)
 
     # -- what answers teach --------------------------------------------------------------------------------------
 

@@ -219,7 +219,7 @@ class RateBudget(Protocol):
         Args:
             name: Which budget; it begins with its full burst when nobody drew from it for a while.
             units: How many to reserve, 1 or more. Whoever asks for few at a time leaves others theirs.
-            rate: Units per second of the whole budget.
+            rate: Units per second of the whole budget; who gives a lower one than the others slows all of them down.
             burst: How many may be used at once after a pause, 1 or more.
 
         Returns:
