@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
-
-from aiolimiter import AsyncLimiter
-from monite.client import AsyncMonite as OfficialMonite
+from importlib import import_module
+from typing import Protocol, cast
 
 from monite_async import AsyncMonite, EntityClient, SharedRate
 from monite_async_stores import RedisTokenStore
 
-__all__ = ["BY_HAND", "EACH", "LEARNING", "NONE", "SHARED", "SYSTEMS", "TOLD", "Place", "System"]
+__all__ = ["BY_HAND", "EACH", "LEARNING", "NONE", "PATIENCE", "SHARED", "SYSTEMS", "TOLD", "Place", "System", "make"]
 
-_VERSION = "2024-05-25"
-_PATIENCE = 900.0
+PATIENCE = 900.0
+"""Seconds after which a call is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +62,7 @@ class Monite:
             client_secret=place.client_secret,
             base_url=place.base_url,
             token_store=self._store,
-            deadline=_PATIENCE,
+            deadline=PATIENCE,
             rate_limit=self._rate(place),
         )
         self._entity: EntityClient = self._client.entity(place.entity_id)
@@ -97,58 +94,24 @@ class MoniteTold(Monite):
         return SharedRate()
 
 
-class Official:
-    """The official client, which has no limiter and by default repeats nothing."""
-
-    def __init__(self, place: Place) -> None:
-        self._client = OfficialMonite(
-            base_url=place.base_url,
-            monite_version=_VERSION,
-            monite_entity_id=place.entity_id,
-            token=place.token,
-            timeout=_PATIENCE,
-        )
-
-    async def call(self) -> object:
-        return await self._client.payables.get(limit=1)
-
-    async def aclose(self) -> None:
-        """Its connections end with the process."""
-
-
-class OfficialEach(Official):
-    """The official client behind aiolimiter, each process with the whole limit: what one writes first."""
-
-    def __init__(self, place: Place) -> None:
-        super().__init__(place)
-        self._limiter = AsyncLimiter(self._share(place), 1.0)
-
-    def _share(self, place: Place) -> float:
-        return place.limit
-
-    async def call(self) -> object:
-        async with self._limiter:
-            return await super().call()
-
-
-class OfficialDivided(OfficialEach):
-    """The official client behind aiolimiter, the limit divided by hand among processes whose number is known."""
-
-    def _share(self, place: Place) -> float:
-        return place.limit / place.processes
-
-
 SHARED = "monite-async, SharedRate(limit)"
 TOLD = "monite-async, SharedRate()"
 LEARNING = "monite-async, learning only"
 BY_HAND = "official + aiolimiter, limit / processes"
 EACH = "official + aiolimiter, limit in each"
 NONE = "official, no limiter"
-SYSTEMS: dict[str, Callable[[Place], System]] = {
-    SHARED: MoniteShared,
-    TOLD: MoniteTold,
-    LEARNING: Monite,
-    BY_HAND: OfficialDivided,
-    EACH: OfficialEach,
-    NONE: Official,
+_PEERS = "benchmarks._fair_peers"  # which take seconds to import
+SYSTEMS: dict[str, tuple[str, str]] = {
+    SHARED: (__name__, "MoniteShared"),
+    TOLD: (__name__, "MoniteTold"),
+    LEARNING: (__name__, "Monite"),
+    BY_HAND: (_PEERS, "OfficialDivided"),
+    EACH: (_PEERS, "OfficialEach"),
+    NONE: (_PEERS, "Official"),
 }
+
+
+def make(name: str, place: Place) -> System:
+    """Return the client of that name."""
+    module, factory = SYSTEMS[name]
+    return cast("System", getattr(import_module(module), factory)(place))

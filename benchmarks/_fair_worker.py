@@ -9,13 +9,13 @@ import sys
 import time
 import warnings
 
-from benchmarks._fair_systems import SYSTEMS, Place
+from benchmarks._fair_systems import Place, make
 from benchmarks._measure import allow_many_sockets
 
 
 async def main(name: str, place: Place, calls: int) -> None:
     """Make one call to get ready, wait for a line, make the calls."""
-    system = SYSTEMS[name](place)
+    system = make(name, place)
     loop = asyncio.get_running_loop()
     await system.call()  # what is imported and connected on first use is no part of this
     print(json.dumps({"ready": True}), flush=True)
