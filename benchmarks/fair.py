@@ -1,6 +1,6 @@
 """Fair use: processes that share a rate limit of the server, beside aiolimiter and the official client without a limiter.
 
-Run ``python -m benchmarks.fair``; the peers come with the dependency group ``bench``, and a Redis from
+Run ``python -m benchmarks.fair``; the peers come with the extra ``bench``, and a Redis from
 ``scripts/redis_server.sh`` where none is installed. The server is the emulator, which enforces the limit and sends the
 headers as Monite documents them; what is refused is counted there.
 """
