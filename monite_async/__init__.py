@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from monite_async._operations import OperationInfo, operations
     from monite_async._options import UNSET, RequestOptions, RetryPolicy, Unset
     from monite_async._pagination import AsyncPager, Cursor, ItemIterator, PageIterator
+    from monite_async._rate import SharedRate
     from monite_async._response import RawResponse
     from monite_async._scope import EntityClient, EntityUserClient, UserClient
     from monite_async._tokens.events import TokenEvent, TokenStats
@@ -83,6 +84,7 @@ __all__ = [
     "ResponseValidationError",
     "RetryPolicy",
     "ServerError",
+    "SharedRate",
     "StreamedResponse",
     "TokenEvent",
     "TokenIssuer",
@@ -137,6 +139,7 @@ _LAZY = {
     "ResponseValidationError": "_errors",
     "RetryPolicy": "_options",
     "ServerError": "_errors",
+    "SharedRate": "_rate",
     "StreamedResponse": "_downloads",
     "TokenEvent": "_tokens.events",
     "TokenIssuer": "_tokens.issuer",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
-import math
 import os
 import re
 import uuid
@@ -16,6 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 from monite_async._errors import ConfigurationError
 from monite_async._headers import check_headers
 from monite_async._options import RequestOptions, RetryPolicy, check_seconds, check_type, raise_faults
+from monite_async._rate import SharedRate, is_rate
 
 __all__ = [
     "DEFAULT_API_VERSION",
@@ -96,7 +96,7 @@ class Config:
         secret: The client secret or its provider, or the token or its function; which one says ``static``.
         static: The token comes from elsewhere.
         options: Options of every call.
-        rate_limit: Requests per second, or None.
+        rate_limit: Requests per second of the client, or of all processes together, or None to learn them.
         max_response_bytes: Longest answer that is read, in bytes.
     """
 
@@ -106,7 +106,7 @@ class Config:
     secret: Hidden
     static: bool
     options: RequestOptions
-    rate_limit: float | None
+    rate_limit: float | SharedRate | None
     max_response_bytes: int
 
 
@@ -226,13 +226,13 @@ class _Reader:
             lenient=cast("bool | None", given.lenient),
         )
 
-    def rate_limit(self) -> float | None:
+    def rate_limit(self) -> float | SharedRate | None:
         value = self.given.rate_limit
-        if value is None:
-            return None
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0:
+        if value is None or isinstance(value, SharedRate):
+            return value
+        if isinstance(value, int | float) and is_rate(value):
             return float(value)
-        self.faults.append("rate_limit must be a positive number of requests per second, or None")
+        self.faults.append("rate_limit must be a positive number of requests per second, a SharedRate, or None")
         return None
 
     def max_response_bytes(self) -> int:

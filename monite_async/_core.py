@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, NoReturn, cast
@@ -13,11 +14,12 @@ import httpx
 from monite_async._config import Config, Settings, TokenSource, clean_id, read_config
 from monite_async._errors import ConfigurationError
 from monite_async._http.call import Channel, Engine
-from monite_async._http.limits import Limiter
+from monite_async._http.limits import Limiter, learning_limiter
 from monite_async._http.retry import RetryBudget
 from monite_async._http.token_post import TokenPost
 from monite_async._http.transport import PooledTransport
 from monite_async._options import RequestOptions, check_type
+from monite_async._rate import SharedRate
 from monite_async._tokens.cache import TokenCache
 from monite_async._tokens.credentials import ClientCredentials
 from monite_async._tokens.events import TokenEvent, TokenStats
@@ -25,7 +27,7 @@ from monite_async._tokens.issuer import MoniteIssuer, TokenIssuer, Wire
 from monite_async._tokens.keys import TokenKey
 from monite_async._tokens.record import AccessToken
 from monite_async._tokens.static import StaticTokens
-from monite_async_stores import MemoryTokenStore, TokenStore, store_from_url
+from monite_async_stores import MemoryTokenStore, RateBudget, SystemClock, TokenStore, store_from_url
 
 __all__ = ["Core", "Tokens"]
 
@@ -70,12 +72,13 @@ class Core:
         elif store is not None:
             faults.append("give either token or token_store, not both: a token from elsewhere is not stored")
         _check_transport(faults, transport)
+        _check_rate(faults, settings.rate_limit, store)
         reserved = (wire.authorization_header, wire.version_header, wire.entity_header)
         config = read_config(settings, reserved=reserved, faults=faults)
         self.config: Config = config
         self._wire = wire
         base_url = httpx.URL(config.base_url)
-        limiter = Limiter(config.rate_limit)
+        limiter = _limiter(config, store, transport)
         self._owned: tuple[httpx.AsyncBaseTransport, ...] = ()
         token_transport = transport
         if transport is None or token_transport is None:
@@ -162,6 +165,25 @@ def _check_issuer(faults: list[str], issuer: object) -> None:
     methods = [getattr(issuer, name, None) for name in ("secret", "issue", "revoke")]
     if issuer is not None and (isinstance(issuer, type) or not all(callable(method) for method in methods)):
         faults.append(f"issuer must be a TokenIssuer, got {type(issuer).__name__}")
+
+
+def _check_rate(faults: list[str], rate: object, store: TokenStore | None) -> None:
+    if isinstance(rate, SharedRate) and not isinstance(store, RateBudget):
+        faults.append("a SharedRate needs a token store that offers a budget (RateBudget), such as RedisTokenStore")
+
+
+def _limiter(config: Config, store: TokenStore | None, transport: httpx.AsyncBaseTransport | None) -> Limiter:
+    """Return the limiter of a client: one that all clients share which are one to the server, unless told otherwise."""
+    rate = config.rate_limit
+    if isinstance(rate, SharedRate):
+        from monite_async._http.shares import Shares
+
+        name = hashlib.sha256(f"{config.base_url}\n{config.client_id}".encode()).hexdigest()[:32]
+        return Limiter(shares=Shares(cast("RateBudget", store), name, rate.limit, SystemClock.monotonic()))
+    if rate is not None or not config.client_id:
+        return Limiter(rate)
+    # What a transport of the caller's leads to need not be what others lead to: each counts for itself.
+    return learning_limiter((config.base_url, config.client_id, id(transport)))
 
 
 def _store(faults: list[str], store: object) -> TokenStore | None:

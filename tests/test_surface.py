@@ -102,7 +102,7 @@ def test_public_things_have_docstrings_and_typed_signatures() -> None:
 
 FLOORS: list[tuple[str, ...]] = [
     ("monite_async._version", "monite_async._errors", "monite_async._guidance"),
-    ("monite_async._options", "monite_async._headers"),
+    ("monite_async._options", "monite_async._headers", "monite_async._rate"),
     ("monite_async._config",),
     ("monite_async._files",),
     ("monite_async._tokens", "monite_async._http"),

@@ -85,6 +85,8 @@ class TokenPost:
         asked = retry_after(outcome.status, outcome.headers, wall=self.clock.wall())
         if outcome.status == 429:
             self.limiter.refused(asked, rate_limit(outcome.headers))
+        else:
+            self.limiter.heard(outcome.headers)
         return PostResult(outcome.status, outcome.headers, outcome.content, asked)
 
     async def turn(self) -> None:

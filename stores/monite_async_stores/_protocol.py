@@ -21,6 +21,7 @@ __all__ = [
     "Granted",
     "Hit",
     "Negative",
+    "RateBudget",
     "RecordName",
     "StoreBusyError",
     "StoreError",
@@ -201,4 +202,30 @@ class TokenStore(Protocol):
 
     async def aclose(self) -> None:
         """Let go of connections, tasks and files of the running loop; the store may be used again afterwards."""
+        ...
+
+
+@runtime_checkable
+class RateBudget(Protocol):
+    """A rate that several processes share; a store may offer it besides what it keeps, as ``RedisTokenStore`` does."""
+
+    async def draw(self, name: str, units: int, *, rate: float, burst: float) -> float:
+        """Reserve units of a budget that fills evenly, whoever draws from it.
+
+        Each unit belongs to a moment, one interval (``1 / rate``) after the one before. In any stretch of time all
+        who draw get at most ``rate`` times its length, and ``burst`` more. What was reserved is used up, also by a
+        process that dies.
+
+        Args:
+            name: Which budget; it begins with its full burst when nobody drew from it for a while.
+            units: How many to reserve, 1 or more. Whoever asks for few at a time leaves others theirs.
+            rate: Units per second of the whole budget; who gives a lower one than the others slows all of them down.
+            burst: How many may be used at once after a pause, 1 or more.
+
+        Returns:
+            In how many seconds the first of them may be used; below 0 if it might have been before.
+
+        Raises:
+            StoreError: The budget cannot be reached; the caller goes on without it.
+        """
         ...

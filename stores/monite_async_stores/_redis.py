@@ -30,6 +30,7 @@ from monite_async_stores._redis_look import Contested, look
 from monite_async_stores._redis_scripts import (
     ACQUIRE,
     COMMIT,
+    DRAW,
     FAIL,
     INVALIDATE,
     MEMORY_MS,
@@ -38,6 +39,7 @@ from monite_async_stores._redis_scripts import (
     Script,
     Sealed,
     integer,
+    misread,
     sealed,
     text,
     words,
@@ -260,6 +262,16 @@ class RedisTokenStore:
         """See ``TokenStore.purge``."""
         answer = await self._script(PURGE, record, MEMORY_MS, *self._message(record))
         self._board.tell(StoreEvent("purge", record.name, integer(answer)))
+
+    async def draw(self, name: str, units: int, *, rate: float, burst: float) -> float:
+        """See ``RateBudget.draw``."""
+        interval = 1000.0 / rate
+        arguments = (repr(interval), repr(interval * (burst - 1.0)), units)
+        call = _Call(key := self._names.budget(name), DRAW, (1, key, *arguments))
+        kind, rest = words(await self._here().turns.ask(call, urgent=False))
+        if kind != "drawn":
+            raise misread()
+        return integer(rest[0]) / 1e6
 
     def watch(self, watcher: Watcher) -> Callable[[], None]:
         """See ``TokenStore.watch``; listening starts with the next operation."""

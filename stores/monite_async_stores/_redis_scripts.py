@@ -13,6 +13,7 @@ from monite_async_stores._protocol import RecordName, StoreError
 __all__ = [
     "ACQUIRE",
     "COMMIT",
+    "DRAW",
     "FAIL",
     "INVALIDATE",
     "MEMORY_MS",
@@ -21,6 +22,7 @@ __all__ = [
     "Script",
     "Sealed",
     "integer",
+    "misread",
     "sealed",
     "text",
     "words",
@@ -29,7 +31,7 @@ __all__ = [
 MEMORY_MS: Final = 3_600_000
 """How long generations handed out are remembered, in milliseconds: far longer than any flight lives."""
 
-_LENGTHS: Final = {"hit": 4, "negative": 2, "busy": 1, "granted": 1, "committed": 0, "purged": 0}
+_LENGTHS: Final = {"hit": 4, "negative": 2, "busy": 1, "granted": 1, "committed": 0, "purged": 0, "drawn": 1}
 """What scripts answer, and how much follows the first word."""
 
 _NAMESPACE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
@@ -53,6 +55,7 @@ class Script:
 
 ACQUIRE: Final = Script.load("acquire")
 COMMIT: Final = Script.load("commit")
+DRAW: Final = Script.load("draw")
 FAIL: Final = Script.load("fail")
 INVALIDATE: Final = Script.load("invalidate")
 PURGE: Final = Script.load("purge")
@@ -80,6 +83,10 @@ class Names:
         """Return the keys of a record, its lease, its failure and its memory; the braces keep them in one slot."""
         stem = f"{{{self.namespace}:{record.name}}}"
         return f"{stem}:t", f"{stem}:l", f"{stem}:n", f"{stem}:f"
+
+    def budget(self, name: str) -> str:
+        """Return the key of a budget."""
+        return f"{{{self.namespace}:{name}}}:b"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +117,7 @@ def words(answer: object) -> tuple[str, list[object]]:
         kind = first.decode("ascii", "replace") if isinstance(first, bytes) else ""
         if _LENGTHS.get(kind) == len(rest):
             return kind, rest
-    raise _misread()
+    raise misread()
 
 
 def text(value: object) -> str:
@@ -121,7 +128,7 @@ def text(value: object) -> str:
     """
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
-    raise _misread()
+    raise misread()
 
 
 def integer(value: object) -> int:
@@ -132,7 +139,7 @@ def integer(value: object) -> int:
     """
     if isinstance(value, int):
         return value
-    raise _misread()
+    raise misread()
 
 
 def sealed(rest: list[object]) -> Sealed:
@@ -143,8 +150,9 @@ def sealed(rest: list[object]) -> Sealed:
     """
     if len(rest) == 4 and isinstance(rest[3], bytes):
         return Sealed(integer(rest[0]), integer(rest[1]), integer(rest[2]), rest[3])
-    raise _misread()
+    raise misread()
 
 
-def _misread() -> StoreError:
+def misread() -> StoreError:
+    """Return the error for an answer that makes no sense."""
     return StoreError("redis gave an answer that no script of this version gives")
