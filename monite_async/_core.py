@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, NoReturn, cast
 from uuid import UUID
@@ -18,6 +17,7 @@ from monite_async._http.retry import RetryBudget
 from monite_async._http.token_post import TokenPost
 from monite_async._http.transport import PooledTransport
 from monite_async._options import RequestOptions, check_type
+from monite_async._store_env import store_from_env
 from monite_async._tokens.cache import TokenCache
 from monite_async._tokens.credentials import ClientCredentials
 from monite_async._tokens.events import TokenEvent, TokenStats
@@ -25,7 +25,7 @@ from monite_async._tokens.issuer import MoniteIssuer, TokenIssuer, Wire
 from monite_async._tokens.keys import TokenKey
 from monite_async._tokens.record import AccessToken
 from monite_async._tokens.static import StaticTokens
-from monite_async_stores import MemoryTokenStore, TokenStore, store_from_url
+from monite_async_stores import MemoryTokenStore, TokenStore
 
 __all__ = ["Core", "Tokens"]
 
@@ -171,13 +171,10 @@ def _store(faults: list[str], store: object) -> TokenStore | None:
             return store
         faults.append("token_store must be a TokenStore; make one from a URL with store_from_url()")
         return None
-    url = os.environ.get("MONITE_TOKEN_STORE", "").strip()
-    if not url:
-        return MemoryTokenStore()
     try:
-        return store_from_url(url)
-    except (ValueError, ImportError) as exc:  # no such store, a directory that will not do, a package that is missing
-        faults.append(f"MONITE_TOKEN_STORE: {exc}")
+        return store_from_env()
+    except (ValueError, ImportError) as exc:
+        faults.append(str(exc))
         return None
 
 

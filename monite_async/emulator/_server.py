@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
+from email.utils import formatdate
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -99,6 +100,8 @@ class _Connection:
             return self._abort()
         response = delivery.response
         headers = list(response.headers.items())
+        if not any(name.lower() == "date" for name, _ in headers):
+            headers.append(("date", formatdate(self._emulator.clock.timestamp(), usegmt=True)))
         if response.status != 204:
             headers.append(("content-length", str(delivery.length)))
         self._write(h11.Response(status_code=response.status, headers=headers))

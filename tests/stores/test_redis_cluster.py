@@ -56,7 +56,8 @@ def test_a_url_of_one_server_finds_the_records_of_all(cluster: Cluster) -> None:
         store, newer = store_from_url(url, keyring=Keyring(old)), store_from_url(url, keyring=Keyring(new, old))
         assert isinstance(store, RedisTokenStore)
         assert isinstance(newer, RedisTokenStore)
-        keep(store), keep(newer)
+        for one in (store, newer):
+            keep(one)
         names = sorted((a_name() for _ in range(12)), key=lambda name: name.name)
         gens = [await put(store, name) for name in names]
         assert len({slot_of(name) * 3 // 16384 for name in names}) > 1
