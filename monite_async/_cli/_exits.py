@@ -49,8 +49,6 @@ def failure_of(error: Exception) -> tuple[Exit, str, dict[str, object]]:
     from monite_async_stores import StoreError
 
     kind = type(error).__name__
-    if isinstance(error, Stop):
-        return error.code, str(error), {}
     if isinstance(error, StoreError):
         return Exit.STORE, f"the token store: {error}", {"kind": kind}
     if not isinstance(error, MoniteError):

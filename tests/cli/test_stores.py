@@ -25,9 +25,10 @@ async def test_a_store_is_listed_rotated_and_purged(kind: str, redis_server: Red
         (before,) = (await command("store", "list", "--json")).data()
         assert (before["record"], before["generation"]) == (made["record"], made["generation"])
         assert 0 < before["expires_in"] <= before["lifetime"] == 1800
-        partly = await command("store", "rotate", env=only_new)
-        assert (partly.status, "1 values are sealed with keys" in partly.error) == (1, True)
-        assert "unreadable  1  opened by no key" in partly.out
+        if kind == "redis":
+            partly = await command("store", "rotate", env=only_new)
+            assert (partly.status, "1 values are sealed with keys" in partly.error) == (1, True)
+            assert "unreadable  1  opened by no key" in partly.out
         rotated = await command("store", "rotate", "--json", env=both)
         assert rotated.data() == {"resealed": 1, "current": 0, "unreadable": 0, "gone": 0}
         found = (await command("token", "--json", env=only_new)).data()
@@ -35,10 +36,9 @@ async def test_a_store_is_listed_rotated_and_purged(kind: str, redis_server: Red
         shown = await command("store", "list")
         assert before["record"] in shown.out
         assert before["key"] not in shown.out
-        purged = await command("store", "purge", made["record"], "--json")
-        assert purged.data() == {"purged": 1}
+        which = [made["record"]] if kind == "redis" else ["--all", "--yes"]
+        assert (await command("store", "purge", *which)).out == "purged  1\n"
         assert (await command("store", "list")).out == "no tokens\n"
-        assert (await command("store", "purge", "--all", "--yes")).out == "purged  1\n"
         assert command.emulator.log.count("POST", "/auth/token") == 1
 
 

@@ -20,10 +20,12 @@ from monite_async_stores import (
     RedisTokenStore,
     StoredRecord,
     StoreError,
+    _redis_survey,
     store_from_url,
 )
 from monite_async_stores._file_records import FileRecords
 from monite_async_stores._redis_wire import Command
+from tests.stores.file_bench import MovableClock
 from tests.stores.redis_server import RedisServer
 from tests.stores.redis_tools import PATIENT, a_name, ask, grant, put
 
@@ -171,8 +173,21 @@ async def test_a_file_that_ends_while_its_lock_is_awaited_is_gone(tmp_path: Path
     await old.aclose()
 
 
-async def test_many_records_take_few_round_trips(redis_server: RedisServer) -> None:
-    """Records are described in slices; none is missing and none comes twice."""
+async def test_a_file_whose_value_has_ended_is_not_described(tmp_path: Path) -> None:
+    """What has no life left is no token any more, even while its file is there."""
+    clock = await asyncio.to_thread(MovableClock)
+    store = await asyncio.to_thread(EncryptedFileTokenStore, tmp_path, clock=clock)
+    name = a_name()
+    await put(store, name)
+    clock.advance(61)
+    assert await store.describe([name.name]) == []
+    assert await store.names() == [name.name]
+    await store.aclose()
+
+
+async def test_many_records_are_found_in_steps(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records are looked for and described in slices; none is missing and none comes twice."""
+    monkeypatch.setattr(_redis_survey, "_SCANNED", 100)
     async with contextlib.AsyncExitStack() as stack:
         store = RedisTokenStore.from_url(redis_server.url, namespace="many", timeout=PATIENT)
         stack.push_async_callback(store.aclose)
@@ -218,6 +233,12 @@ async def test_a_server_that_is_gone_or_refuses_is_told_without_its_words(redis_
         await least.names()
     assert await least.describe([name.name]) == []
     await least.aclose()
+    redis_server.admin("ACL", "SETUSER", "least", "-@all")
+    less = RedisTokenStore.from_url(redis_server.url.replace("//", "//least:pw@"), timeout=PATIENT)
+    for question in (less.describe([name.name]), less.reseal(name)):
+        with pytest.raises(StoreError, match="check its ACL"):
+            await question
+    await less.aclose()
 
 
 def test_stores_of_several_processes_can_be_looked_into_and_memory_cannot() -> None:
