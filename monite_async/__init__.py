@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from monite_async._response import RawResponse
     from monite_async._scope import EntityClient, EntityUserClient, UserClient
     from monite_async._tokens.events import TokenEvent, TokenStats
-    from monite_async._tokens.issuer import IssuedToken, MoniteIssuer, TokenIssuer, Wire
+    from monite_async._tokens.issuer import FlowParts, IssuedToken, MoniteIssuer, TokenIssuer, Wire
     from monite_async._tokens.record import AccessToken
 
 __all__ = [
@@ -67,6 +67,7 @@ __all__ = [
     "Environment",
     "FileInput",
     "FileTarget",
+    "FlowParts",
     "ForbiddenError",
     "IssuedToken",
     "ItemIterator",
@@ -122,6 +123,7 @@ _LAZY = {
     "Environment": "_config",
     "FileInput": "_files",
     "FileTarget": "_downloads",
+    "FlowParts": "_tokens.issuer",
     "ForbiddenError": "_errors",
     "IssuedToken": "_tokens.issuer",
     "ItemIterator": "_pagination",

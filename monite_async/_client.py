@@ -53,7 +53,7 @@ class AsyncMonite(PartnerResources, Scope):
         max_response_bytes: Longest decompressed answer that is read, in bytes; default 64 MiB.
         transport: Carries the requests instead of this library's own connections; it is the caller's to close.
         issuer: Issues tokens in another way than ``POST /auth/token``.
-        wire: Names of headers, and how a dead token is recognised, where they differ.
+        wire: Another platform than Monite: where it is, names of headers, how tokens are issued and recognised as dead.
 
     Raises:
         ConfigurationError: With everything that is wrong at once.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, NoReturn, cast
 from uuid import UUID
@@ -20,14 +19,15 @@ from monite_async._http.token_post import TokenPost
 from monite_async._http.transport import PooledTransport
 from monite_async._options import RequestOptions, check_type
 from monite_async._rate import SharedRate
+from monite_async._store_env import store_from_env
 from monite_async._tokens.cache import TokenCache
 from monite_async._tokens.credentials import ClientCredentials
 from monite_async._tokens.events import TokenEvent, TokenStats
-from monite_async._tokens.issuer import MoniteIssuer, TokenIssuer, Wire
+from monite_async._tokens.issuer import FlowParts, TokenIssuer, Wire
 from monite_async._tokens.keys import TokenKey
 from monite_async._tokens.record import AccessToken
 from monite_async._tokens.static import StaticTokens
-from monite_async_stores import MemoryTokenStore, RateBudget, SystemClock, TokenStore, store_from_url
+from monite_async_stores import MemoryTokenStore, RateBudget, SystemClock, TokenStore
 
 __all__ = ["Core", "Tokens"]
 
@@ -43,14 +43,13 @@ class Core:
         store: The store that the caller passed, if any.
         transport: The transport that the caller passed, if any; it is the caller's to close.
         issuer: The issuer that the caller passed, if any.
-        wire: Names of headers.
-        flow: Makes the issuer of another flow than Monite's present one, which asks for tokens with tokens.
+        wire: The platform, if it is another than Monite.
 
     Raises:
         ConfigurationError: With everything that is wrong.
     """
 
-    __slots__ = ("_owned", "_wire", "cache", "config", "engine", "post", "static", "tokens")
+    __slots__ = ("_owned", "cache", "config", "engine", "post", "static", "tokens")
 
     def __init__(
         self,
@@ -60,7 +59,6 @@ class Core:
         transport: httpx.AsyncBaseTransport | None,
         issuer: TokenIssuer | None,
         wire: Wire | None,
-        flow: Callable[[Core], TokenIssuer] | None = None,
     ) -> None:
         faults: list[str] = []
         check_type(faults, "wire", wire, Wire)
@@ -74,9 +72,8 @@ class Core:
         _check_transport(faults, transport)
         _check_rate(faults, settings.rate_limit, store)
         reserved = (wire.authorization_header, wire.version_header, wire.entity_header)
-        config = read_config(settings, reserved=reserved, faults=faults)
+        config = read_config(settings, wire, reserved=reserved, faults=faults)
         self.config: Config = config
-        self._wire = wire
         base_url = httpx.URL(config.base_url)
         limiter = _limiter(config, store, transport)
         self._owned: tuple[httpx.AsyncBaseTransport, ...] = ()
@@ -90,7 +87,7 @@ class Core:
         if config.static:
             self.static = StaticTokens(cast("TokenSource", config.secret.value))
         else:
-            source = issuer or (flow or Core._issuer)(self)
+            source = issuer or wire.flow(wire, self._flow_parts())
             self.cache = TokenCache(store or MemoryTokenStore(), source, owns_store=owned_store, turn=self.post.turn)
         self.engine: Engine = Engine(
             base_url=base_url,
@@ -107,13 +104,9 @@ class Core:
     def __repr__(self) -> str:
         return "<Core>"
 
-    def credentials(self) -> ClientCredentials:
-        """Return the client id and its secret, for an issuer."""
-        return ClientCredentials(self.config.client_id, cast("TokenSource", self.config.secret.value))
-
-    def _issuer(self) -> TokenIssuer:
-        version = self.config.api_version
-        return MoniteIssuer(post=self.post, credentials=self.credentials(), api_version=version, wire=self._wire)
+    def _flow_parts(self) -> FlowParts:
+        credentials = ClientCredentials(self.config.client_id, cast("TokenSource", self.config.secret.value))
+        return FlowParts(self.post, credentials, self.config.api_version, self.issued)
 
     def issued(self) -> TokenCache:
         """Return the cache of issued tokens; raises ``ConfigurationError`` for a client with a static token."""
@@ -193,13 +186,10 @@ def _store(faults: list[str], store: object) -> TokenStore | None:
             return store
         faults.append("token_store must be a TokenStore; make one from a URL with store_from_url()")
         return None
-    url = os.environ.get("MONITE_TOKEN_STORE", "").strip()
-    if not url:
-        return MemoryTokenStore()
     try:
-        return store_from_url(url)
-    except (ValueError, ImportError) as exc:  # no such store, a directory that will not do, a package that is missing
-        faults.append(f"MONITE_TOKEN_STORE: {exc}")
+        return store_from_env()
+    except (ValueError, ImportError) as exc:
+        faults.append(str(exc))
         return None
 
 

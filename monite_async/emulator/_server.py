@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
+from email.utils import formatdate
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
@@ -105,6 +106,8 @@ class _Connection:
             return self._abort()
         response = delivery.response
         headers = wire_headers(response.headers)
+        if not any(name.lower() == b"date" for name, _ in headers):
+            headers.append((b"date", formatdate(self._emulator.clock.timestamp(), usegmt=True).encode("ascii")))
         if response.status != 204:
             headers.append((b"content-length", str(delivery.length).encode("ascii")))
         self._write(h11.Response(status_code=response.status, headers=headers))

@@ -20,15 +20,21 @@ __all__ = [
     "Committed",
     "Granted",
     "Hit",
+    "InspectableStore",
     "Negative",
     "RateBudget",
     "RecordName",
+    "Resealed",
     "StoreBusyError",
     "StoreError",
     "StoreEvent",
+    "StoredRecord",
     "TokenStore",
     "Watcher",
 ]
+
+Resealed = Literal["resealed", "current", "unreadable", "gone"]
+"""What came of sealing a value anew: done, not needed, no key at hand opens it, there is none or it just changed."""
 
 
 class StoreError(Exception):
@@ -227,5 +233,53 @@ class RateBudget(Protocol):
 
         Raises:
             StoreError: The budget cannot be reached; the caller goes on without it.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """What a store can tell of a value without opening it.
+
+    Attributes:
+        name: The record's name.
+        gen: Its generation.
+        lifetime_ms: Its whole life when it was made, in milliseconds.
+        left_ms: What is left of it now, in milliseconds.
+        key: The id of the key that it is sealed with, as 8 hex characters; it is no secret.
+    """
+
+    name: str
+    gen: int
+    lifetime_ms: int
+    left_ms: int
+    key: str
+
+
+@runtime_checkable
+class InspectableStore(TokenStore, Protocol):
+    """A store of several processes that whoever runs them can look into; the client itself needs none of this."""
+
+    async def names(self) -> list[str]:
+        """Return the names of all records, also of those that hold a failure, a lease or a memory only.
+
+        Raises:
+            StoreError: The store did not answer, or whoever asks may not list it.
+        """
+        ...
+
+    async def describe(self, names: Sequence[str]) -> list[StoredRecord]:
+        """Return what is known of the values of some records; those without a value that lives are left out.
+
+        Raises:
+            StoreError: The store did not answer.
+        """
+        ...
+
+    async def reseal(self, record: RecordName) -> Resealed:
+        """Seal a value with the first key of the keyring, unless it is; its generation and its life stay.
+
+        Raises:
+            StoreError: The store did not answer, or there is nothing to seal with.
         """
         ...

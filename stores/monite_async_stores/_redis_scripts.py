@@ -18,11 +18,13 @@ __all__ = [
     "INVALIDATE",
     "MEMORY_MS",
     "PURGE",
+    "RESEAL",
     "Names",
     "Script",
     "Sealed",
     "integer",
     "misread",
+    "number",
     "sealed",
     "text",
     "words",
@@ -34,6 +36,7 @@ MEMORY_MS: Final = 3_600_000
 _LENGTHS: Final = {"hit": 4, "negative": 2, "busy": 1, "granted": 1, "committed": 0, "purged": 0, "drawn": 1}
 """What scripts answer, and how much follows the first word."""
 
+_NAME_LENGTH: Final = 32
 _NAMESPACE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 
@@ -59,6 +62,7 @@ DRAW: Final = Script.load("draw")
 FAIL: Final = Script.load("fail")
 INVALIDATE: Final = Script.load("invalidate")
 PURGE: Final = Script.load("purge")
+RESEAL: Final = Script.load("reseal")
 
 
 class Names:
@@ -79,9 +83,23 @@ class Names:
         self.namespace = namespace
         self.channel = f"{namespace}:events"
 
+    @property
+    def pattern(self) -> str:
+        """What the keys of all records look like, for SCAN; no character of a namespace means anything else there."""
+        return f"{{{self.namespace}:{'?' * _NAME_LENGTH}}}:?"
+
+    def found_in(self, key: bytes) -> re.Match[str] | None:
+        """Return a match whose first group is the name of the record that a key belongs to, or None."""
+        text = key.decode("utf-8", "replace")
+        return re.fullmatch(rf"\{{{re.escape(self.namespace)}:([0-9a-f]{{{_NAME_LENGTH}}})\}}:[tlnf]", text)
+
+    def stem(self, name: str) -> str:
+        """Return what the keys of a record begin with; the braces keep them in one slot."""
+        return f"{{{self.namespace}:{name}}}"
+
     def keys(self, record: RecordName) -> tuple[str, str, str, str]:
-        """Return the keys of a record, its lease, its failure and its memory; the braces keep them in one slot."""
-        stem = f"{{{self.namespace}:{record.name}}}"
+        """Return the keys of a record, its lease, its failure and its memory."""
+        stem = self.stem(record.name)
         return f"{stem}:t", f"{stem}:l", f"{stem}:n", f"{stem}:f"
 
     def budget(self, name: str) -> str:
@@ -140,6 +158,11 @@ def integer(value: object) -> int:
     if isinstance(value, int):
         return value
     raise misread()
+
+
+def number(value: object) -> int:
+    """Return a number out of a field, 0 for none; what the scripts take for none is none here."""
+    return int(value) if isinstance(value, bytes) and value.isdigit() and len(value) <= 15 else 0
 
 
 def sealed(rest: list[object]) -> Sealed:
