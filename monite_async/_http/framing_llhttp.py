@@ -9,6 +9,7 @@ control characters), and the head has said how its body is delimited. llhttp has
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 from httptools import HttpParserError, HttpResponseParser
@@ -24,7 +25,8 @@ _HEAD: Final = re.compile(
 """A whole head (RFC 9112, sections 4 and 5; RFC 9110, section 5.5): version, status, reason, lines of the fields."""
 
 _START: Final = b"HTTP/1."
-_DELIMITING: Final = frozenset({b"connection", b"content-length", b"transfer-encoding"})
+_SIZES: Final = frozenset({b"content-length", b"transfer-encoding"})
+_DELIMITING: Final = _SIZES | {b"connection"}
 _BODILESS: Final = frozenset({204, 304})
 
 _MAX_FIELDS: Final = 512
@@ -60,6 +62,7 @@ class LlhttpFraming:
         "complete",
         "error",
         "headers",
+        "on_header",
         "reason",
         "status",
         "version",
@@ -80,6 +83,7 @@ class LlhttpFraming:
         self.error: str | None = None
         self._method: bytes | None = None
         self._parser: HttpResponseParser | None = None
+        self.on_header: Callable[[bytes, bytes], None] | None = None
         self._received = self._chunked = self._last = self._ended = False
         self._unread = b""
         self._left = _UNKNOWN
@@ -136,7 +140,16 @@ class LlhttpFraming:
     def on_message_complete(self) -> None:
         """Note the end of the answer."""
         self.complete = True
-        self._parser = None  # it holds this object, and would live until the collector finds the two
+        self._let_go()
+
+    def _refuse_size(self, name: bytes, _: bytes) -> None:
+        """Refuse a trailer that would say how long the body is, as h11 does."""
+        if self.status and name.lower() in _SIZES:
+            raise HttpParserError
+
+    def _let_go(self) -> None:
+        """Drop the parser: it holds this object, and the two would live until the collector finds them."""
+        self._parser = self.on_header = None
 
     # The head.
 
@@ -150,7 +163,7 @@ class LlhttpFraming:
                 return self._fail(HEAD_TOO_LARGE)
             if status >= 200:
                 return self._take_head(match, data[end:])
-            if status == 101:
+            if status == 101 or any(name in _SIZES for name, _ in _fields(match)):
                 return self._fail(INVALID)
             start = end
         return self._await_head(data[start:])
@@ -168,28 +181,24 @@ class LlhttpFraming:
             self._unread = data
 
     def _take_head(self, match: re.Match[bytes], rest: bytes) -> None:
-        version, status, reason, lines = match.groups()
-        pairs = [line.partition(b":") for line in lines.splitlines()]
-        headers = [(name.lower(), value.strip(b"\t ")) for name, _, value in pairs]
-        self._parser = parser = HttpResponseParser(self)
+        version, status, reason, _ = match.groups()
+        code = int(status)
+        headers = _fields(match)
         if len(headers) > _MAX_FIELDS:
             return self._fail(HEAD_TOO_LARGE)
-        try:
-            agreed = self._delimit(headers)
-            parser.feed_data(match[0])
-        except HttpParserError:
-            agreed = False
-        code = int(status)
-        if not agreed or (self._method == b"CONNECT" and code < 300):
-            self.complete = False
+        if not self._delimit(headers) or (self._method == b"CONNECT" and code < 300):
             return self._fail(INVALID)
-        self.status, self.version, self.reason, self.headers = code, version, reason or b"", headers
-        if version == b"1.0":
-            self._last = True
-        if code in _BODILESS or self._method == b"HEAD":
-            self.on_message_complete()
-        if rest:
-            self.feed(rest)
+        self.on_header = self._refuse_size if self._chunked else None
+        self._parser = HttpResponseParser(self)
+        self._parse(match[0])
+        if self.error is None:
+            self.status, self.version, self.reason, self.headers = code, version, reason or b"", headers
+            if version == b"1.0":
+                self._last = True
+            if code in _BODILESS or self._method == b"HEAD":
+                self.on_message_complete()
+            if rest:
+                self.feed(rest)
         return None
 
     def _delimit(self, headers: list[tuple[bytes, bytes]]) -> bool:
@@ -249,6 +258,10 @@ class LlhttpFraming:
                 self._fail(INVALID)
 
     def _fail(self, error: str) -> None:
-        if self.error is None:
-            self.error = error
-        self._parser = None
+        self.error = self.error or error
+        self._let_go()
+
+
+def _fields(head: re.Match[bytes]) -> list[tuple[bytes, bytes]]:
+    pairs = [line.partition(b":") for line in head[4].splitlines()]
+    return [(name.lower(), value.strip(b"\t ")) for name, _, value in pairs]

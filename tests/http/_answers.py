@@ -59,6 +59,14 @@ STRICTER: Final[dict[str, tuple[str, re.Pattern[bytes]]]] = {
         "the mark of request smuggling (RFC 9112, section 6.3); h11 takes the chunks",
         re.compile(rb"(?is)content-length:.*transfer-encoding:|transfer-encoding:.*content-length:"),
     ),
+    "interim body": (
+        "an interim answer has none, so it has no length either (RFC 9110, section 8.6); h11 passes over the field",
+        re.compile(rb"(?is)HTTP/1\.[01] 1.*(content-length|transfer-encoding):"),
+    ),
+    "size in a trailer": (
+        "it comes too late to mean anything honest; h11 passes over the field when it is valid",
+        re.compile(rb"(?is)\n0+(;[^\n]*)?\r\n.*(content-length|transfer-encoding):"),
+    ),
     "odd chunk line": (
         "h11 takes anything after a semicolon, white space at the end, and 20 digits",
         re.compile(rb"\n[0-9A-Fa-f]+[\t ;]|[0-9A-Fa-f]{16}"),
@@ -111,7 +119,6 @@ GOOD: Final[dict[str, Sample]] = {
         _ok(status=b"100 Continue") + _ok(b"link: </a>", status=b"103 Early Hints") + _TWO + b"ok"
     ),
     "interim answer that says close": Sample(_ok(b"connection: close", status=b"100 Continue") + _TWO + b"ok"),
-    "interim answer with a length": Sample(_ok(b"content-length: 3", status=b"102 x") + _TWO + b"ok"),
     "the server closes": Sample(_ok(b"connection: x, Close ", b"content-length: 2") + b"ok"),
     "the server closes in a second field": Sample(_ok(b"connection: x", b"connection: close", b"content-length: 0")),
     "almost closes": Sample(_ok(b"connection: closed, not-close", b"content-length: 0")),
@@ -167,6 +174,13 @@ BAD: Final[dict[str, Sample]] = {
     "no space before the reason": Sample(_ok(b"content-length: 0", status=b"200OK")),
     "NUL in the reason": Sample(_ok(b"content-length: 0", status=b"200 O\0K")),
     "CR in the reason": Sample(_ok(b"content-length: 0", status=b"200 O\rK")),
+    "interim answer with a length": Sample(
+        _ok(b"content-length: 3", status=b"102 x") + _TWO + b"ok", stricter="interim body"
+    ),
+    "interim answer with chunks": Sample(
+        _ok(b"transfer-encoding: chunked", status=b"102 x") + _TWO + b"ok", stricter="interim body"
+    ),
+    "interim answer with another coding": Sample(_ok(b"transfer-encoding: gzip", status=b"102 x") + _TWO + b"ok"),
     "101": Sample(_ok(b"upgrade: x", b"connection: upgrade", status=b"101 Switching")),
     "101 later": Sample(_ok(status=b"100 Continue") + _ok(status=b"101 Switching")),
     "CONNECT taken": Sample(_ok(), b"CONNECT"),
@@ -238,7 +252,11 @@ BAD: Final[dict[str, Sample]] = {
     "space before a trailer's colon": Sample(_CHUNKED + b"0\r\na : b\r\n\r\n"),
     "folded trailer": Sample(_CHUNKED + b"0\r\na: b\r\n c\r\n\r\n", stricter="folded line"),
     "line feeds after trailers": Sample(_CHUNKED + b"0\r\na: b\n\n", stricter="bare line feed"),
-    "length in a trailer": Sample(_CHUNKED + b"0\r\ncontent-length: 9\r\n\r\n", stricter="length and chunks"),
+    "coding in a trailer": Sample(_CHUNKED + b"0\r\nTransfer-Encoding: gzip\r\n\r\n"),
+    "the same coding in a trailer": Sample(
+        _CHUNKED + b"0\r\ntransfer-encoding: chunked\r\n\r\n", stricter="size in a trailer"
+    ),
+    "length in a trailer": Sample(_CHUNKED + b"0\r\ncontent-length: 9\r\n\r\n", stricter="size in a trailer"),
     "a head too large": Sample(_ok(b"x: " + b"y" * MAX_HEAD)),
     "a head that does not end": Sample(b"HTTP/1.1 200 OK\r\nx: " + b"y" * MAX_HEAD),
     "an interim head that does not end": Sample(_ok(status=b"100 x") + b"HTTP/1.1 100 x\r\nx: " + b"y" * MAX_HEAD),
