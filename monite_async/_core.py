@@ -5,18 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import Any, NoReturn, cast
-from uuid import UUID
-
-import httpx
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from monite_async._config import Config, Settings, TokenSource, clean_id, read_config
 from monite_async._errors import ConfigurationError
 from monite_async._http.call import Channel, Engine
+from monite_async._http.exchange import Carrier
 from monite_async._http.limits import Limiter
+from monite_async._http.native import Native
+from monite_async._http.place import Place
 from monite_async._http.retry import RetryBudget
 from monite_async._http.token_post import TokenPost
-from monite_async._http.transport import PooledTransport
 from monite_async._options import RequestOptions, check_type
 from monite_async._tokens.cache import TokenCache
 from monite_async._tokens.credentials import ClientCredentials
@@ -26,6 +25,11 @@ from monite_async._tokens.keys import TokenKey
 from monite_async._tokens.record import AccessToken
 from monite_async._tokens.static import StaticTokens
 from monite_async_stores import MemoryTokenStore, TokenStore, store_from_url
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    import httpx
 
 __all__ = ["Core", "Tokens"]
 
@@ -74,14 +78,17 @@ class Core:
         config = read_config(settings, reserved=reserved, faults=faults)
         self.config: Config = config
         self._wire = wire
-        base_url = httpx.URL(config.base_url)
+        place = Place.parse(config.base_url)
         limiter = Limiter(config.rate_limit)
-        self._owned: tuple[httpx.AsyncBaseTransport, ...] = ()
-        token_transport = transport
-        if transport is None or token_transport is None:
-            transport, token_transport = PooledTransport(), PooledTransport(max_connections=_TOKEN_CONNECTIONS)
-            self._owned = (transport, token_transport)
-        self.post: TokenPost = TokenPost(base_url, token_transport, limiter, wire.authorization_header.encode("ascii"))
+        carrier: Carrier
+        token_carrier: Carrier
+        self._owned: tuple[Carrier, ...] = ()
+        if transport is None:
+            carrier, token_carrier = Native(), Native(max_connections=_TOKEN_CONNECTIONS)
+            self._owned = carrier, token_carrier
+        else:
+            carrier = token_carrier = _adapted(transport)
+        self.post: TokenPost = TokenPost(place, token_carrier, limiter, wire.authorization_header.encode("ascii"))
         self.static: StaticTokens | None = None
         self.cache: TokenCache | None = None
         if config.static:
@@ -90,10 +97,10 @@ class Core:
             source = issuer or (flow or Core._issuer)(self)
             self.cache = TokenCache(store or MemoryTokenStore(), source, owns_store=owned_store, turn=self.post.turn)
         self.engine: Engine = Engine(
-            base_url=base_url,
+            place=place,
             api_version=config.api_version,
             wire=wire,
-            transport=transport,
+            carrier=carrier,
             tokens=self.static or self.issued(),
             limiter=limiter,
             budget=RetryBudget(),
@@ -147,15 +154,27 @@ class Core:
         """Close everything that the client made; may be repeated."""
         self.engine.closed = self.post.closed = True
         async with contextlib.AsyncExitStack() as stack:
-            for transport in self._owned:
-                stack.push_async_callback(transport.aclose)
+            for carrier in self._owned:
+                stack.push_async_callback(carrier.aclose)
             if self.cache is not None:
                 await self.cache.aclose()
 
 
 def _check_transport(faults: list[str], transport: object) -> None:
-    if transport is not None and not isinstance(transport, httpx.AsyncBaseTransport):
+    if transport is None:
+        return
+    import httpx
+
+    if not isinstance(transport, httpx.AsyncBaseTransport):
         faults.append(f"transport must be an httpx.AsyncBaseTransport, got {type(transport).__name__}")
+
+
+def _adapted(transport: httpx.AsyncBaseTransport) -> Carrier:
+    """Return what carries requests over a transport that the caller brought."""
+    from monite_async._http.adapter import HttpxCarrier
+    from monite_async._http.transport import PooledTransport
+
+    return transport.native if isinstance(transport, PooledTransport) else HttpxCarrier(transport)
 
 
 def _check_issuer(faults: list[str], issuer: object) -> None:

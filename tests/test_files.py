@@ -15,7 +15,7 @@ import pytest
 
 from monite_async import AsyncMonite, ConfigurationError, RetryPolicy, TransportError, Upload
 from monite_async._files import MAX_FILE_BYTES, FilePart, _Reader, file_part
-from monite_async._http.body import multipart_body
+from monite_async._http.multipart import multipart_body
 from monite_async.emulator import Emulator
 from tests.scripted import Scripted, client
 
