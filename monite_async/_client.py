@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 from uuid import UUID
 
 from monite_async._config import Environment, Hidden, Settings, TokenSource, clean_id
@@ -48,7 +48,9 @@ class AsyncMonite(PartnerResources, Scope):
         rate_limit: Requests per second of this client, token requests included; None for no limit (Monite's default
             limit is 30). Either way a pace below the server's limit is kept for a minute after a 429.
         max_response_bytes: Longest decompressed answer that is read, in bytes; default 64 MiB.
-        transport: Carries the requests instead of this library's own connections; it is the caller's to close.
+        transport: Carries the requests instead of this library's own connections; it is the caller's to close. Or
+            ``"fast"``: this library's own connections with the answers read by llhttp, a parser in C, instead of by
+            h11 (needs the extra ``fast``).
         issuer: Issues tokens in another way than ``POST /auth/token``.
         wire: Names of headers, and how a dead token is recognised, where they differ.
 
@@ -73,7 +75,7 @@ class AsyncMonite(PartnerResources, Scope):
         lenient: bool = False,
         rate_limit: float | None = None,
         max_response_bytes: int | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: httpx.AsyncBaseTransport | Literal["fast"] | None = None,
         issuer: TokenIssuer | None = None,
         wire: Wire | None = None,
     ) -> None:

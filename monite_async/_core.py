@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
 
 from monite_async._config import Config, Settings, TokenSource, clean_id, read_config
 from monite_async._errors import ConfigurationError
 from monite_async._http.call import Channel, Engine
 from monite_async._http.exchange import Carrier
+from monite_async._http.framing import MakeFraming
 from monite_async._http.limits import Limiter
 from monite_async._http.native import Native
 from monite_async._http.place import Place
@@ -43,7 +44,7 @@ class Core:
     Args:
         settings: What the caller passed.
         store: The store that the caller passed, if any.
-        transport: The transport that the caller passed, if any; it is the caller's to close.
+        transport: The transport that the caller passed, if any; it is the caller's to close. Or the name of an engine.
         issuer: The issuer that the caller passed, if any.
         wire: Names of headers.
         flow: Makes the issuer of another flow than Monite's present one, which asks for tokens with tokens.
@@ -59,7 +60,7 @@ class Core:
         settings: Settings,
         *,
         store: TokenStore | None,
-        transport: httpx.AsyncBaseTransport | None,
+        transport: httpx.AsyncBaseTransport | Literal["fast"] | None,
         issuer: TokenIssuer | None,
         wire: Wire | None,
         flow: Callable[[Core], TokenIssuer] | None = None,
@@ -83,8 +84,10 @@ class Core:
         carrier: Carrier
         token_carrier: Carrier
         self._owned: tuple[Carrier, ...] = ()
-        if transport is None:
-            carrier, token_carrier = Native(), Native(max_connections=_TOKEN_CONNECTIONS)
+        if transport is None or isinstance(transport, str):
+            framing = None if transport is None else _llhttp(faults=[])
+            carrier = Native(framing=framing)
+            token_carrier = Native(framing=framing, max_connections=_TOKEN_CONNECTIONS)
             self._owned = carrier, token_carrier
         else:
             carrier = token_carrier = _adapted(transport)
@@ -163,10 +166,26 @@ class Core:
 def _check_transport(faults: list[str], transport: object) -> None:
     if transport is None:
         return
+    if isinstance(transport, str):
+        if transport == "fast":
+            _llhttp(faults)
+        else:
+            faults.append("transport must be an httpx.AsyncBaseTransport or 'fast'")
+        return
     import httpx
 
     if not isinstance(transport, httpx.AsyncBaseTransport):
-        faults.append(f"transport must be an httpx.AsyncBaseTransport, got {type(transport).__name__}")
+        faults.append(f"transport must be an httpx.AsyncBaseTransport or 'fast', got {type(transport).__name__}")
+
+
+def _llhttp(faults: list[str]) -> MakeFraming | None:
+    """Return what reads answers for the fast engine, or note that it is not installed."""
+    try:
+        from monite_async._http.framing_llhttp import LlhttpFraming
+    except ImportError:
+        faults.append("transport='fast' needs httptools: install monite-async[fast]")
+        return None
+    return LlhttpFraming
 
 
 def _adapted(transport: httpx.AsyncBaseTransport) -> Carrier:

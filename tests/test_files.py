@@ -316,6 +316,7 @@ async def test_an_opened_path_is_closed_when_the_try_ends_early(
     path.write_bytes(BIG)
     body = await multipart_body({"file": path})
     opened = body.open()
+    assert opened is not None
     chunks = aiter(opened)
     await anext(chunks)
     await anext(chunks)
