@@ -1,15 +1,15 @@
-"""Answers read by llhttp, the parser of Node.js, through httptools: the ``Framing`` of ``transport="fast"``.
+"""Answers read without h11: the ``Framing`` of ``transport="fast"``.
 
-llhttp lets pass some of what h11 refuses, and reads on into whatever follows an answer. So before it sees a byte, one
-regular expression has said what a head may look like (more strictly than h11: no bare line feeds, no folded lines, no
-control characters), and the head has said how its body is delimited. llhttp has to agree with both, and finds the end.
-``tests/http/test_framing_differential.py`` holds it against h11.
+A head is what one regular expression says, which is stricter than h11 (no bare line feeds, no folded lines, no control
+characters), and has to say beyond doubt how its body is delimited. A body with a length is counted. One in chunks is
+decoded by llhttp, the parser of Node.js, through httptools: llhttp reads its head as well, and has to agree. It never
+sees anything else, because it would read on into whatever follows an answer.
+``tests/http/test_framing_differential.py`` holds all of it against h11.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Final
 
 from httptools import HttpParserError, HttpResponseParser
@@ -33,7 +33,7 @@ _MAX_FIELDS: Final = 512
 """Most fields of a head: several times what any server sends, so that a hostile one cannot make us build thousands."""
 
 _MAX_DIGITS: Final = 18
-"""Most digits of a length: llhttp counts in 64 bits."""
+"""Most digits of a length: an exabyte is enough."""
 
 _UNKNOWN: Final = -1
 """The length of a body that ends when its last chunk says so, or the connection does."""
@@ -62,7 +62,6 @@ class LlhttpFraming:
         "complete",
         "error",
         "headers",
-        "on_header",
         "reason",
         "status",
         "version",
@@ -83,7 +82,6 @@ class LlhttpFraming:
         self.error: str | None = None
         self._method: bytes | None = None
         self._parser: HttpResponseParser | None = None
-        self.on_header: Callable[[bytes, bytes], None] | None = None
         self._received = self._chunked = self._last = self._ended = False
         self._unread = b""
         self._left = _UNKNOWN
@@ -140,16 +138,12 @@ class LlhttpFraming:
     def on_message_complete(self) -> None:
         """Note the end of the answer."""
         self.complete = True
-        self._let_go()
+        self._parser = None  # it holds this object, and the two would live until the collector finds them
 
-    def _refuse_size(self, name: bytes, _: bytes) -> None:
+    def on_header(self, name: bytes, _: bytes) -> None:
         """Refuse a trailer that would say how long the body is, as h11 does."""
         if self.status and name.lower() in _SIZES:
             raise HttpParserError
-
-    def _let_go(self) -> None:
-        """Drop the parser: it holds this object, and the two would live until the collector finds them."""
-        self._parser = self.on_header = None
 
     # The head.
 
@@ -161,9 +155,13 @@ class LlhttpFraming:
             status = int(match[2])
             if end - start > self._max_head_bytes:
                 return self._fail(HEAD_TOO_LARGE)
+            headers = _fields(match[4])
             if status >= 200:
-                return self._take_head(match, data[end:])
-            if status == 101 or any(name in _SIZES for name, _ in _fields(match)):
+                self._take_head(match, status, headers)
+                if end < len(data) and self.error is None:
+                    self.feed(data[end:])
+                return None
+            if status == 101 or any(name in _SIZES for name, _ in headers):
                 return self._fail(INVALID)
             start = end
         return self._await_head(data[start:])
@@ -180,45 +178,39 @@ class LlhttpFraming:
         else:
             self._unread = data
 
-    def _take_head(self, match: re.Match[bytes], rest: bytes) -> None:
-        version, status, reason, _ = match.groups()
-        code = int(status)
-        headers = _fields(match)
+    def _take_head(self, match: re.Match[bytes], status: int, headers: list[tuple[bytes, bytes]]) -> None:
         if len(headers) > _MAX_FIELDS:
             return self._fail(HEAD_TOO_LARGE)
-        if not self._delimit(headers) or (self._method == b"CONNECT" and code < 300):
+        if not self._delimit(headers) or (self._method == b"CONNECT" and status < 300):
             return self._fail(INVALID)
-        self.on_header = self._refuse_size if self._chunked else None
-        self._parser = HttpResponseParser(self)
-        self._parse(match[0])
-        if self.error is None:
-            self.status, self.version, self.reason, self.headers = code, version, reason or b"", headers
-            if version == b"1.0":
-                self._last = True
-            if code in _BODILESS or self._method == b"HEAD":
-                self.on_message_complete()
-            if rest:
-                self.feed(rest)
+        if self._chunked:
+            self._parser = HttpResponseParser(self)
+            self._parse(match[0])
+            if self.error is not None:
+                return None
+        self.status, self.version, self.reason, self.headers = status, match[1], match[3] or b"", headers
+        self._last |= match[1] == b"1.0"
+        if self._left == 0 or status in _BODILESS or self._method == b"HEAD":
+            self.on_message_complete()
         return None
 
     def _delimit(self, headers: list[tuple[bytes, bytes]]) -> bool:
-        """Find out where the body will end; False when the head does not say so beyond doubt.
-
-        That there is one length at most, and none beside a transfer coding, is for llhttp to say.
-        """
+        """Find out where the body will end; False when the head does not say so beyond doubt."""
         for name, value in headers:
             if name not in _DELIMITING:
                 continue
             if name == b"connection":
                 self._last |= b"close" in [option.strip(b"\t ") for option in value.lower().split(b",")]
-            elif name == b"content-length":
-                if not value.isdigit() or len(value) > _MAX_DIGITS:
+            elif self._chunked or self._left != _UNKNOWN:
+                return False  # two lengths, or a length and chunks: how requests are smuggled
+            elif name == b"transfer-encoding":
+                self._chunked = value.lower() == b"chunked"
+                if not self._chunked:
                     return False
+            elif value.isdigit() and len(value) <= _MAX_DIGITS:
                 self._left = int(value)
-            elif self._chunked or value.lower() != b"chunked":
-                return False
             else:
-                self._chunked = True
+                return False
         return True
 
     # The body.
@@ -227,12 +219,13 @@ class LlhttpFraming:
         if self._chunked:
             self._read_chunks(memoryview(data))
         elif self._left == _UNKNOWN:
-            self._parse(data)
+            self.chunks.append(data)
         else:
-            mine = data[: self._left]
-            self._left -= len(mine)
-            self._parse(mine)
-            self._last |= len(mine) < len(data)
+            self.chunks.append(data[: self._left])
+            self._last |= len(data) > self._left
+            self._left = max(0, self._left - len(data))
+            if self._left == 0:
+                self.on_message_complete()
 
     def _read_chunks(self, data: memoryview) -> None:
         """Read on; the last byte goes alone: if the body ended before it, it belongs to no answer."""
@@ -259,9 +252,10 @@ class LlhttpFraming:
 
     def _fail(self, error: str) -> None:
         self.error = self.error or error
-        self._let_go()
+        self._parser = None
 
 
-def _fields(head: re.Match[bytes]) -> list[tuple[bytes, bytes]]:
-    pairs = [line.partition(b":") for line in head[4].splitlines()]
-    return [(name.lower(), value.strip(b"\t ")) for name, _, value in pairs]
+def _fields(lines: bytes) -> list[tuple[bytes, bytes]]:
+    return [
+        (name.lower(), value.strip(b"\t ")) for name, _, value in [line.partition(b":") for line in lines.splitlines()]
+    ]
