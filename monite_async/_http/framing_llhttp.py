@@ -186,11 +186,9 @@ class LlhttpFraming:
         if self._chunked:
             self._parser = HttpResponseParser(self)
             self._parse(match[0])
-            if self.error is not None:
-                return None
         self.status, self.version, self.reason, self.headers = status, match[1], match[3] or b"", headers
         self._last |= match[1] == b"1.0"
-        if self._left == 0 or status in _BODILESS or self._method == b"HEAD":
+        if self.error is None and (self._left == 0 or status in _BODILESS or self._method == b"HEAD"):
             self.on_message_complete()
         return None
 

@@ -134,6 +134,7 @@ GOOD: Final[dict[str, Sample]] = {
     "bytes after a length": Sample(_TWO + b"okX"),
     "another answer after a length": Sample((_TWO + b"ok") * 2),
     "another answer after chunks": Sample((_CHUNKED + b"1\r\na\r\n0\r\n\r\n") * 2),
+    "an answer until close after chunks": Sample(_CHUNKED + b"0\r\n\r\n" + _ok() + b"more"),
     "bytes after chunks": Sample(_CHUNKED + b"0\r\n\r\nX"),
     "an empty line after chunks": Sample(_CHUNKED + b"0\r\n\r\n\r\n"),
     "an empty line after no body": Sample(_ok(b"content-length: 0") + b"\r\n"),

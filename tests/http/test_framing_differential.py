@@ -1,6 +1,6 @@
 """The framing of the fast engine against the one of the default engine: h11 is the oracle.
 
-The runs here are short; ``FRAMING_EXAMPLES=20000`` in the environment makes the fuzzing long.
+The runs here are short; ``FRAMING_EXAMPLES=20000`` in the environment makes the fuzzing long (with ``--timeout 0``).
 """
 
 from __future__ import annotations
@@ -107,3 +107,93 @@ def test_generated_answers_mean_the_same_to_both(sample: Sample, seed: int) -> N
         size = len(each.raw)
         cuts = sorted(random.sample(range(1, size), min(size - 1, random.randint(0, 5)))) if size > 1 else []
         compare(each, cuts, end=random.random() < 0.5)
+
+
+BOTH: Final = pytest.mark.parametrize("make", [H11Framing, LlhttpFraming], ids=["h11", "llhttp"])
+
+
+@BOTH
+@pytest.mark.parametrize("end", [False, True], ids=["open", "ended"])
+@pytest.mark.parametrize("name", ["length", "chunks", "until close", "head cut off", "nothing", "bytes after a length"])
+def test_what_a_server_says_before_it_is_asked_belongs_to_the_answer(make: MakeFraming, name: str, end: bool) -> None:
+    """Bytes, and the end of the connection, that come before the request was sent count as if they came after it."""
+    sample = GOOD[name]
+    for early in range(len(sample.raw) + 1):
+        framing = make(MAX_HEAD)
+        for piece in filter(None, (sample.raw[: early // 2], sample.raw[early // 2 : early])):
+            framing.feed(piece)
+        ended = end and early == len(sample.raw)
+        if ended:
+            framing.eof()
+        assert (framing.status, framing.complete, framing.error) == (0, False, None)
+        framing.begin(sample.method)
+        if early < len(sample.raw):
+            framing.feed(sample.raw[early:])
+        if end and not ended:
+            framing.eof()
+        assert outcome(framing) == read(make, sample, [], end=end)
+
+
+@BOTH
+def test_one_framing_reads_one_answer_after_another(make: MakeFraming) -> None:
+    """After a reset nothing of an answer is left: the next one means what it means on a new connection."""
+    framing = make(MAX_HEAD)
+    for sample in GOOD.values():
+        expected = read(make, sample, [], end=False)
+        if expected[7]:
+            framing.begin(sample.method)
+            framing.feed(sample.raw)
+            assert outcome(framing) == expected
+            framing.reset()
+            assert outcome(framing) == (0, b"1.1", b"", (), b"", False, None, False)
+
+
+@BOTH
+def test_the_end_of_a_connection_after_a_whole_answer_changes_only_its_reuse(make: MakeFraming) -> None:
+    """An answer that was complete stays so when the server closes, or says more, but nothing can follow it."""
+    for late in (b"", b"x", b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\ny"):
+        framing = make(MAX_HEAD)
+        framing.begin(b"GET")
+        framing.feed(GOOD["length"].raw)
+        assert framing.reusable
+        if late:
+            framing.feed(late)
+        else:
+            framing.eof()
+        assert (framing.complete, framing.error, framing.reusable) == (True, None, False)
+        assert framing.chunks == [b"ok"]
+
+
+@BOTH
+def test_nothing_is_read_after_an_error(make: MakeFraming) -> None:
+    """A broken answer stays broken in the same way, whatever follows, the end of the connection included."""
+    framing = make(MAX_HEAD)
+    framing.begin(b"GET")
+    framing.feed(BAD["lengths in conflict"].raw)
+    framing.feed(GOOD["length"].raw)
+    framing.eof()
+    assert outcome(framing) == (0, b"1.1", b"", (), b"", False, INVALID, False)
+
+
+@BOTH
+@pytest.mark.parametrize("start", [b"1;x=", b"0\r\nx: "], ids=["chunk extension", "trailer"])
+def test_what_is_not_body_does_not_go_on_for_ever(make: MakeFraming, start: bytes) -> None:
+    """An endless extension of a chunk, or an endless trailer, is broken off at the limit for heads."""
+    framing = make(MAX_HEAD)
+    framing.begin(b"GET")
+    framing.feed(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n" + start)
+    for _ in range(MAX_HEAD // 100 + 1):
+        framing.feed(b"y" * 100)
+    assert (framing.error, framing.chunks, framing.complete) == (HEAD_TOO_LARGE, [b"ok"], False)
+
+
+def test_a_head_has_a_bounded_number_of_fields() -> None:
+    """Fields are counted as well as bytes: the smallest ones would cost the most memory."""
+    framing = LlhttpFraming(64 * 1024)
+    framing.begin(b"GET")
+    framing.feed(b"HTTP/1.1 200 OK\r\n" + b"a:\r\n" * 512 + b"\r\n")
+    assert framing.status == 200
+    framing = LlhttpFraming(64 * 1024)
+    framing.begin(b"GET")
+    framing.feed(b"HTTP/1.1 200 OK\r\n" + b"a:\r\n" * 513 + b"\r\n")
+    assert outcome(framing) == (0, b"1.1", b"", (), b"", False, HEAD_TOO_LARGE, False)
