@@ -162,15 +162,16 @@ class Outgoing:
         """
         # No variables for what is secret: a traceback may show those of its frames.
         body = self.body
-        sound = not self.target.translate(None, _VISIBLE) and not self.method.encode().translate(None, _NAME)
+        method = self.method.encode()
+        sound = (
+            method and not method.translate(None, _NAME) and self.target and not self.target.translate(None, _VISIBLE)
+        )
         if not sound or (token is not None and not is_value(token.header)):
             raise BadRequestError("The request's head holds something that HTTP/1.1 does not allow")
         if token is None:
-            return b"%b %b HTTP/1.1\r\n%b%b\r\n%b" % (
-                self.method.encode(), self.target, self.head.wire, body.wire, body.content
-            )  # fmt: skip
+            return b"%b %b HTTP/1.1\r\n%b%b\r\n%b" % (method, self.target, self.head.wire, body.wire, body.content)
         return b"%b %b HTTP/1.1\r\n%b%b: %b\r\n%b\r\n%b" % (
-            self.method.encode(), self.target, self.head.wire, self.token_header, token.header, body.wire, body.content
+            method, self.target, self.head.wire, self.token_header, token.header, body.wire, body.content
         )  # fmt: skip
 
 
