@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
 
 from monite_async._config import Config, Settings, TokenSource, clean_id, read_config
 from monite_async._errors import ConfigurationError
+from monite_async._http.budget import RetryBudget
 from monite_async._http.call import Channel, Engine
 from monite_async._http.exchange import Carrier
 from monite_async._http.framing import MakeFraming
 from monite_async._http.limits import Limiter
 from monite_async._http.native import Native
 from monite_async._http.place import Place
-from monite_async._http.retry import RetryBudget
 from monite_async._http.token_post import TokenPost
 from monite_async._options import RequestOptions, check_type
 from monite_async._tokens.cache import TokenCache

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 from monite_async._errors import ClientClosedError, ConfigurationError, ResponseValidationError
 from monite_async._headers import encode_headers
 from monite_async._http.body import EMPTY, Body, json_body
+from monite_async._http.budget import RetryBudget
 from monite_async._http.decode import Answer, parse, read_error
 from monite_async._http.encode import encode_path, encode_query
 from monite_async._http.exchange import Carrier, Head, Lost, Opened, Outgoing
@@ -18,7 +18,6 @@ from monite_async._http.limits import Limiter, WouldWaitTooLongError
 from monite_async._http.operation import Operation
 from monite_async._http.place import Place, place_of
 from monite_async._http.progress import Limits, Progress
-from monite_async._http.retry import Outcome, Retry, RetryBudget, decide, rate_limit, retry_after
 from monite_async._options import RequestOptions, require_options
 from monite_async._version import __version__
 from monite_async_stores import Clock, SystemClock
@@ -354,6 +353,10 @@ class Channel:
 
     async def _pause(self, outgoing: Outgoing, outcome: Answer | Lost, progress: Progress) -> None:
         """Wait until the call may be sent again, or raise its failure."""
+        import random
+
+        from monite_async._http.retry import Outcome, Retry, decide, rate_limit, retry_after
+
         engine, policy = self.engine, progress.limits.retry
         status = asked = None
         if isinstance(outcome, Answer):

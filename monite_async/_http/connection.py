@@ -26,13 +26,16 @@ from monite_async._http.failures import (
 from monite_async._http.framing import Framing
 from monite_async._http.place import Origin
 
-__all__ = ["HIGH_WATER", "Connection"]
+__all__ = ["BUFFER", "HIGH_WATER", "Connection"]
 
 HIGH_WATER = 64 * 1024
-"""Unread bytes above which the socket is no longer read; one read adds at most 256 KiB (asyncio's own limit)."""
+"""Unread bytes above which the socket is no longer read; one read adds at most ``BUFFER``."""
+
+BUFFER = 256 * 1024
+"""Most bytes that are read from a socket at once, as many as the loop's own buffers have."""
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """A connection to one origin.
 
     Attributes:
@@ -45,7 +48,7 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_dead", "_error", "_loop", "_on_dead", "_poll", "_read_paused", "_transport", "_unread", "_waiter", "_whole",
+        "_buffer", "_dead", "_error", "_loop", "_on_dead", "_poll", "_read_paused", "_transport", "_unread", "_waiter", "_whole",
         "_write_paused", "appetite", "framing", "idle", "idle_since", "origin", "sock", "written",
     )  # fmt: skip
 
@@ -56,6 +59,7 @@ class Connection(asyncio.Protocol):
         sock: socket.socket,
         *,
         framing: Framing,
+        buffer: memoryview,
         on_dead: Callable[[Connection], None],
     ) -> None:
         """Describe a connection; the loop's ``create_connection`` brings it to life.
@@ -65,6 +69,7 @@ class Connection(asyncio.Protocol):
             origin: What it is connected to.
             sock: The connected socket; kept so that a forked child can let go of it.
             framing: Reads its answers.
+            buffer: Where the loop puts what it reads; it is taken out at once, so all connections of a loop share one.
             on_dead: Called when it ends, or becomes useless, while idle.
         """
         self.origin = origin
@@ -75,6 +80,7 @@ class Connection(asyncio.Protocol):
         self.idle_since = 0.0
         self.written = False
         self._loop = loop
+        self._buffer = buffer
         self._on_dead = on_dead
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[bool] | None = None
@@ -92,15 +98,19 @@ class Connection(asyncio.Protocol):
         """Take the loop's transport."""
         self._transport = cast("asyncio.Transport", transport)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Say where to put what has arrived: a new buffer for each read would cost more than the read."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Read what arrived; more than the reader wants at once stops the reading of the socket."""
         if self.idle:
             # Nothing was asked, so this is no answer: often the 408 of a server that is about to close.
             self._on_dead(self)
             return
         framing = self.framing
-        framing.feed(data)
-        self._unread += len(data)
+        framing.feed(bytes(self._buffer[:nbytes]))
+        self._unread += nbytes
         if framing.complete or self._unread > self.appetite or framing.error is not None:
             self._wake()
         if self._unread > HIGH_WATER and self._unread > self.appetite and not self._read_paused:

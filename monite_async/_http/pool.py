@@ -16,7 +16,7 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import NamedTuple
 
-from monite_async._http.connection import Connection
+from monite_async._http.connection import BUFFER, Connection
 from monite_async._http.dial import dial
 from monite_async._http.failures import ClosedError, PoolTimeoutError
 from monite_async._http.framing import MakeFraming
@@ -77,6 +77,7 @@ class Pool:
         self._max_head_bytes = max_head_bytes
         self._framing = framing
         self._context = context
+        self._buffer = memoryview(bytearray(BUFFER))
         self._slots = 0
         self._opened = 0
         self._all: set[Connection] = set()
@@ -229,7 +230,10 @@ class Pool:
             return
         connection.idle = True
         connection.idle_since = self._loop.time()
-        self._idle.setdefault(connection.origin, OrderedDict())[connection] = None
+        idle = self._idle.get(connection.origin)
+        if idle is None:
+            idle = self._idle[connection.origin] = OrderedDict()
+        idle[connection] = None
         if self._reaper is None:
             self._reaper = self._loop.call_later(self._expiry, self._reap)
 
@@ -291,7 +295,7 @@ class Pool:
 
     def _make(self, origin: Origin, sock: socket.socket) -> Connection:
         framing = self._framing(self._max_head_bytes)
-        return Connection(self._loop, origin, sock, framing=framing, on_dead=self.discard)
+        return Connection(self._loop, origin, sock, framing=framing, buffer=self._buffer, on_dead=self.discard)
 
     async def _until_loop_ends(self) -> AsyncGenerator[None, None]:
         """Be told of the loop's end: it closes the generators that it has seen (``loop.shutdown_asyncgens``).

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import ssl
 import threading
-
-import anyio.to_thread
 
 __all__ = ["default_context"]
 
@@ -25,7 +24,7 @@ async def default_context() -> ssl.SSLContext:
     """
     if _context is not None:
         return _context
-    return await anyio.to_thread.run_sync(_shared, abandon_on_cancel=True)
+    return await asyncio.get_running_loop().run_in_executor(None, _shared)
 
 
 def _shared() -> ssl.SSLContext:

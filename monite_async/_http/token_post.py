@@ -9,10 +9,10 @@ from typing import Final
 from monite_async._errors import ClientClosedError, RequestTimeout
 from monite_async._http.body import BytesBody
 from monite_async._http.call import USER_AGENT
+from monite_async._http.decode import Answer
 from monite_async._http.exchange import Bearer, Carrier, Head, Lost, Outgoing
 from monite_async._http.limits import Limiter, WouldWaitTooLongError
 from monite_async._http.place import Place
-from monite_async._http.retry import rate_limit, retry_after
 from monite_async._tokens.issuer import PostResult
 from monite_async_stores import Clock, SystemClock
 
@@ -90,10 +90,18 @@ class TokenPost:
                 raise ClientClosedError("the client was closed; make a new one")
             elapsed = now() - until + timeout
             raise outcome.error(outcome.text, method=method, path=path, attempts=1, elapsed=elapsed)
-        asked = retry_after(outcome.status, outcome.headers, wall=self.clock.wall())
-        if outcome.status == 429:
-            self.limiter.refused(asked, rate_limit(outcome.headers))
-        return PostResult(outcome.status, outcome.headers, outcome.content, asked)
+        return PostResult(outcome.status, outcome.headers, outcome.content, self._asked(outcome))
+
+    def _asked(self, answer: Answer) -> float | None:
+        """Return for how many seconds the server asks to stay away, and let all calls do so after a 429."""
+        if 200 <= answer.status < 300:
+            return None
+        from monite_async._http.retry import rate_limit, retry_after
+
+        asked = retry_after(answer.status, answer.headers, wall=self.clock.wall())
+        if answer.status == 429:
+            self.limiter.refused(asked, rate_limit(answer.headers))
+        return asked
 
     async def turn(self) -> None:
         """Wait until the limiter lets a token request go; a flight does so before its time for an attempt begins.

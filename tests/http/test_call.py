@@ -34,7 +34,7 @@ from monite_async import (
     UnauthorizedError,
     UnprocessableEntityError,
 )
-from monite_async._http.retry import RetryBudget
+from monite_async._http.budget import RetryBudget
 from tests.scripted import BASE_URL, CLIENT_SECRET, Chunks, Scripted, client
 
 pytestmark = pytest.mark.usefixtures("no_blocking_calls")
