@@ -5,16 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from monite_async._config import Config, Settings, TokenSource, clean_id, read_config
 from monite_async._errors import ConfigurationError
 from monite_async._http.budget import RetryBudget
 from monite_async._http.call import Channel, Engine
+from monite_async._http.engines import Wiring, carriers, check_wiring
 from monite_async._http.exchange import Carrier
-from monite_async._http.framing import MakeFraming
 from monite_async._http.limits import Limiter
-from monite_async._http.native import Native
 from monite_async._http.place import Place
 from monite_async._http.token_post import TokenPost
 from monite_async._options import RequestOptions, check_type
@@ -30,12 +29,7 @@ from monite_async_stores import MemoryTokenStore, TokenStore, store_from_url
 if TYPE_CHECKING:
     from uuid import UUID
 
-    import httpx
-
-__all__ = ["Core", "Tokens"]
-
-_TOKEN_CONNECTIONS = 100
-"""Enough for the first tokens of many users at once: a flight that queues for a connection burns its own time limit."""
+__all__ = ["Core", "Tokens", "Wiring"]
 
 
 class Core:
@@ -44,7 +38,7 @@ class Core:
     Args:
         settings: What the caller passed.
         store: The store that the caller passed, if any.
-        transport: The transport that the caller passed, if any; it is the caller's to close. Or the name of an engine.
+        wiring: What the caller said about connections.
         issuer: The issuer that the caller passed, if any.
         wire: Names of headers.
         flow: Makes the issuer of another flow than Monite's present one, which asks for tokens with tokens.
@@ -60,7 +54,7 @@ class Core:
         settings: Settings,
         *,
         store: TokenStore | None,
-        transport: httpx.AsyncBaseTransport | Literal["fast"] | None,
+        wiring: Wiring,
         issuer: TokenIssuer | None,
         wire: Wire | None,
         flow: Callable[[Core], TokenIssuer] | None = None,
@@ -74,23 +68,15 @@ class Core:
             store = _store(faults, store)
         elif store is not None:
             faults.append("give either token or token_store, not both: a token from elsewhere is not stored")
-        _check_transport(faults, transport)
+        check_wiring(faults, wiring)
         reserved = (wire.authorization_header, wire.version_header, wire.entity_header)
         config = read_config(settings, reserved=reserved, faults=faults)
         self.config: Config = config
         self._wire = wire
         place = Place.parse(config.base_url)
         limiter = Limiter(config.rate_limit)
-        carrier: Carrier
-        token_carrier: Carrier
-        self._owned: tuple[Carrier, ...] = ()
-        if transport is None or isinstance(transport, str):
-            framing = None if transport is None else _llhttp(faults=[])
-            carrier = Native(framing=framing)
-            token_carrier = Native(framing=framing, max_connections=_TOKEN_CONNECTIONS)
-            self._owned = carrier, token_carrier
-        else:
-            carrier = token_carrier = _adapted(transport)
+        carrier, token_carrier, own = carriers(wiring)
+        self._owned: tuple[Carrier, ...] = (carrier, token_carrier) if own else ()
         self.post: TokenPost = TokenPost(place, token_carrier, limiter, wire.authorization_header.encode("ascii"))
         self.static: StaticTokens | None = None
         self.cache: TokenCache | None = None
@@ -161,39 +147,6 @@ class Core:
                 stack.push_async_callback(carrier.aclose)
             if self.cache is not None:
                 await self.cache.aclose()
-
-
-def _check_transport(faults: list[str], transport: object) -> None:
-    if transport is None:
-        return
-    if isinstance(transport, str):
-        if transport == "fast":
-            _llhttp(faults)
-        else:
-            faults.append("transport must be an httpx.AsyncBaseTransport or 'fast'")
-        return
-    import httpx
-
-    if not isinstance(transport, httpx.AsyncBaseTransport):
-        faults.append(f"transport must be an httpx.AsyncBaseTransport or 'fast', got {type(transport).__name__}")
-
-
-def _llhttp(faults: list[str]) -> MakeFraming | None:
-    """Return what reads answers for the fast engine, or note that it is not installed."""
-    try:
-        from monite_async._http.framing_llhttp import LlhttpFraming
-    except ImportError:
-        faults.append("transport='fast' needs httptools: install monite-async[fast]")
-        return None
-    return LlhttpFraming
-
-
-def _adapted(transport: httpx.AsyncBaseTransport) -> Carrier:
-    """Return what carries requests over a transport that the caller brought."""
-    from monite_async._http.adapter import HttpxCarrier
-    from monite_async._http.transport import PooledTransport
-
-    return transport.native if isinstance(transport, PooledTransport) else HttpxCarrier(transport)
 
 
 def _check_issuer(faults: list[str], issuer: object) -> None:

@@ -31,6 +31,7 @@ async def dial(
     *,
     timeout: float | None,
     context: ssl.SSLContext | None,
+    trust_env: bool = True,
 ) -> Connection:
     """Connect to an origin.
 
@@ -39,6 +40,7 @@ async def dial(
         make: Makes the connection object for a connected socket.
         timeout: Seconds for all of it, names and TLS included, or None for no limit.
         context: TLS context, or None for the process's own.
+        trust_env: Whether the environment may name the certificate authorities of the process's own.
 
     Raises:
         ConnectFailedError: It was refused, is unknown, cannot be reached, or its certificate is not accepted.
@@ -49,7 +51,7 @@ async def dial(
     try:
         async with asyncio.timeout(timeout):
             if scheme == "https" and context is None:
-                context = await default_context()
+                context = await default_context(trust_env=trust_env)
             sock = await _open(host, port)
             return await _attach(sock, make(sock), context if scheme == "https" else None, host)
     except TimeoutError as exc:

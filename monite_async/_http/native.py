@@ -68,6 +68,7 @@ class Native:
         ssl_context: TLS context; None takes one that the whole process shares.
         max_head_bytes: Most bytes that the head of an answer may have.
         framing: Makes what reads the answers of a connection; None takes h11.
+        trust_env: Whether the environment may name the certificate authorities of the process's context.
 
     Raises:
         ValueError: A limit is not positive.
@@ -81,6 +82,7 @@ class Native:
         ssl_context: ssl.SSLContext | None = None,
         max_head_bytes: int = 64 * 1024,
         framing: MakeFraming | None = None,
+        trust_env: bool = True,
     ) -> None:
         max_connections = affordable() if max_connections is None else max_connections
         if max_connections < 1 or keepalive_expiry <= 0 or max_head_bytes < 1:
@@ -94,6 +96,7 @@ class Native:
         self._context = ssl_context
         self._max_head_bytes = max_head_bytes
         self._framing = framing
+        self._trust_env = trust_env
         self._closed = False
         self._lock = threading.Lock()
         self.pools: dict[asyncio.AbstractEventLoop, Pool] = {}
@@ -160,6 +163,7 @@ class Native:
                 max_head_bytes=self._max_head_bytes,
                 framing=self._framing,
                 context=self._context,
+                trust_env=self._trust_env,
                 ending=pool is not None,  # closed by the loop's end, or it would not be here
             )
         return pool

@@ -56,6 +56,7 @@ class Pool:
         max_head_bytes: int,
         framing: MakeFraming,
         context: ssl.SSLContext | None,
+        trust_env: bool = True,
         ending: bool = False,
     ) -> None:
         """Make an empty pool; no I/O happens here.
@@ -67,6 +68,7 @@ class Pool:
             max_head_bytes: Most bytes of the head of an answer.
             framing: Makes what reads the answers of a connection.
             context: TLS context, or None for the process's own.
+            trust_env: Whether the environment may name the certificate authorities of the process's own.
             ending: Whether the loop is shutting down: then no connection outlives its exchange.
         """
         self.closed = False
@@ -77,6 +79,7 @@ class Pool:
         self._max_head_bytes = max_head_bytes
         self._framing = framing
         self._context = context
+        self._trust_env = trust_env
         self._buffer = memoryview(bytearray(BUFFER))
         self._slots = 0
         self._opened = 0
@@ -281,7 +284,11 @@ class Pool:
                 self._guard = self._until_loop_ends()
                 await anext(self._guard)
             connection = await dial(
-                origin, lambda sock: self._make(origin, sock), timeout=timeout, context=self._context
+                origin,
+                lambda sock: self._make(origin, sock),
+                timeout=timeout,
+                context=self._context,
+                trust_env=self._trust_env,
             )
         except BaseException:
             self._free_slot()

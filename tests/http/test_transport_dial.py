@@ -33,9 +33,11 @@ def authority() -> trustme.CA:
 @pytest.fixture
 def no_context() -> Iterator[None]:
     """Let the process's TLS context be made anew in this test, and afterwards."""
-    before, tls._context = tls._context, None
+    before = dict(tls._contexts)
+    tls._contexts.clear()
     yield
-    tls._context = before
+    tls._contexts.clear()
+    tls._contexts.update(before)
 
 
 def _server_side(certificate: trustme.LeafCert) -> ssl.SSLContext:
@@ -125,10 +127,10 @@ async def test_the_shared_context_is_made_once_from_the_environment(
         PooledTransport() as second,
     ):
         assert (await call(transport, server.origin)).content == b"ok"
-        made = tls._context
+        made = dict(tls._contexts)
         bundle.unlink()
         assert (await call(second, server.origin)).content == b"ok"
-        assert tls._context is made is tls._shared()
+        assert list(tls._contexts.values()) == list(made.values()) == [tls._shared()]
 
 
 @both_loops
