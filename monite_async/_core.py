@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from monite_async._config import Config, Settings, TokenSource, clean_id, read_config
 from monite_async._errors import ConfigurationError
+from monite_async._headers import is_header_name
 from monite_async._http.budget import RetryBudget
 from monite_async._http.call import Channel, Engine
 from monite_async._http.engines import Wiring, carriers, check_wiring
@@ -62,6 +63,7 @@ class Core:
         faults: list[str] = []
         check_type(faults, "wire", wire, Wire)
         wire = wire if isinstance(wire, Wire) else Wire()
+        _check_wire(faults, wire)
         _check_issuer(faults, issuer)
         owned_store = store is None
         if settings.token.value is None:
@@ -147,6 +149,14 @@ class Core:
                 stack.push_async_callback(carrier.aclose)
             if self.cache is not None:
                 await self.cache.aclose()
+
+
+def _check_wire(faults: list[str], wire: Wire) -> None:
+    for name in ("authorization_header", "version_header", "entity_header"):
+        value: object = getattr(wire, name)
+        optional = name == "version_header" and value == ""
+        if not optional and not (isinstance(value, str) and is_header_name(value)):
+            faults.append(f"wire: {name} must be the name of a header")
 
 
 def _check_issuer(faults: list[str], issuer: object) -> None:

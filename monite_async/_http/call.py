@@ -67,13 +67,22 @@ class Engine:
         max_response_bytes: Longest decompressed answer that is read, in bytes.
         clock: Where time comes from.
         closed: The client was closed.
-        head: The header fields of every call.
         token_header: What carries the token.
     """
 
     __slots__ = (
-        "api_version", "budget", "carrier", "clock", "closed", "head", "limiter", "max_response_bytes", "place",
-        "token_header", "tokens", "wire",
+        "_head",
+        "api_version",
+        "budget",
+        "carrier",
+        "clock",
+        "closed",
+        "limiter",
+        "max_response_bytes",
+        "place",
+        "token_header",
+        "tokens",
+        "wire",
     )  # fmt: skip
 
     def __init__(
@@ -100,19 +109,23 @@ class Engine:
         self.clock: Clock = clock or SystemClock()
         self.closed: bool = False
         self.token_header: bytes = wire.authorization_header.encode("ascii")
-        self.head: Head = Head(
-            (
-                (b"host", place.authority),
+        self._head: Head | None = None
+
+    def __repr__(self) -> str:
+        return "<Engine>"
+
+    def head(self) -> Head:
+        """Return the header fields of every call, made at the first of them."""
+        if self._head is None:
+            common = (
+                (b"host", self.place.authority),
                 (b"accept", b"application/json"),
                 (b"accept-encoding", b"gzip"),
                 (b"user-agent", USER_AGENT.encode("ascii")),
             )
-        )
-        if wire.version_header:
-            self.head = self.head.over(((wire.version_header.encode("ascii"), api_version.encode("ascii")),))
-
-    def __repr__(self) -> str:
-        return "<Engine>"
+            version = self.wire.version_header.encode("ascii")
+            self._head = Head((*common, (version, self.api_version.encode("ascii"))) if version else common)
+        return self._head
 
     @property
     def reserved_headers(self) -> tuple[str, str, str]:
@@ -247,7 +260,7 @@ class Channel:
         head = self._head
         if head is None:
             engine = self.engine
-            head = engine.head
+            head = engine.head()
             if self.entity_id is not None:
                 head = head.over(((engine.wire.entity_header.encode("ascii"), self.entity_id.encode("ascii")),))
             head = self._head = head.over(encode_headers(self.options.headers, engine.reserved_headers))
