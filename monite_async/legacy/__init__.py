@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, Self
 from uuid import UUID
 
 from monite_async._config import Hidden, Settings, TokenSource, clean_id
-from monite_async._core import Core, Tokens
+from monite_async._core import Core, Tokens, Wiring
 from monite_async._files import FileInput
 from monite_async._http.operation import Operation
 from monite_async._options import DEFAULT_DEADLINE, DEFAULT_TIMEOUT, UNSET, RequestOptions, RetryPolicy, Unset
@@ -214,7 +214,7 @@ class LegacyMonite(Scope):
             retry=retry,
             headers=headers,
         )
-        core = Core(settings, store=token_store, transport=transport, issuer=None, wire=WIRE)
+        core = Core(settings, store=token_store, wiring=Wiring(transport), issuer=None, wire=WIRE)
         super().__init__(core, core.key(), None, core.config.options)
 
     async def __aenter__(self) -> Self:
