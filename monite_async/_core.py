@@ -48,7 +48,7 @@ class Core:
         ConfigurationError: With everything that is wrong.
     """
 
-    __slots__ = ("_owned", "_wire", "cache", "config", "engine", "post", "static", "tokens")
+    __slots__ = ("_owned", "_partner", "_wire", "cache", "config", "engine", "post", "static", "tokens")
 
     def __init__(
         self,
@@ -74,6 +74,7 @@ class Core:
         config = read_config(settings, reserved=reserved, faults=faults)
         self.config: Config = config
         self._wire = wire
+        self._partner = TokenKey(config.base_url, config.client_id, "client_credentials")
         base_url = httpx.URL(config.base_url)
         limiter = Limiter(config.rate_limit)
         self._owned: tuple[httpx.AsyncBaseTransport, ...] = ()
@@ -124,7 +125,7 @@ class Core:
         """Return the key of a user's token, or of the partner's."""
         config = self.config
         if user_id is None:
-            return TokenKey(config.base_url, config.client_id, "client_credentials")
+            return self._partner
         if self.static is not None:
             raise ConfigurationError("this client was made with token=: as_user() needs client_id and client_secret")
         return TokenKey(config.base_url, config.client_id, "entity_user", user_id)
