@@ -53,7 +53,9 @@ class TokenKey:
 
     def __repr__(self) -> str:
         facts = "".join(f", {name}={getattr(self, name)!r}" for name in ("entity_user_id", "entity_id"))
-        return f"TokenKey(base_url={self.base_url!r}, client_id={self.client_id!r}, grant_type={self.grant_type!r}{facts})"
+        return (
+            f"TokenKey(base_url={self.base_url!r}, client_id={self.client_id!r}, grant_type={self.grant_type!r}{facts})"
+        )
 
     def record_name(self, secret: bytes) -> RecordName:
         """Return the name of this key's record in a store.

@@ -13,7 +13,7 @@ from pydantic_core import core_schema
 
 from monite_async._errors import ResponseValidationError
 
-__all__ = ["Anything", "Aware", "Model", "Moment", "adapter", "decode"]
+__all__ = ["Anything", "Aware", "Model", "Moment", "adapter", "decode", "reader"]
 
 _LARGE = 65_536
 
@@ -145,21 +145,22 @@ def adapter(kind: Any) -> pydantic.TypeAdapter[Any]:
 
 def _validated(kind: Any, data: bytes) -> Any:
     if len(data) < _LARGE or not gc.isenabled():
-        return _reader(kind)(data)
+        return reader(kind)(data)
     # A page is thousands of new objects and no garbage: the collector would look through all of them again and again,
     # a fifth to a half of the time. Nothing is awaited meanwhile, so it rests for milliseconds.
     gc.disable()
     try:
-        return _reader(kind)(data)
+        return reader(kind)(data)
     finally:
         gc.enable()
 
 
 @functools.lru_cache(maxsize=2048)
-def _reader(kind: Any) -> Callable[[bytes], Any]:
-    from monite_async.models._reader import reader
+def reader(kind: Any) -> Callable[[bytes], Any]:
+    """Return what turns the bytes of an answer into a type, made once."""
+    from monite_async.models._reader import plain_reader
 
-    ours = reader(kind)
+    ours = plain_reader(kind)
     if ours is not None:
         return ours
     is_model = isinstance(kind, type) and issubclass(kind, pydantic.BaseModel)

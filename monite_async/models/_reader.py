@@ -22,7 +22,7 @@ if typing.TYPE_CHECKING:
 
     from pydantic.fields import FieldInfo
 
-__all__ = ["reader", "schema_of"]
+__all__ = ["NotPlainError", "plain_reader", "schema_of"]
 
 _HOME: Final = __name__.rpartition(".")[0] + "."
 _CONFIG: Final = core_schema.CoreConfig(
@@ -38,15 +38,15 @@ _PLAIN: Final[dict[Any, core_schema.CoreSchema]] = {
 }
 
 
-class _NotPlainError(Exception):
+class NotPlainError(Exception):
     """A type that only pydantic knows how to read."""
 
 
-def reader(kind: Any) -> Callable[[bytes], Any] | None:
+def plain_reader(kind: Any) -> Callable[[bytes], Any] | None:
     """Return what turns JSON into a generated model, or a list, mapping or union of them; None for all other types."""
     try:
         schema = schema_of(kind)
-    except _NotPlainError:
+    except NotPlainError:
         return None
     return SchemaValidator(schema).validate_json
 
@@ -55,7 +55,7 @@ def schema_of(kind: Any) -> core_schema.CoreSchema:
     """Return the schema of a type, as pydantic makes it.
 
     Raises:
-        _NotPlainError: It holds something that only pydantic knows how to read.
+        NotPlainError: It holds something that only pydantic knows how to read.
     """
     return _Builder().build(kind)
 
@@ -98,7 +98,7 @@ class _Builder:
             return core_schema.literal_schema(list(args))
         if origin is typing.Annotated and len(args) == 2:
             return self._annotated(args[0], args[1])
-        raise _NotPlainError
+        raise NotPlainError
 
     def _annotated(self, kind: Any, mark: Any) -> core_schema.CoreSchema:
         if isinstance(mark, Aware):
@@ -106,7 +106,7 @@ class _Builder:
         tag = getattr(mark, "discriminator", None)
         if isinstance(tag, str):
             return self._tagged(typing.get_args(kind), tag)
-        raise _NotPlainError
+        raise NotPlainError
 
     def _union(self, kinds: tuple[Any, ...]) -> core_schema.CoreSchema:
         some = [kind for kind in kinds if kind is not types.NoneType]
@@ -122,13 +122,13 @@ class _Builder:
         for kind in kinds:
             field = kind.model_fields[tag] if _is_ours(kind) else None
             if field is None or field.alias is not None or typing.get_origin(field.annotation) is not typing.Literal:
-                raise _NotPlainError
+                raise NotPlainError
             choices |= {word: self._model(kind) for word in typing.get_args(field.annotation)}
         return core_schema.tagged_union_schema(choices, tag, strict=False, from_attributes=True)
 
     def _model(self, kind: type) -> core_schema.CoreSchema:
         if not _is_ours(kind):
-            raise _NotPlainError
+            raise NotPlainError
         place = core_schema.definition_reference_schema(kind.__name__)
         self._places.setdefault(kind, []).append(cast("dict[str, Any]", place))
         if len(self._places[kind]) == 1:
@@ -139,7 +139,7 @@ class _Builder:
 
     def _field(self, info: FieldInfo) -> core_schema.ModelField:
         if len(info.metadata) > 1:
-            raise _NotPlainError
+            raise NotPlainError
         if info.discriminator is not None:
             schema = self._annotated(info.annotation, info)
         else:
