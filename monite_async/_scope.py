@@ -51,7 +51,7 @@ class Scope:
         twin = object.__new__(type(self))
         Scope.__init__(twin, self._core, self._key, self._entity_id, options)
         # Now, not at its first call: this is where headers are checked.
-        assert twin._channel
+        twin._caller = twin._channel
         return twin
 
     if not TYPE_CHECKING:  # which would let every name pass; at run time it is asked for what is not there

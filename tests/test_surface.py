@@ -107,7 +107,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("monite_async._files",),
     ("monite_async._tokens", "monite_async._http"),
     ("monite_async._operations", "monite_async._pagination", "monite_async._downloads", "monite_async._waiting", "monite_async._response", "monite_async._resource", "monite_async.models", "monite_async.types"),
-    ("monite_async._waits", "monite_async._permissions"),
+    ("monite_async._waits", "monite_async._waited", "monite_async._permissions"),
     ("monite_async.api",),
     ("monite_async._core", "monite_async._scope", "monite_async._client"),
     ("monite_async",),
