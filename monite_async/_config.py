@@ -8,7 +8,7 @@ import math
 import os
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Literal, TypeAlias, cast
 from urllib.parse import SplitResult, urlsplit
 from uuid import UUID
@@ -16,6 +16,7 @@ from uuid import UUID
 from monite_async._errors import ConfigurationError
 from monite_async._headers import check_headers
 from monite_async._options import RequestOptions, RetryPolicy, check_seconds, check_type, raise_faults
+from monite_async_stores._value import frozen
 
 __all__ = [
     "DEFAULT_API_VERSION",
@@ -65,7 +66,7 @@ class Hidden:
         raise TypeError("a secret cannot be pickled")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settings:
     """What a caller passed to ``AsyncMonite``, unchecked; None means "not given"."""
 
@@ -85,7 +86,7 @@ class Settings:
     issuer: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Config:
     """A configuration in which nothing is wrong.
 

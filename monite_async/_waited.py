@@ -9,6 +9,7 @@ from monite_async._waiting import Until, wait_for
 
 if TYPE_CHECKING:
     from monite_async._http.operation import Operation
+    from monite_async.models._receivables_besides import ReceivableFileUrl
     from monite_async.models.accounting import SyncRecordResource
     from monite_async.models.data_exports import DocumentExportResponseSchema
     from monite_async.models.delivery_notes import DeliveryNoteResource
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from monite_async.models.payables import PayableResponseSchema
     from monite_async.models.payments import PaymentsBatchPaymentResponse
     from monite_async.models.receipts import ReceiptResponseSchema
-    from monite_async.models.receivables import ReceivableFileUrl, ReceivableResponse
+    from monite_async.models.receivables import ReceivableResponse
 
 __all__ = [
     "ACCOUNTING_SYNCED_RECORDS_ID",
@@ -63,7 +64,7 @@ DATA_EXPORTS_ID: Final[Operation[DocumentExportResponseSchema]] = operation(
     "get_data_exports_id", "data_exports:DocumentExportResponseSchema"
 )
 RECEIVABLES_ID_PDF_LINK: Final[Operation[ReceivableFileUrl]] = operation(
-    "get_receivables_id_pdf_link", "receivables:ReceivableFileUrl"
+    "get_receivables_id_pdf_link", "_receivables_besides:ReceivableFileUrl"
 )
 DELIVERY_NOTES_ID: Final[Operation[DeliveryNoteResource]] = operation(
     "get_delivery_notes_id", "delivery_notes:DeliveryNoteResource"

@@ -12,6 +12,7 @@ from monite_async._resource import Resource
 
 if TYPE_CHECKING:
     from monite_async._options import RequestOptions
+    from monite_async.models._receivables_besides import ReceivableFileUrl
     from monite_async.models.accounting import SyncRecordResource
     from monite_async.models.data_exports import DocumentExportResponseSchema
     from monite_async.models.delivery_notes import DeliveryNoteResource
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from monite_async.models.payables import PayableResponseSchema
     from monite_async.models.payments import PaymentsBatchPaymentResponse
     from monite_async.models.receipts import ReceiptResponseSchema
-    from monite_async.models.receivables import ReceivableFileUrl, ReceivableResponse
+    from monite_async.models.receivables import ReceivableResponse
 
 __all__ = [
     "BatchPaymentsToWaitFor",

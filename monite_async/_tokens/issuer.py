@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Protocol, cast
 
 from monite_async._errors import AuthenticationError, MoniteError, RateLimitError, RequestTimeout, ServerError
 from monite_async._tokens.credentials import ClientCredentials
 from monite_async._tokens.keys import TokenKey
 from monite_async._tokens.lifetime import parse_lifetime
+from monite_async_stores._value import frozen
 
 __all__ = ["IssuedToken", "MoniteIssuer", "Post", "PostResult", "TokenIssuer", "Wire", "is_dead_token", "refusal"]
 
@@ -37,7 +37,7 @@ def is_dead_token(status: int, message: str) -> bool:
     return status in (400, 403) and ("expired" in text or "revoked" in text)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wire:
     """How tokens and scopes are written on a request, and how a dead token is recognised.
 
@@ -54,7 +54,7 @@ class Wire:
     is_dead_token: Callable[[int, str], bool] = is_dead_token
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@frozen
 class IssuedToken:
     """A new token.
 
@@ -95,7 +95,7 @@ class TokenIssuer(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PostResult:
     """The answer to a POST: status, headers and the whole body.
 

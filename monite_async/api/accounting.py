@@ -10,7 +10,7 @@ from monite_async._resource import Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
-    from monite_async.models.accounting import (
+    from monite_async.models._accounting_besides import (
         AccountingPayable,
         AccountingPayableList,
         AccountingReceivable,
@@ -26,19 +26,19 @@ __all__ = [
 ]
 
 _PAYABLES_LIST: Final[Operation[AccountingPayableList]] = Operation(
-    "GET", "/accounting/payables", "accounting:AccountingPayableList"
+    "GET", "/accounting/payables", "_accounting_besides:AccountingPayableList"
 )
 
 _PAYABLES_GET: Final[Operation[AccountingPayable]] = Operation(
-    "GET", "/accounting/payables/{payable_id}", "accounting:AccountingPayable"
+    "GET", "/accounting/payables/{payable_id}", "_accounting_besides:AccountingPayable"
 )
 
 _RECEIVABLES_LIST: Final[Operation[AccountingReceivableList]] = Operation(
-    "GET", "/accounting/receivables", "accounting:AccountingReceivableList"
+    "GET", "/accounting/receivables", "_accounting_besides:AccountingReceivableList"
 )
 
 _RECEIVABLES_GET: Final[Operation[AccountingReceivable]] = Operation(
-    "GET", "/accounting/receivables/{invoice_id}", "accounting:AccountingReceivable"
+    "GET", "/accounting/receivables/{invoice_id}", "_accounting_besides:AccountingReceivable"
 )
 
 

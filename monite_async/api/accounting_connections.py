@@ -9,11 +9,8 @@ from monite_async._resource import Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
-    from monite_async.models.accounting import (
-        AccountingConnectionList,
-        AccountingConnectionResponse,
-        AccountingMessageResponse,
-    )
+    from monite_async.models._accounting_besides import AccountingMessageResponse
+    from monite_async.models.accounting import AccountingConnectionList, AccountingConnectionResponse
 
 __all__ = ["AccountingConnections", "AccountingConnectionsWithRawResponse"]
 
@@ -34,7 +31,7 @@ _DISCONNECT: Final[Operation[AccountingConnectionResponse]] = Operation(
 )
 
 _SYNC: Final[Operation[AccountingMessageResponse]] = Operation(
-    "POST", "/accounting_connections/{connection_id}/sync", "accounting:AccountingMessageResponse"
+    "POST", "/accounting_connections/{connection_id}/sync", "_accounting_besides:AccountingMessageResponse"
 )
 
 

@@ -13,18 +13,16 @@ if TYPE_CHECKING:
 
     from collections.abc import Sequence
     from monite_async.models.analytics import PayableAnalyticsResponse, ReceivablesAnalyticsResponse
-    from monite_async.types._shared import (
-        CurrencyEnum,
+    from monite_async.types._paired import (
         OcrStatusEnum,
-        OrderEnum,
         OriginEnum,
         PayableCreditNoteStateEnum,
         PayableOriginEnum,
-        PayableStateEnum,
         ReceivableCursorFields,
         ReceivableType,
         SourceOfPayableDataEnum,
     )
+    from monite_async.types._shared import CurrencyEnum, OrderEnum, PayableStateEnum
     from monite_async.types.analytics import (
         AggregationFunctionEnum,
         CreditNoteDimensionEnum,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from monite_async.models._base import Model
     from monite_async.models.payments import BatchPaymentLinkResponse, BatchPaymentLinkWithPaymentIntents
-    from monite_async.types._shared import MoniteAllPaymentMethodsTypes
+    from monite_async.types._paired import MoniteAllPaymentMethodsTypes
     from monite_async.types.payments import BatchSinglePaymentIntentInput
 
 __all__ = ["BatchPaymentLinks", "BatchPaymentLinksWithRawResponse"]

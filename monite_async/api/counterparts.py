@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
     from collections.abc import Mapping, Sequence
     from monite_async.models._base import Model
-    from monite_async.models._shared import PartnerMetadataResponse
-    from monite_async.models.counterparts import (
+    from monite_async.models._counterparts_besides import (
         CounterpartAddressResourceList,
         CounterpartAddressResponseWithCounterpartID,
         CounterpartBankAccountResourceList,
@@ -24,19 +23,13 @@ if TYPE_CHECKING:
         CounterpartContactsResourceList,
         CounterpartEinvoicingCredentialResponse,
         CounterpartEinvoicingCredentialResponseList,
-        CounterpartPaginationResponse,
-        CounterpartResponse,
         CounterpartVatIDResourceList,
         CounterpartVatIDResponse,
     )
-    from monite_async.types._shared import (
-        AllowedCountries,
-        CounterpartType,
-        CurrencyEnum,
-        EinvoiceSchemaTypeEnum,
-        OrderEnum,
-        VatIDTypeEnum,
-    )
+    from monite_async.models._paired import PartnerMetadataResponse
+    from monite_async.models.counterparts import CounterpartPaginationResponse, CounterpartResponse
+    from monite_async.types._paired import CounterpartType, EinvoiceSchemaTypeEnum, VatIDTypeEnum
+    from monite_async.types._shared import AllowedCountries, CurrencyEnum, OrderEnum
     from monite_async.types.counterparts import (
         CounterpartAddressInput,
         CounterpartCreatePayloadInput,
@@ -61,45 +54,47 @@ __all__ = [
 ]
 
 _ADDRESSES_LIST: Final[Operation[CounterpartAddressResourceList]] = Operation(
-    "GET", "/counterparts/{counterpart_id}/addresses", "counterparts:CounterpartAddressResourceList"
+    "GET", "/counterparts/{counterpart_id}/addresses", "_counterparts_besides:CounterpartAddressResourceList"
 )
 
 _ADDRESSES_CREATE: Final[Operation[CounterpartAddressResponseWithCounterpartID]] = Operation(
-    "POST", "/counterparts/{counterpart_id}/addresses", "counterparts:CounterpartAddressResponseWithCounterpartID"
+    "POST",
+    "/counterparts/{counterpart_id}/addresses",
+    "_counterparts_besides:CounterpartAddressResponseWithCounterpartID",
 )
 
 _ADDRESSES_GET: Final[Operation[CounterpartAddressResponseWithCounterpartID]] = Operation(
     "GET",
     "/counterparts/{counterpart_id}/addresses/{address_id}",
-    "counterparts:CounterpartAddressResponseWithCounterpartID",
+    "_counterparts_besides:CounterpartAddressResponseWithCounterpartID",
 )
 
 _ADDRESSES_UPDATE: Final[Operation[CounterpartAddressResponseWithCounterpartID]] = Operation(
     "PATCH",
     "/counterparts/{counterpart_id}/addresses/{address_id}",
-    "counterparts:CounterpartAddressResponseWithCounterpartID",
+    "_counterparts_besides:CounterpartAddressResponseWithCounterpartID",
 )
 
 _ADDRESSES_DELETE: Final[Operation[None]] = Operation("DELETE", "/counterparts/{counterpart_id}/addresses/{address_id}")
 
 _BANK_ACCOUNTS_LIST: Final[Operation[CounterpartBankAccountResourceList]] = Operation(
-    "GET", "/counterparts/{counterpart_id}/bank_accounts", "counterparts:CounterpartBankAccountResourceList"
+    "GET", "/counterparts/{counterpart_id}/bank_accounts", "_counterparts_besides:CounterpartBankAccountResourceList"
 )
 
 _BANK_ACCOUNTS_CREATE: Final[Operation[CounterpartBankAccountResponse]] = Operation(
-    "POST", "/counterparts/{counterpart_id}/bank_accounts", "counterparts:CounterpartBankAccountResponse"
+    "POST", "/counterparts/{counterpart_id}/bank_accounts", "_counterparts_besides:CounterpartBankAccountResponse"
 )
 
 _BANK_ACCOUNTS_GET: Final[Operation[CounterpartBankAccountResponse]] = Operation(
     "GET",
     "/counterparts/{counterpart_id}/bank_accounts/{bank_account_id}",
-    "counterparts:CounterpartBankAccountResponse",
+    "_counterparts_besides:CounterpartBankAccountResponse",
 )
 
 _BANK_ACCOUNTS_UPDATE: Final[Operation[CounterpartBankAccountResponse]] = Operation(
     "PATCH",
     "/counterparts/{counterpart_id}/bank_accounts/{bank_account_id}",
-    "counterparts:CounterpartBankAccountResponse",
+    "_counterparts_besides:CounterpartBankAccountResponse",
 )
 
 _BANK_ACCOUNTS_DELETE: Final[Operation[None]] = Operation(
@@ -111,19 +106,19 @@ _BANK_ACCOUNTS_MAKE_DEFAULT: Final[Operation[object]] = Operation(
 )
 
 _CONTACTS_LIST: Final[Operation[CounterpartContactsResourceList]] = Operation(
-    "GET", "/counterparts/{counterpart_id}/contacts", "counterparts:CounterpartContactsResourceList"
+    "GET", "/counterparts/{counterpart_id}/contacts", "_counterparts_besides:CounterpartContactsResourceList"
 )
 
 _CONTACTS_CREATE: Final[Operation[CounterpartContactResponse]] = Operation(
-    "POST", "/counterparts/{counterpart_id}/contacts", "counterparts:CounterpartContactResponse"
+    "POST", "/counterparts/{counterpart_id}/contacts", "_counterparts_besides:CounterpartContactResponse"
 )
 
 _CONTACTS_GET: Final[Operation[CounterpartContactResponse]] = Operation(
-    "GET", "/counterparts/{counterpart_id}/contacts/{contact_id}", "counterparts:CounterpartContactResponse"
+    "GET", "/counterparts/{counterpart_id}/contacts/{contact_id}", "_counterparts_besides:CounterpartContactResponse"
 )
 
 _CONTACTS_UPDATE: Final[Operation[CounterpartContactResponse]] = Operation(
-    "PATCH", "/counterparts/{counterpart_id}/contacts/{contact_id}", "counterparts:CounterpartContactResponse"
+    "PATCH", "/counterparts/{counterpart_id}/contacts/{contact_id}", "_counterparts_besides:CounterpartContactResponse"
 )
 
 _CONTACTS_DELETE: Final[Operation[None]] = Operation("DELETE", "/counterparts/{counterpart_id}/contacts/{contact_id}")
@@ -131,31 +126,31 @@ _CONTACTS_DELETE: Final[Operation[None]] = Operation("DELETE", "/counterparts/{c
 _CONTACTS_MAKE_DEFAULT: Final[Operation[CounterpartContactResponse]] = Operation(
     "POST",
     "/counterparts/{counterpart_id}/contacts/{contact_id}/make_default",
-    "counterparts:CounterpartContactResponse",
+    "_counterparts_besides:CounterpartContactResponse",
 )
 
 _EINVOICING_CREDENTIALS_LIST: Final[Operation[CounterpartEinvoicingCredentialResponseList]] = Operation(
     "GET",
     "/counterparts/{counterpart_id}/einvoicing_credentials",
-    "counterparts:CounterpartEinvoicingCredentialResponseList",
+    "_counterparts_besides:CounterpartEinvoicingCredentialResponseList",
 )
 
 _EINVOICING_CREDENTIALS_CREATE: Final[Operation[CounterpartEinvoicingCredentialResponse]] = Operation(
     "POST",
     "/counterparts/{counterpart_id}/einvoicing_credentials",
-    "counterparts:CounterpartEinvoicingCredentialResponse",
+    "_counterparts_besides:CounterpartEinvoicingCredentialResponse",
 )
 
 _EINVOICING_CREDENTIALS_GET: Final[Operation[CounterpartEinvoicingCredentialResponse]] = Operation(
     "GET",
     "/counterparts/{counterpart_id}/einvoicing_credentials/{credential_id}",
-    "counterparts:CounterpartEinvoicingCredentialResponse",
+    "_counterparts_besides:CounterpartEinvoicingCredentialResponse",
 )
 
 _EINVOICING_CREDENTIALS_UPDATE: Final[Operation[CounterpartEinvoicingCredentialResponse]] = Operation(
     "PATCH",
     "/counterparts/{counterpart_id}/einvoicing_credentials/{credential_id}",
-    "counterparts:CounterpartEinvoicingCredentialResponse",
+    "_counterparts_besides:CounterpartEinvoicingCredentialResponse",
 )
 
 _EINVOICING_CREDENTIALS_DELETE: Final[Operation[None]] = Operation(
@@ -163,19 +158,19 @@ _EINVOICING_CREDENTIALS_DELETE: Final[Operation[None]] = Operation(
 )
 
 _VAT_IDS_LIST: Final[Operation[CounterpartVatIDResourceList]] = Operation(
-    "GET", "/counterparts/{counterpart_id}/vat_ids", "counterparts:CounterpartVatIDResourceList"
+    "GET", "/counterparts/{counterpart_id}/vat_ids", "_counterparts_besides:CounterpartVatIDResourceList"
 )
 
 _VAT_IDS_CREATE: Final[Operation[CounterpartVatIDResponse]] = Operation(
-    "POST", "/counterparts/{counterpart_id}/vat_ids", "counterparts:CounterpartVatIDResponse"
+    "POST", "/counterparts/{counterpart_id}/vat_ids", "_counterparts_besides:CounterpartVatIDResponse"
 )
 
 _VAT_IDS_GET: Final[Operation[CounterpartVatIDResponse]] = Operation(
-    "GET", "/counterparts/{counterpart_id}/vat_ids/{vat_id}", "counterparts:CounterpartVatIDResponse"
+    "GET", "/counterparts/{counterpart_id}/vat_ids/{vat_id}", "_counterparts_besides:CounterpartVatIDResponse"
 )
 
 _VAT_IDS_UPDATE: Final[Operation[CounterpartVatIDResponse]] = Operation(
-    "PATCH", "/counterparts/{counterpart_id}/vat_ids/{vat_id}", "counterparts:CounterpartVatIDResponse"
+    "PATCH", "/counterparts/{counterpart_id}/vat_ids/{vat_id}", "_counterparts_besides:CounterpartVatIDResponse"
 )
 
 _VAT_IDS_DELETE: Final[Operation[None]] = Operation("DELETE", "/counterparts/{counterpart_id}/vat_ids/{vat_id}")
@@ -197,11 +192,11 @@ _UPDATE: Final[Operation[CounterpartResponse]] = Operation(
 _DELETE: Final[Operation[None]] = Operation("DELETE", "/counterparts/{counterpart_id}")
 
 _GET_PARTNER_METADATA: Final[Operation[PartnerMetadataResponse]] = Operation(
-    "GET", "/counterparts/{counterpart_id}/partner_metadata", "_shared:PartnerMetadataResponse"
+    "GET", "/counterparts/{counterpart_id}/partner_metadata", "_paired:PartnerMetadataResponse"
 )
 
 _UPDATE_PARTNER_METADATA: Final[Operation[PartnerMetadataResponse]] = Operation(
-    "PUT", "/counterparts/{counterpart_id}/partner_metadata", "_shared:PartnerMetadataResponse"
+    "PUT", "/counterparts/{counterpart_id}/partner_metadata", "_paired:PartnerMetadataResponse"
 )
 
 

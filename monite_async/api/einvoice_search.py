@@ -10,7 +10,7 @@ from monite_async._response import raw
 
 if TYPE_CHECKING:
     from monite_async.models.einvoicing import CounterpartEinvoicingCredentialExistenceResponse
-    from monite_async.types._shared import EinvoiceSchemaTypeEnum
+    from monite_async.types._paired import EinvoiceSchemaTypeEnum
 
 __all__ = ["EinvoiceSearch", "EinvoiceSearchWithRawResponse"]
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
         EinvoicingConnectionResponse,
         EinvoicingNetworkCredentialsResponse,
     )
-    from monite_async.types._shared import EinvoiceSchemaTypeEnum
+    from monite_async.types._paired import EinvoiceSchemaTypeEnum
     from monite_async.types.einvoicing import EinvoicingAddressInput, UpdateEinvoicingAddressInput
 
 __all__ = [

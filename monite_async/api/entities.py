@@ -18,11 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from monite_async._files import FileInput
     from monite_async.models._base import Model
-    from monite_async.models._entities_entity_users import EntityResponse, FileSchema2
-    from monite_async.models._shared import PartnerMetadataResponse
-    from monite_async.models.entities import (
+    from monite_async.models._entities_besides import (
         EntityOnboardingDataResponse,
-        EntityPaginationResponse,
         EntityVatIDResourceList,
         EntityVatIDResponse,
         NextDocumentNumbers,
@@ -30,20 +27,17 @@ if TYPE_CHECKING:
         OnboardingRequirementsResponse,
         SettingsResponse,
     )
+    from monite_async.models._entities_entity_users import EntityResponse, FileSchema2
+    from monite_async.models._paired import PartnerMetadataResponse
+    from monite_async.models.entities import EntityPaginationResponse
     from monite_async.types._entities_entity_users import (
         OptionalIndividualSchemaInput,
         OptionalOrganizationSchemaInput,
         UpdateEntityAddressSchemaInput,
     )
     from monite_async.types._entities_receivables import VatModeEnum
-    from monite_async.types._shared import (
-        AllowedCountries,
-        CurrencySettingsInput,
-        LanguageCodeEnum,
-        MoniteAllPaymentMethodsTypes,
-        OrderEnum,
-        VatIDTypeEnum,
-    )
+    from monite_async.types._paired import CurrencySettingsInput, MoniteAllPaymentMethodsTypes, VatIDTypeEnum
+    from monite_async.types._shared import AllowedCountries, LanguageCodeEnum, OrderEnum
     from monite_async.types.entities import (
         AccountingSettingsInput,
         BusinessProfileInput,
@@ -80,19 +74,19 @@ __all__ = [
 _DOCUMENTS_CREATE: Final[Operation[None]] = Operation("POST", "/entities/{entity_id}/documents")
 
 _VAT_IDS_LIST: Final[Operation[EntityVatIDResourceList]] = Operation(
-    "GET", "/entities/{entity_id}/vat_ids", "entities:EntityVatIDResourceList"
+    "GET", "/entities/{entity_id}/vat_ids", "_entities_besides:EntityVatIDResourceList"
 )
 
 _VAT_IDS_CREATE: Final[Operation[EntityVatIDResponse]] = Operation(
-    "POST", "/entities/{entity_id}/vat_ids", "entities:EntityVatIDResponse"
+    "POST", "/entities/{entity_id}/vat_ids", "_entities_besides:EntityVatIDResponse"
 )
 
 _VAT_IDS_GET: Final[Operation[EntityVatIDResponse]] = Operation(
-    "GET", "/entities/{entity_id}/vat_ids/{id}", "entities:EntityVatIDResponse"
+    "GET", "/entities/{entity_id}/vat_ids/{id}", "_entities_besides:EntityVatIDResponse"
 )
 
 _VAT_IDS_UPDATE: Final[Operation[EntityVatIDResponse]] = Operation(
-    "PATCH", "/entities/{entity_id}/vat_ids/{id}", "entities:EntityVatIDResponse"
+    "PATCH", "/entities/{entity_id}/vat_ids/{id}", "_entities_besides:EntityVatIDResponse"
 )
 
 _VAT_IDS_DELETE: Final[Operation[None]] = Operation("DELETE", "/entities/{entity_id}/vat_ids/{id}")
@@ -130,47 +124,47 @@ _UPLOAD_LOGO: Final[Operation[FileSchema2]] = Operation(
 _DELETE_LOGO: Final[Operation[None]] = Operation("DELETE", "/entities/{entity_id}/logo")
 
 _GET_ONBOARDING_DATA: Final[Operation[EntityOnboardingDataResponse]] = Operation(
-    "GET", "/entities/{entity_id}/onboarding_data", "entities:EntityOnboardingDataResponse"
+    "GET", "/entities/{entity_id}/onboarding_data", "_entities_besides:EntityOnboardingDataResponse"
 )
 
 _REPLACE_ONBOARDING_DATA: Final[Operation[EntityOnboardingDataResponse]] = Operation(
-    "PUT", "/entities/{entity_id}/onboarding_data", "entities:EntityOnboardingDataResponse"
+    "PUT", "/entities/{entity_id}/onboarding_data", "_entities_besides:EntityOnboardingDataResponse"
 )
 
 _UPDATE_ONBOARDING_DATA: Final[Operation[EntityOnboardingDataResponse]] = Operation(
-    "PATCH", "/entities/{entity_id}/onboarding_data", "entities:EntityOnboardingDataResponse"
+    "PATCH", "/entities/{entity_id}/onboarding_data", "_entities_besides:EntityOnboardingDataResponse"
 )
 
 _GET_ONBOARDING_REQUIREMENTS: Final[Operation[OnboardingRequirementsResponse]] = Operation(
-    "GET", "/entities/{entity_id}/onboarding_requirements", "entities:OnboardingRequirementsResponse"
+    "GET", "/entities/{entity_id}/onboarding_requirements", "_entities_besides:OnboardingRequirementsResponse"
 )
 
 _GET_PARTNER_METADATA: Final[Operation[PartnerMetadataResponse]] = Operation(
-    "GET", "/entities/{entity_id}/partner_metadata", "_shared:PartnerMetadataResponse"
+    "GET", "/entities/{entity_id}/partner_metadata", "_paired:PartnerMetadataResponse"
 )
 
 _UPDATE_PARTNER_METADATA: Final[Operation[PartnerMetadataResponse]] = Operation(
-    "PUT", "/entities/{entity_id}/partner_metadata", "_shared:PartnerMetadataResponse"
+    "PUT", "/entities/{entity_id}/partner_metadata", "_paired:PartnerMetadataResponse"
 )
 
 _LIST_PAYMENT_METHODS: Final[Operation[OnboardingPaymentMethodsResponse]] = Operation(
-    "GET", "/entities/{entity_id}/payment_methods", "entities:OnboardingPaymentMethodsResponse"
+    "GET", "/entities/{entity_id}/payment_methods", "_entities_besides:OnboardingPaymentMethodsResponse"
 )
 
 _UPDATE_PAYMENT_METHODS: Final[Operation[OnboardingPaymentMethodsResponse]] = Operation(
-    "PUT", "/entities/{entity_id}/payment_methods", "entities:OnboardingPaymentMethodsResponse"
+    "PUT", "/entities/{entity_id}/payment_methods", "_entities_besides:OnboardingPaymentMethodsResponse"
 )
 
 _GET_SETTINGS: Final[Operation[SettingsResponse]] = Operation(
-    "GET", "/entities/{entity_id}/settings", "entities:SettingsResponse"
+    "GET", "/entities/{entity_id}/settings", "_entities_besides:SettingsResponse"
 )
 
 _UPDATE_SETTINGS: Final[Operation[SettingsResponse]] = Operation(
-    "PATCH", "/entities/{entity_id}/settings", "entities:SettingsResponse"
+    "PATCH", "/entities/{entity_id}/settings", "_entities_besides:SettingsResponse"
 )
 
 _GET_NEXT_DOCUMENT_NUMBERS: Final[Operation[NextDocumentNumbers]] = Operation(
-    "GET", "/entities/{entity_id}/settings/next_document_numbers", "entities:NextDocumentNumbers"
+    "GET", "/entities/{entity_id}/settings/next_document_numbers", "_entities_besides:NextDocumentNumbers"
 )
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from monite_async.models._base import Model
     from monite_async.models.reminders import AllOverdueRemindersResponse, OverdueReminderResponse
-    from monite_async.types._shared import RecipientsInput
+    from monite_async.types._paired import RecipientsInput
     from monite_async.types.reminders import OverdueReminderTermInput
 
 __all__ = ["OverdueReminders", "OverdueRemindersWithRawResponse"]

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
         CreditNoteValidationResponse,
         CreditNoteValidationsResource,
     )
-    from monite_async.types._shared import CurrencyEnum, OrderEnum, OriginEnum, PayableCreditNoteStateEnum
+    from monite_async.types._paired import OriginEnum, PayableCreditNoteStateEnum
+    from monite_async.types._shared import CurrencyEnum, OrderEnum
     from monite_async.types.payable_credit_notes import (
         CreditNoteCursorFields,
         CreditNoteFieldsAllowedForValidate,

@@ -19,28 +19,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from monite_async._files import FileInput
     from monite_async.models._base import Model
-    from monite_async.models.payables import (
+    from monite_async.models._payables_besides import (
         LineItemPaginationResponse,
         LineItemResponse,
         LineItemsReplaceResponse,
         PayableAggregatedDataResponse,
         PayableHistoryPaginationResponse,
         PayableHistoryResponse,
-        PayablePaginationResponse,
-        PayableResponseSchema,
         PayableTemplatesVariablesObjectList,
         PayableValidationResponse,
         PayableValidationsResource,
         SuggestedResponse,
     )
-    from monite_async.types._shared import (
-        CurrencyEnum,
-        OcrStatusEnum,
-        OrderEnum,
-        PayableOriginEnum,
-        PayableStateEnum,
-        SourceOfPayableDataEnum,
-    )
+    from monite_async.models.payables import PayablePaginationResponse, PayableResponseSchema
+    from monite_async.types._paired import OcrStatusEnum, PayableOriginEnum, SourceOfPayableDataEnum
+    from monite_async.types._shared import CurrencyEnum, OrderEnum, PayableStateEnum
     from monite_async.types.payables import (
         CounterpartRawDataUpdateRequestInput,
         LineItemCursorFields,
@@ -65,27 +58,27 @@ __all__ = [
 ]
 
 _HISTORY_LIST: Final[Operation[PayableHistoryPaginationResponse]] = Operation(
-    "GET", "/payables/{payable_id}/history", "payables:PayableHistoryPaginationResponse"
+    "GET", "/payables/{payable_id}/history", "_payables_besides:PayableHistoryPaginationResponse"
 )
 
 _LINE_ITEMS_LIST: Final[Operation[LineItemPaginationResponse]] = Operation(
-    "GET", "/payables/{payable_id}/line_items", "payables:LineItemPaginationResponse"
+    "GET", "/payables/{payable_id}/line_items", "_payables_besides:LineItemPaginationResponse"
 )
 
 _LINE_ITEMS_CREATE: Final[Operation[LineItemResponse]] = Operation(
-    "POST", "/payables/{payable_id}/line_items", "payables:LineItemResponse"
+    "POST", "/payables/{payable_id}/line_items", "_payables_besides:LineItemResponse"
 )
 
 _LINE_ITEMS_REPLACE: Final[Operation[LineItemsReplaceResponse]] = Operation(
-    "PUT", "/payables/{payable_id}/line_items", "payables:LineItemsReplaceResponse"
+    "PUT", "/payables/{payable_id}/line_items", "_payables_besides:LineItemsReplaceResponse"
 )
 
 _LINE_ITEMS_GET: Final[Operation[LineItemResponse]] = Operation(
-    "GET", "/payables/{payable_id}/line_items/{line_item_id}", "payables:LineItemResponse"
+    "GET", "/payables/{payable_id}/line_items/{line_item_id}", "_payables_besides:LineItemResponse"
 )
 
 _LINE_ITEMS_UPDATE: Final[Operation[LineItemResponse]] = Operation(
-    "PATCH", "/payables/{payable_id}/line_items/{line_item_id}", "payables:LineItemResponse"
+    "PATCH", "/payables/{payable_id}/line_items/{line_item_id}", "_payables_besides:LineItemResponse"
 )
 
 _LINE_ITEMS_DELETE: Final[Operation[None]] = Operation("DELETE", "/payables/{payable_id}/line_items/{line_item_id}")
@@ -95,7 +88,7 @@ _LIST: Final[Operation[PayablePaginationResponse]] = Operation("GET", "/payables
 _CREATE: Final[Operation[PayableResponseSchema]] = Operation("POST", "/payables", "payables:PayableResponseSchema")
 
 _GET_ANALYTICS: Final[Operation[PayableAggregatedDataResponse]] = Operation(
-    "GET", "/payables/analytics", "payables:PayableAggregatedDataResponse"
+    "GET", "/payables/analytics", "_payables_besides:PayableAggregatedDataResponse"
 )
 
 _UPLOAD_FROM_FILE: Final[Operation[PayableResponseSchema]] = Operation(
@@ -103,19 +96,19 @@ _UPLOAD_FROM_FILE: Final[Operation[PayableResponseSchema]] = Operation(
 )
 
 _GET_VALIDATIONS: Final[Operation[PayableValidationsResource]] = Operation(
-    "GET", "/payables/validations", "payables:PayableValidationsResource"
+    "GET", "/payables/validations", "_payables_besides:PayableValidationsResource"
 )
 
 _UPDATE_VALIDATIONS: Final[Operation[PayableValidationsResource]] = Operation(
-    "PUT", "/payables/validations", "payables:PayableValidationsResource"
+    "PUT", "/payables/validations", "_payables_besides:PayableValidationsResource"
 )
 
 _RESET_VALIDATIONS: Final[Operation[PayableValidationsResource]] = Operation(
-    "POST", "/payables/validations/reset", "payables:PayableValidationsResource"
+    "POST", "/payables/validations/reset", "_payables_besides:PayableValidationsResource"
 )
 
 _GET_VARIABLES: Final[Operation[PayableTemplatesVariablesObjectList]] = Operation(
-    "GET", "/payables/variables", "payables:PayableTemplatesVariablesObjectList"
+    "GET", "/payables/variables", "_payables_besides:PayableTemplatesVariablesObjectList"
 )
 
 _GET: Final[Operation[PayableResponseSchema]] = Operation(
@@ -165,13 +158,13 @@ _SUBMIT_FOR_APPROVAL: Final[Operation[PayableResponseSchema]] = Operation(
 )
 
 _GET_SUGGESTIONS: Final[Operation[SuggestedResponse]] = Operation(
-    "GET", "/payables/{payable_id}/suggestions", "payables:SuggestedResponse"
+    "GET", "/payables/{payable_id}/suggestions", "_payables_besides:SuggestedResponse"
 )
 
 _DELETE_SUGGESTIONS: Final[Operation[None]] = Operation("DELETE", "/payables/{payable_id}/suggestions")
 
 _VALIDATE: Final[Operation[PayableValidationResponse]] = Operation(
-    "POST", "/payables/{payable_id}/validate", "payables:PayableValidationResponse"
+    "POST", "/payables/{payable_id}/validate", "_payables_besides:PayableValidationResponse"
 )
 
 

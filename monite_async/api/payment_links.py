@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from monite_async.models._base import Model
     from monite_async.models.payments import PublicPaymentLinkResponse
-    from monite_async.types._shared import CurrencyEnum, MoniteAllPaymentMethodsTypes
+    from monite_async.types._paired import MoniteAllPaymentMethodsTypes
+    from monite_async.types._shared import CurrencyEnum
     from monite_async.types.payments import InvoiceInput, PaymentAccountObjectInput, PaymentObjectInput
 
 __all__ = ["PaymentLinks", "PaymentLinksWithRawResponse"]

@@ -11,7 +11,7 @@ from monite_async._response import raw
 if TYPE_CHECKING:
     from monite_async.models._base import Model
     from monite_async.models.reminders import GetAllPaymentReminders, PaymentReminderResponse
-    from monite_async.types._shared import RecipientsInput
+    from monite_async.types._paired import RecipientsInput
     from monite_async.types.reminders import ReminderInput
 
 __all__ = ["PaymentReminders", "PaymentRemindersWithRawResponse"]

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from monite_async.models._base import Model
     from monite_async.models.products import ProductServicePaginationResponse, ProductServiceResponse
-    from monite_async.types._shared import CurrencyEnum, OrderEnum, PriceInput, ProductServiceTypeEnum
+    from monite_async.types._paired import PriceInput, ProductServiceTypeEnum
+    from monite_async.types._shared import CurrencyEnum, OrderEnum
     from monite_async.types.products import ProductCursorFields
 
 __all__ = ["Products", "ProductsWithRawResponse"]

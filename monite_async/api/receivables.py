@@ -18,32 +18,24 @@ if TYPE_CHECKING:
 
     from collections.abc import Sequence
     from monite_async.models._base import Model
-    from monite_async.models.receivables import (
+    from monite_async.models._receivables_besides import (
         LineItemsResponse,
         ReceivableFileUrl,
         ReceivableHistoryPaginationResponse,
         ReceivableHistoryResponse,
         ReceivableMailPaginationResponse,
         ReceivableMailResponse,
-        ReceivablePaginationResponse,
         ReceivablePreviewResponse,
         ReceivableRequiredFields,
-        ReceivableResponse,
         ReceivableSendResponse,
         ReceivableTemplatesVariablesObjectList,
         ReceivablesSendResponse,
         ReceivablesVerifyResponse,
         SuccessResult,
     )
-    from monite_async.types._shared import (
-        AllowedCountries,
-        CounterpartType,
-        LanguageCodeEnum,
-        OrderEnum,
-        ReceivableCursorFields,
-        ReceivableType,
-        RecipientsInput,
-    )
+    from monite_async.models.receivables import ReceivablePaginationResponse, ReceivableResponse
+    from monite_async.types._paired import CounterpartType, ReceivableCursorFields, ReceivableType, RecipientsInput
+    from monite_async.types._shared import AllowedCountries, LanguageCodeEnum, OrderEnum
     from monite_async.types.receivables import (
         LineItemInput,
         ReceivableCursorFields2,
@@ -72,23 +64,25 @@ __all__ = [
 ]
 
 _HISTORY_LIST: Final[Operation[ReceivableHistoryPaginationResponse]] = Operation(
-    "GET", "/receivables/{receivable_id}/history", "receivables:ReceivableHistoryPaginationResponse"
+    "GET", "/receivables/{receivable_id}/history", "_receivables_besides:ReceivableHistoryPaginationResponse"
 )
 
 _HISTORY_GET: Final[Operation[ReceivableHistoryResponse]] = Operation(
-    "GET", "/receivables/{receivable_id}/history/{receivable_history_id}", "receivables:ReceivableHistoryResponse"
+    "GET",
+    "/receivables/{receivable_id}/history/{receivable_history_id}",
+    "_receivables_besides:ReceivableHistoryResponse",
 )
 
 _LINE_ITEMS_REPLACE: Final[Operation[LineItemsResponse]] = Operation(
-    "PUT", "/receivables/{receivable_id}/line_items", "receivables:LineItemsResponse"
+    "PUT", "/receivables/{receivable_id}/line_items", "_receivables_besides:LineItemsResponse"
 )
 
 _MAILS_LIST: Final[Operation[ReceivableMailPaginationResponse]] = Operation(
-    "GET", "/receivables/{receivable_id}/mails", "receivables:ReceivableMailPaginationResponse"
+    "GET", "/receivables/{receivable_id}/mails", "_receivables_besides:ReceivableMailPaginationResponse"
 )
 
 _MAILS_GET: Final[Operation[ReceivableMailResponse]] = Operation(
-    "GET", "/receivables/{receivable_id}/mails/{mail_id}", "receivables:ReceivableMailResponse"
+    "GET", "/receivables/{receivable_id}/mails/{mail_id}", "_receivables_besides:ReceivableMailResponse"
 )
 
 _LIST: Final[Operation[ReceivablePaginationResponse]] = Operation(
@@ -98,7 +92,7 @@ _LIST: Final[Operation[ReceivablePaginationResponse]] = Operation(
 _CREATE: Final[Operation[ReceivableResponse]] = Operation("POST", "/receivables", "receivables:ReceivableResponse")
 
 _GET_REQUIRED_FIELDS: Final[Operation[ReceivableRequiredFields]] = Operation(
-    "GET", "/receivables/required_fields", "receivables:ReceivableRequiredFields"
+    "GET", "/receivables/required_fields", "_receivables_besides:ReceivableRequiredFields"
 )
 
 _SEARCH: Final[Operation[ReceivablePaginationResponse]] = Operation(
@@ -106,7 +100,7 @@ _SEARCH: Final[Operation[ReceivablePaginationResponse]] = Operation(
 )
 
 _GET_VARIABLES: Final[Operation[ReceivableTemplatesVariablesObjectList]] = Operation(
-    "GET", "/receivables/variables", "receivables:ReceivableTemplatesVariablesObjectList"
+    "GET", "/receivables/variables", "_receivables_besides:ReceivableTemplatesVariablesObjectList"
 )
 
 _GET: Final[Operation[ReceivableResponse]] = Operation(
@@ -120,7 +114,7 @@ _UPDATE: Final[Operation[ReceivableResponse]] = Operation(
 _DELETE: Final[Operation[None]] = Operation("DELETE", "/receivables/{receivable_id}")
 
 _ACCEPT: Final[Operation[SuccessResult]] = Operation(
-    "POST", "/receivables/{receivable_id}/accept", "receivables:SuccessResult"
+    "POST", "/receivables/{receivable_id}/accept", "_receivables_besides:SuccessResult"
 )
 
 _CANCEL: Final[Operation[None]] = Operation("POST", "/receivables/{receivable_id}/cancel")
@@ -130,7 +124,7 @@ _CLONE: Final[Operation[ReceivableResponse]] = Operation(
 )
 
 _DECLINE: Final[Operation[SuccessResult]] = Operation(
-    "POST", "/receivables/{receivable_id}/decline", "receivables:SuccessResult"
+    "POST", "/receivables/{receivable_id}/decline", "_receivables_besides:SuccessResult"
 )
 
 _ISSUE: Final[Operation[ReceivableResponse]] = Operation(
@@ -150,23 +144,23 @@ _MARK_AS_UNCOLLECTIBLE: Final[Operation[ReceivableResponse]] = Operation(
 )
 
 _GET_PDF_LINK: Final[Operation[ReceivableFileUrl]] = Operation(
-    "GET", "/receivables/{receivable_id}/pdf_link", "receivables:ReceivableFileUrl"
+    "GET", "/receivables/{receivable_id}/pdf_link", "_receivables_besides:ReceivableFileUrl"
 )
 
 _PREVIEW: Final[Operation[ReceivablePreviewResponse]] = Operation(
-    "POST", "/receivables/{receivable_id}/preview", "receivables:ReceivablePreviewResponse", idempotent=True
+    "POST", "/receivables/{receivable_id}/preview", "_receivables_besides:ReceivablePreviewResponse", idempotent=True
 )
 
 _SEND: Final[Operation[ReceivableSendResponse]] = Operation(
-    "POST", "/receivables/{receivable_id}/send", "receivables:ReceivableSendResponse"
+    "POST", "/receivables/{receivable_id}/send", "_receivables_besides:ReceivableSendResponse"
 )
 
 _SEND_TEST_REMINDER: Final[Operation[ReceivablesSendResponse]] = Operation(
-    "POST", "/receivables/{receivable_id}/send_test_reminder", "receivables:ReceivablesSendResponse"
+    "POST", "/receivables/{receivable_id}/send_test_reminder", "_receivables_besides:ReceivablesSendResponse"
 )
 
 _VERIFY: Final[Operation[ReceivablesVerifyResponse]] = Operation(
-    "POST", "/receivables/{receivable_id}/verify", "receivables:ReceivablesVerifyResponse"
+    "POST", "/receivables/{receivable_id}/verify", "_receivables_besides:ReceivablesVerifyResponse"
 )
 
 

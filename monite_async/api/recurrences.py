@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from monite_async.models._base import Model
     from monite_async.models.reminders import RecurrenceResponse, RecurrenceResponseList
-    from monite_async.types._shared import RecipientsInput
+    from monite_async.types._paired import RecipientsInput
     from monite_async.types.reminders import AutomationLevel, DayOfMonth, RecurrenceFrequency
 
 __all__ = ["Recurrences", "RecurrencesWithRawResponse"]

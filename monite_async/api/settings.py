@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from monite_async.models._base import Model
     from monite_async.models.settings import PartnerProjectSettingsPayload
-    from monite_async.types._shared import CurrencySettingsInput
+    from monite_async.types._paired import CurrencySettingsInput
     from monite_async.types.settings import (
         APIVersion,
         MailSettingsInput,

@@ -10,7 +10,7 @@ from monite_async._response import raw
 
 if TYPE_CHECKING:
     from monite_async.models.products import VatRateListResponse
-    from monite_async.types._shared import ProductServiceTypeEnum
+    from monite_async.types._paired import ProductServiceTypeEnum
 
 __all__ = ["VatRates", "VatRatesWithRawResponse"]
 

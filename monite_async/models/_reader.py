@@ -70,7 +70,7 @@ class _Builder:
         self._places: dict[type, list[dict[str, Any]]] = {}
 
     def build(self, kind: Any) -> core_schema.CoreSchema:
-        schema = self.type(kind)
+        schema = self.of(kind)
         shared: list[core_schema.CoreSchema] = []
         for model, places in self._places.items():
             made = self._models[model]
@@ -81,7 +81,7 @@ class _Builder:
                 shared.append({**made, "ref": model.__name__})
         return core_schema.definitions_schema(schema, shared) if shared else schema
 
-    def type(self, kind: Any) -> core_schema.CoreSchema:
+    def of(self, kind: Any) -> core_schema.CoreSchema:
         plain = _PLAIN.get(kind)
         if plain is not None:
             return plain
@@ -91,9 +91,9 @@ class _Builder:
         if origin is types.UnionType or origin is typing.Union:
             return self._union(args)
         if origin is list:
-            return core_schema.list_schema(self.type(args[0]))
+            return core_schema.list_schema(self.of(args[0]))
         if origin is dict and args[0] is str:
-            return core_schema.dict_schema(_PLAIN[str], self.type(args[1]))
+            return core_schema.dict_schema(_PLAIN[str], self.of(args[1]))
         if origin is typing.Literal:
             return core_schema.literal_schema(list(args))
         if origin is typing.Annotated and len(args) == 2:
@@ -113,7 +113,7 @@ class _Builder:
         nullable = len(some) < len(kinds)
         if str in some:  # which takes the words of an open enum as well
             some = [kind for kind in some if typing.get_origin(kind) is not typing.Literal]
-        choices = [self.type(kind) for kind in some]
+        choices = [self.of(kind) for kind in some]
         schema = choices[0] if len(choices) == 1 else core_schema.union_schema(list(choices))
         return core_schema.nullable_schema(schema) if nullable else schema
 
@@ -143,7 +143,7 @@ class _Builder:
         if info.discriminator is not None:
             schema = self._annotated(info.annotation, info)
         else:
-            schema = self._annotated(info.annotation, info.metadata[0]) if info.metadata else self.type(info.annotation)
+            schema = self._annotated(info.annotation, info.metadata[0]) if info.metadata else self.of(info.annotation)
         if not info.is_required():
             schema = core_schema.with_default_schema(schema, default=info.default)
         return core_schema.model_field(schema, validation_alias=cast("str | None", info.validation_alias))

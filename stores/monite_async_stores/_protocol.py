@@ -12,8 +12,10 @@ Lives travel as *milliseconds left*, never as a time of day: hosts need no commo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, Protocol, runtime_checkable
+
+from monite_async_stores._value import frozen
 
 __all__ = [
     "Busy",
@@ -42,7 +44,7 @@ class StoreBusyError(StoreError):
     """The store is there, but has more to do than it can at the moment; the caller may ask again a little later."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RecordName:
     """The name of a record, and what a store that seals values derives its key from.
 
@@ -58,7 +60,7 @@ class RecordName:
         raise TypeError("a RecordName holds key material and cannot be pickled")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hit:
     """There is a value, newer than the one the caller refused and with enough life left.
 
@@ -75,7 +77,7 @@ class Hit:
     left_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Negative:
     """Making a value failed a moment ago; nobody should try again yet.
 
@@ -88,14 +90,14 @@ class Negative:
     left_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Granted:
     """The caller holds the lease: it is the one to make a new value, and to commit it under this generation."""
 
     gen: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Busy:
     """Somebody else holds the lease.
 
@@ -106,12 +108,12 @@ class Busy:
     left_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Committed:
     """The value was stored under the caller's generation."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoreEvent:
     """Something happened to a record. Events only speed things up: every rule holds with all of them lost.
 
