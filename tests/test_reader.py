@@ -25,7 +25,7 @@ def _plain(schema: Any, shared: dict[str, Any]) -> Any:
     if isinstance(schema, (list, tuple)):
         return [_plain(entry, shared) for entry in cast("list[Any]", schema)]
     if not isinstance(schema, dict):
-        return cast("Any", schema)
+        return schema
     known = cast("dict[str, Any]", schema)
     kind = known.get("type")
     if kind == "definitions":
@@ -44,10 +44,11 @@ def _plain(schema: Any, shared: dict[str, Any]) -> Any:
 
 
 def _of_pydantic(kind: Any) -> Any:
-    if isinstance(kind, type) and issubclass(kind, Model):
-        kind.model_rebuild()
-        return kind.__pydantic_core_schema__
-    adapter = pydantic.TypeAdapter[Any](kind)
+    if isinstance(kind, type):
+        model = cast("type[Model]", kind)
+        model.model_rebuild()
+        return model.__pydantic_core_schema__
+    adapter = pydantic.TypeAdapter[Any](cast("Any", kind))
     adapter.rebuild()
     return adapter.core_schema
 

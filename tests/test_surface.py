@@ -101,7 +101,7 @@ def test_public_things_have_docstrings_and_typed_signatures() -> None:
 # -- imports run one way
 
 FLOORS: list[tuple[str, ...]] = [
-    ("monite_async._version", "monite_async._errors", "monite_async._guidance"),
+    ("monite_async._version", "monite_async._errors", "monite_async._guidance", "monite_async._collector"),
     ("monite_async._options", "monite_async._headers"),
     ("monite_async._config",),
     ("monite_async._files",),

@@ -85,7 +85,7 @@ def test_each_wait_looks_at_fields_that_the_contract_has(resource: str, name: st
     ]
     (operation,) = [cast("Operation[object]", value) for value in values if isinstance(value, Operation)]
     (until,) = [value for value in values if isinstance(value, Until)]
-    known = [value for value in vars(module).values() if isinstance(value, Operation)]
+    known = [cast("Operation[object]", one) for one in vars(module).values() if isinstance(one, Operation)]
     assert (operation.method, operation.path, operation.result) in [(one.method, one.path, one.result) for one in known]
     assert isinstance(operation.result, str)
     home, _, model = operation.result.partition(":")

@@ -87,11 +87,12 @@ class _Builder:
             return plain
         if isinstance(kind, type) and not isinstance(kind, types.GenericAlias):
             return self._model(kind)
-        origin, args = typing.get_origin(kind), typing.get_args(kind)
+        origin: Any = typing.get_origin(kind)
+        args = typing.get_args(kind)
         if origin is types.UnionType or origin is typing.Union:
             return self._union(args)
         if origin is list:
-            return core_schema.list_schema(self.of(args[0]))
+            return core_schema.ListSchema(type="list", items_schema=self.of(args[0]))
         if origin is dict and args[0] is str:
             return core_schema.dict_schema(_PLAIN[str], self.of(args[1]))
         if origin is typing.Literal:
@@ -115,7 +116,7 @@ class _Builder:
             some = [kind for kind in some if typing.get_origin(kind) is not typing.Literal]
         choices = [self.of(kind) for kind in some]
         schema = choices[0] if len(choices) == 1 else core_schema.union_schema(list(choices))
-        return core_schema.nullable_schema(schema) if nullable else schema
+        return core_schema.NullableSchema(type="nullable", schema=schema) if nullable else schema
 
     def _tagged(self, kinds: tuple[Any, ...], tag: str) -> core_schema.CoreSchema:
         choices: dict[Any, core_schema.CoreSchema] = {}
@@ -145,8 +146,11 @@ class _Builder:
         else:
             schema = self._annotated(info.annotation, info.metadata[0]) if info.metadata else self.of(info.annotation)
         if not info.is_required():
-            schema = core_schema.with_default_schema(schema, default=info.default)
-        return core_schema.model_field(schema, validation_alias=cast("str | None", info.validation_alias))
+            schema = core_schema.WithDefaultSchema(type="default", schema=schema, default=info.default)
+        made = core_schema.ModelField(type="model-field", schema=schema)
+        if info.validation_alias is not None:
+            made["validation_alias"] = cast("str", info.validation_alias)
+        return made
 
 
 def _is_ours(kind: type) -> typing.TypeGuard[type[Model]]:

@@ -107,7 +107,7 @@ def _eq(self: Any, other: Any) -> Any:
 
 
 def _hash(self: Any) -> int:
-    return hash((type(self), _compared(self)))
+    return hash(_compared(self))
 
 
 def _compared(one: Any) -> tuple[Any, ...]:
