@@ -48,7 +48,7 @@ def _of_pydantic(kind: Any) -> Any:
         model = cast("type[Model]", kind)
         model.model_rebuild()
         return model.__pydantic_core_schema__
-    adapter = pydantic.TypeAdapter[Any](cast("Any", kind))
+    adapter = pydantic.TypeAdapter[Any](kind)
     adapter.rebuild()
     return adapter.core_schema
 

@@ -37,10 +37,16 @@ def test_fields_come_by_place_or_by_name_or_from_their_defaults() -> None:
     assert one.notes is not Sample("a").notes
 
 
-@pytest.mark.parametrize(
-    ("args", "given"),
-    [((), {}), (("a",), {"nme": 1}), (("a",), {"name": "b"}), (("a", 1, {}, "s", 5), {}), ((), {"count": 1, "x": 2})],
-)
+UNFIT: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
+    ((), {}),
+    (("a",), {"nme": 1}),
+    (("a",), {"name": "b"}),
+    (("a", 1, {}, "s", 5), {}),
+    ((), {"count": 1, "x": 2}),
+]
+
+
+@pytest.mark.parametrize(("args", "given"), UNFIT)
 def test_what_does_not_fit_is_refused(args: tuple[Any, ...], given: dict[str, Any]) -> None:
     """A field that is missing, unknown, given twice or one too many is an error that names the fields there are."""
     with pytest.raises(TypeError, match=r"Sample\(\) takes name, count, notes, secret"):
