@@ -31,6 +31,10 @@ class Cost:
     peak_mb: float
     status: int
 
+    def told(self) -> dict[str, float]:
+        """Return its figures for JSON."""
+        return {"cpu_ms": self.cpu_ms, "peak_mb": self.peak_mb}
+
 
 def compile_ours() -> None:
     """Write the bytecode of this library as ``pip`` does: in a checkout, or where Python may write none, it is missing."""
