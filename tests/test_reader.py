@@ -111,6 +111,12 @@ def test_a_model_with_marks_of_its_own_is_left_to_pydantic() -> None:
     assert plain_reader(Bounded) is None
 
 
+def test_a_field_is_read_under_the_name_of_the_wire() -> None:
+    """A field that Python calls otherwise is read by its alias."""
+    assert plain_reader(_Aliased) is not None
+    assert decode(_Aliased, b'{"type": "a"}').kind == "a"
+
+
 def test_a_derived_model_keeps_its_validators() -> None:
     """What a user adds to a model of ours takes part in reading an answer."""
     body = b'{"id": "1", "name": "office", "created_at": "2024-05-25T10:00:00Z", "updated_at": "2024-05-25T10:00:00Z"}'

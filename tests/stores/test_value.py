@@ -67,10 +67,27 @@ def test_values_are_compared_and_shown_by_their_fields() -> None:
     one = Sample("a", secret="s3cr3t")
     assert one == Sample("a")
     assert one != Sample("b")
-    assert one != ("a", 2, {}, "s3cr3t")
+    unlike: Any = ("a", 2, {}, "s3cr3t")
+    assert one != unlike
     assert repr(one) == "Sample(name='a', count=2, notes={})"
     assert len({Hit(1, b"v", 2, 3), Hit(1, b"v", 2, 3), Hit(2, b"v", 2, 3)}) == 2
     assert hash(RecordName("n", b"s")) == hash(RecordName("n"))
+
+
+@frozen
+class Terse:
+    """A value that says itself how it is shown."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        return "<Terse>"
+
+
+def test_what_a_class_defines_itself_is_kept() -> None:
+    """A class of values may show itself in its own way."""
+    assert repr(Terse("a")) == "<Terse>"
+    assert Terse("a") == Terse("a")
 
 
 def test_values_cannot_be_changed() -> None:
