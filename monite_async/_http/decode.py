@@ -16,7 +16,7 @@ from typing import Any, Final, cast
 
 import pydantic
 
-from monite_async._collector import at_rest
+from monite_async._collector import AtRest
 from monite_async._errors import APIStatusError, ConfigurationError, ResponseValidationError, status_error
 
 __all__ = [
@@ -202,7 +202,7 @@ def api_error(answer: Answer, body: ErrorBody, **facts: Any) -> APIStatusError:
 def _locate(name: str) -> Any:
     """Return the model that ``module:Class`` names below ``monite_async.models``."""
     module, _, attribute = name.partition(":")
-    with at_rest():  # the first one brings pydantic along
+    with AtRest():  # the first one brings pydantic along
         return getattr(importlib.import_module(f"monite_async.models.{module}"), attribute)
 
 
