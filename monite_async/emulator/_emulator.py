@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from types import TracebackType
@@ -15,6 +16,8 @@ from monite_async.emulator._app import Sight, finish, handle, look
 from monite_async.emulator._auth import revoke_key
 from monite_async.emulator._checked import checked
 from monite_async.emulator._clock import Clock
+from monite_async.emulator._courier import Courier
+from monite_async.emulator._events import redeliver
 from monite_async.emulator._faults import Fault, Faults, OrderedFault
 from monite_async.emulator._log import Entry, RequestLog
 from monite_async.emulator._message import Delivery, Request
@@ -81,14 +84,50 @@ class Emulator:
         self._limiter = RateLimiter()
         self._lock = threading.RLock()
         self._snapshots: dict[str, Snapshot] = {}
+        self._courier = Courier(lambda: self._world, self._lock)
+        self._delivers = False
 
     async def __aenter__(self) -> Self:
+        self._delivers = self._courier.start()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.faults.clear()
+        if self._delivers:
+            await self._courier.stop()
+
+    @contextlib.asynccontextmanager
+    async def delivering(self) -> AsyncGenerator[None, None]:
+        """Deliver webhooks for as long as this lasts, unless that is done already.
+
+        So do ``async with emulator`` and ``listen``; an emulator in neither of them delivers none.
+        """
+        started = self._courier.start()
+        try:
+            yield
+        finally:
+            if started:
+                await self._courier.stop()
+
+    async def webhooks_settled(self) -> None:
+        """Wait until every webhook that is due was delivered, or has failed and waits for its next time."""
+        await self._courier.settled()
+
+    def webhooks_waiting(self) -> Mapping[str, int]:
+        """Return how many deliveries are ``due`` or under way, and how many are to be tried again ``later``."""
+        with self._lock:
+            now = self.clock.now()
+            due = sum(moment <= now for moment in self._world.state.outbox.values())
+            return {"due": due, "later": len(self._world.state.outbox) - due}
+
+    def redeliver(self, event_id: str | None = None) -> int:
+        """Deliver an event once more to everyone it was for, or all events; return how many deliveries that are."""
+        with self._lock:
+            ordered = redeliver(self._world, event_id)
+        self._courier.wake()
+        return ordered
 
     @property
     def settings(self) -> EmulatorSettings:
@@ -240,7 +279,10 @@ class Emulator:
         if request.path.startswith(_control.PREFIX):
             return Delivery(_control.control(self, request))
         with self._lock:
-            return self._exchange(request, started)
+            delivery = self._exchange(request, started)
+        if self._world.state.outbox or self._world.state.recognising:
+            self._courier.wake()
+        return delivery
 
     def _exchange(self, request: Request, started: float) -> Delivery:
         sight = look(self._world, request)

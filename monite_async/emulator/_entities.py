@@ -8,6 +8,7 @@ from typing import cast
 
 from monite_async.emulator._call import Call, Rule, no_content, object_response, record_response
 from monite_async.emulator._errors import detail, invalid, refusal
+from monite_async.emulator._events import emit
 from monite_async.emulator._files import IMAGES, store_file
 from monite_async.emulator._message import Response, as_object
 from monite_async.emulator._multipart import file_part
@@ -133,6 +134,7 @@ def _create(call: Call) -> Response:
     entity.private["metadata"] = {}
     entity.private["next_numbers"] = dict.fromkeys(_DOCUMENTS, 1)
     call.world.state.entities.add(entity)
+    emit(call, "/entities", "created", entity)
     if call.world.state.partner.get("default_role") is not None:
         provision_default_role(call, entity.id)
     return record_response(entity, 201)
@@ -157,6 +159,7 @@ def _apply(call: Call, entity: Record) -> Response:
     data = copy.deepcopy(entity.data)
     _merge(data, changes)
     entity.change(call.now, **data)
+    emit(call, "/entities", "updated", entity)
     return record_response(entity)
 
 
@@ -167,12 +170,14 @@ def _update(call: Call) -> Response:
 def _activate(call: Call) -> Response:
     entity = _named(call)
     entity.change(call.now, status="active")
+    emit(call, "/entities", "updated", entity)
     return record_response(entity)
 
 
 def _deactivate(call: Call) -> Response:
     entity = _named(call)
     entity.change(call.now, status="inactive")
+    emit(call, "/entities", "updated", entity)
     return record_response(entity)
 
 
