@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from uuid import UUID
 
 from monite_async._asgi import Message, Receive, Scope, Send, is_http, respond
@@ -32,10 +32,23 @@ from monite_async._errors import (
 if TYPE_CHECKING:
     from monite_async._client import AsyncMonite
 
-__all__ = ["Identify", "Message", "Receive", "Scope", "Send", "TokenEndpoint", "lifespan"]
+__all__ = [
+    "Application",
+    "Identify",
+    "Message",
+    "Receive",
+    "Scope",
+    "Send",
+    "TokenEndpoint",
+    "lifespan",
+    "with_lifespan",
+]
 
 Identify: TypeAlias = Callable[[Scope], Awaitable[str | UUID | None]]
 """Tells which entity user a request is from: its ASGI scope in, the user's id out; None for nobody."""
+
+Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+"""An ASGI application."""
 
 _ALLOWED = "GET, HEAD, POST, OPTIONS"
 _PRIVATE = (("cache-control", "no-store"), ("pragma", "no-cache"))
@@ -106,18 +119,54 @@ async def _refuse(send: Send, status: int, message: str, *headers: tuple[str, st
     await respond(send, status, {"error": {"message": message}}, headers=[*_PRIVATE, *headers], head=head)
 
 
-def lifespan(monite: AsyncMonite) -> Callable[[object], AbstractAsyncContextManager[dict[str, AsyncMonite]]]:
+class _Closable(Protocol):
+    async def aclose(self) -> None:
+        """Let go of what is held."""
+        ...
+
+
+def lifespan(
+    monite: AsyncMonite, *also: _Closable
+) -> Callable[[object], AbstractAsyncContextManager[dict[str, AsyncMonite]]]:
     """Return the ``lifespan`` of a Starlette or FastAPI application: the client is closed as the application ends.
 
     Requests find the client as ``request.state.monite``.
 
     Args:
         monite: The client; making it does no I/O, so it can be made as a module is imported, before workers are forked.
+        *also: What is closed after it: the store that was passed to it.
     """
 
     @contextlib.asynccontextmanager
     async def run(_app: object) -> AsyncGenerator[dict[str, AsyncMonite], None]:
-        async with monite:
+        async with contextlib.AsyncExitStack() as stack:
+            for one in reversed(also):
+                stack.push_async_callback(one.aclose)
+            await stack.enter_async_context(monite)
             yield {"monite": monite}
+
+    return run
+
+
+def with_lifespan(
+    app: Application, monite: AsyncMonite, *also: _Closable
+) -> Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]:
+    """Return an ASGI application that closes the client as the server ends, around one that cannot, such as Django's.
+
+    Args:
+        app: The application; it sees requests and websockets only.
+        monite: The client.
+        *also: What is closed after it: the store that was passed to it.
+    """
+
+    async def run(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await app(scope, receive, send)
+            return
+        await receive()
+        async with lifespan(monite, *also)(app):
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        await send({"type": "lifespan.shutdown.complete"})
 
     return run

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-from monite_async.asgi import Message, Receive, Scope, Send
-
-Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+from monite_async.asgi import Application, Message, Scope
 
 __all__ = ["Answer", "ask", "scope_of"]
 

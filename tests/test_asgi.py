@@ -10,8 +10,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from monite_async import AsyncMonite, RetryPolicy
-from monite_async.asgi import Scope, TokenEndpoint, lifespan
+from monite_async.asgi import Scope, TokenEndpoint, lifespan, with_lifespan
 from monite_async.emulator import Emulator
+from monite_async_stores import MemoryTokenStore
 from tests.asgi_calls import Answer, ask
 
 FAST = RetryPolicy(base_wait=0.001, max_wait=0.001)
@@ -221,10 +222,38 @@ async def test_a_client_that_is_closed_is_a_server_that_ends(backend: Backend) -
 async def test_the_lifespan_closes_the_client() -> None:
     """The application runs with the client in its state, and the client ends with the application."""
     monite = AsyncMonite(**Emulator().client_options())
-    async with lifespan(monite)(None) as state:
+    closed: list[str] = []
+
+    class Store(MemoryTokenStore):
+        async def aclose(self) -> None:
+            closed.append("store")
+
+    async with lifespan(monite, Store())(None) as state:
         assert state == {"monite": monite}
         assert await status_of(monite, None) == 401
+        assert closed == []
     assert await status_of(monite, str(uuid4())) == 503
+    assert closed == ["store"]
+
+
+async def test_an_application_without_lifespan_gets_one() -> None:
+    """The wrapper answers the server's start and end and closes the client in between; all else is the application's."""
+    monite = AsyncMonite(**Emulator().client_options())
+    app = with_lifespan(TokenEndpoint(monite, _says(str(uuid4()))), monite)
+    assert (await ask(app, "OPTIONS")) is not None
+    incoming: asyncio.Queue[Any] = asyncio.Queue()
+    sent: asyncio.Queue[Any] = asyncio.Queue()
+    serving = asyncio.create_task(app({"type": "lifespan"}, incoming.get, sent.put))
+    await incoming.put({"type": "lifespan.startup"})
+    assert await sent.get() == {"type": "lifespan.startup.complete"}
+    before = await ask(app, "GET")
+    await incoming.put({"type": "lifespan.shutdown"})
+    assert await sent.get() == {"type": "lifespan.shutdown.complete"}
+    await serving
+    after = await ask(app, "GET")
+    assert before is not None
+    assert after is not None
+    assert (before.status, after.status) == (500, 503)
 
 
 async def status_of(monite: AsyncMonite, user: str | None) -> int:

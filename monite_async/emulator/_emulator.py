@@ -21,6 +21,7 @@ from monite_async.emulator._events import redeliver
 from monite_async.emulator._faults import Fault, Faults, OrderedFault
 from monite_async.emulator._log import Entry, RequestLog
 from monite_async.emulator._message import Delivery, Request
+from monite_async.emulator._payable_base import seed
 from monite_async.emulator._rate import RateLimiter
 from monite_async.emulator._router import BASE
 from monite_async.emulator._settings import EmulatorSettings
@@ -260,6 +261,22 @@ class Emulator:
         """Fill every client's bucket up again."""
         with self._lock:
             self._limiter.clear()
+
+    def seed_payables(self, entity_id: str, count: int, **fields: object) -> list[str]:
+        """Store many payables of an entity at once, without events, and return their ids.
+
+        Args:
+            entity_id: The entity.
+            count: How many.
+            **fields: Fields of each, as the API shows them, unchecked; the rest is plausible.
+
+        Raises:
+            ValueError: There is no such entity.
+        """
+        with self._lock:
+            if self._world.state.entities.get(entity_id) is None:
+                raise ValueError(f"there is no entity {entity_id!r}")
+            return seed(self._world, entity_id, count, fields)
 
     def stored_file(self, file_id: str) -> tuple[str, bytes] | None:
         """Return media type and content of a stored file."""

@@ -75,7 +75,8 @@ def _mark_as_paid(call: Call) -> Response:
         "marked_as_paid_by_entity_user_id": call.actor.user_id,
         "marked_as_paid_with_comment": call.body.get("comment"),
     }
-    move(call, payable, "paid", **paid)
+    payable.change(None, **paid)
+    move(call, payable, "paid")
     recount(payable)
     return record_response(payable)
 

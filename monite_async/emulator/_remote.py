@@ -150,6 +150,11 @@ class Remote:
         """Return how many deliveries are ``due`` or under way, and how many are to be tried again ``later``."""
         return {name: int(str(count)) for name, count in (await self.call("GET", "/webhooks")).items()}
 
+    async def seed_payables(self, entity_id: str, count: int, **fields: object) -> int:
+        """Store many payables of an entity at once, without events, and return how many."""
+        answer = await self.call("POST", "/payables", {"entity_id": entity_id, "count": count, **fields})
+        return int(str(answer["created"]))
+
     async def settings(self) -> dict[str, object]:
         """Return all settings but the secrets."""
         return await self.call("GET", "/settings")
