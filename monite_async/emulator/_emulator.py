@@ -17,6 +17,7 @@ from monite_async.emulator._auth import revoke_key
 from monite_async.emulator._checked import checked
 from monite_async.emulator._clock import Clock
 from monite_async.emulator._courier import Courier
+from monite_async.emulator._entities import seed_entity
 from monite_async.emulator._events import redeliver
 from monite_async.emulator._faults import Fault, Faults, OrderedFault
 from monite_async.emulator._log import Entry, RequestLog
@@ -277,6 +278,18 @@ class Emulator:
             if self._world.state.entities.get(entity_id) is None:
                 raise ValueError(f"there is no entity {entity_id!r}")
             return seed(self._world, entity_id, count, fields)
+
+    def seed_entity(self, *, payables: int = 0, **fields: object) -> str:
+        """Store an entity at once, without events, and return its id.
+
+        Args:
+            payables: How many payables it has, as by ``seed_payables``.
+            **fields: Fields of the entity, as for its creation; the rest is plausible.
+        """
+        with self._lock:
+            entity = seed_entity(self._world, fields)
+            seed(self._world, entity.id, payables, {})
+        return entity.id
 
     def stored_file(self, file_id: str) -> tuple[str, bytes] | None:
         """Return media type and content of a stored file."""
