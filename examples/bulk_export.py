@@ -11,14 +11,12 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from monite_async import AsyncMonite, EntityClient
 from monite_async.emulator import Emulator
 
-COMPANIES, AT_ONCE = 10, 4
-DONE = "done"
+COMPANIES, AT_ONCE, DONE = 10, 4, "done"
 
 
 class Progress:
@@ -52,7 +50,7 @@ async def export(acme: EntityClient, folder: Path, progress: Progress) -> None:
             progress.add(len(page.data))
 
 
-async def export_all(monite: AsyncMonite, companies: Sequence[str], folder: Path) -> Progress:
+async def export_all(monite: AsyncMonite, companies: list[str], folder: Path) -> Progress:
     """Write the payables of all companies, a few companies at once."""
     turns, progress = asyncio.Semaphore(AT_ONCE), Progress()
 

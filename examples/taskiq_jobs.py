@@ -9,9 +9,8 @@ workers are started with ``taskiq worker examples.taskiq_jobs:broker``.
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
 
-from taskiq import Context, TaskiqDepends, TaskiqEvents, TaskiqState
+from taskiq import TaskiqEvents, TaskiqState
 from taskiq_redis import ListQueueBroker, RedisAsyncResultBackend
 
 from examples.workload import REDIS, workers, workload
@@ -34,9 +33,9 @@ async def close_client(state: TaskiqState) -> None:
 
 
 @broker.task("count_payables")
-async def count_payables(entity_id: str, user_id: str, context: Annotated[Context, TaskiqDepends()]) -> int:
+async def count_payables(entity_id: str, user_id: str) -> int:
     """Count the payables that a user may see, with that user's token."""
-    monite: AsyncMonite = context.state.monite
+    monite: AsyncMonite = broker.state.monite
     return len(await monite.entity(entity_id).as_user(user_id).payables.list(limit=100).collect())
 
 
@@ -47,7 +46,7 @@ async def main() -> None:
         workers("taskiq", "worker", "examples.taskiq_jobs:broker", "--workers", "2", "--log-level", "ERROR"),
     ):
         await broker.startup()
-        jobs: list[Any] = [await count_payables.kiq(work.entity_id, work.users[number % 10]) for number in range(200)]
+        jobs = [await count_payables.kiq(work.entity_id, work.users[number % 10]) for number in range(200)]
         counts = [(await job.wait_result(check_interval=0.02, timeout=60)).return_value for job in jobs]
         await broker.shutdown()
         await work.report(f"200 jobs of 10 users, {sum(counts)} payables", ideal=10)

@@ -66,7 +66,7 @@ async def test_a_bulk_job_that_was_stopped_goes_on_where_it_was(tmp_path: Path) 
     """Failures in the middle cost the pages that were not written yet; in the end each payable is there once."""
     async with Emulator() as emulator:
         companies = [emulator.seed_entity(payables=500) for _ in range(COMPANIES)]
-        async with AsyncMonite(**emulator.client_options(), retry=RetryPolicy(max_attempts=1)) as monite:
+        async with AsyncMonite(**emulator.client_options(), retry=RetryPolicy(max_retries=0)) as monite:
             for _ in range(3):
                 emulator.fail("GET", "/payables", skip=12, times=1, status=500)
                 with pytest.raises(ExceptionGroup):
