@@ -115,6 +115,7 @@ async def end_under_load(remote: Remote, server: Served, browsers: Browsers) -> 
         assert complaint not in server.output
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("app", ["starlette_app:app", "fastapi_app:app", "django_app:application"])
 async def test_a_backend_of_four_workers_costs_one_token_per_user_and_one_for_the_partner(
     app: str, redis_url: str
