@@ -1,6 +1,6 @@
 """A bulk job in plain asyncio: every payable of ten companies into files; it can be stopped and taken up again.
 
-    python -m examples.bulk_export 50000 /tmp/export
+    python -m examples.bulk_export 50000 export
 
 Each company's list is read page by page, four companies at once. What was read is appended to a file, and then where
 the list goes on is written beside it: a job that ends in the middle goes on with the page that it had not written.
