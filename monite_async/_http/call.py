@@ -254,6 +254,8 @@ class Channel:
                 max_bytes=engine.max_response_bytes,
                 keep=keep,
             )
+            if token is not None and not isinstance(outcome, Lost) and outcome.status != 429:
+                engine.limiter.heard(outcome.headers)
             if isinstance(outcome, Opened):
                 return outcome
             if isinstance(outcome, Answer):
@@ -274,7 +276,7 @@ class Channel:
         token, progress.token = progress.token or engine.tokens.peek(self.key), None
         if token is None:
             token = await self._wait_for_token(progress)
-        if engine.limiter.active:
+        if engine.limiter.active and not engine.limiter.take():
             await self._wait_for_turn(progress)
             token = engine.tokens.peek(self.key) or token  # a newer one, when the turn was long in coming
         return token

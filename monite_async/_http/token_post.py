@@ -56,23 +56,27 @@ class TokenPost:
         timeout: float,
         method: str = "POST",
         token: Bearer | None = None,
+        media_type: bytes = b"application/json",
+        at_root: bool = False,
     ) -> PostResult:
-        """Send one POST; see ``Post``.
+        """Send one POST; see ``Sender``.
 
         Args:
-            path: Below the base URL.
-            body: What to send, JSON.
+            path: Below the base URL, or below the root of its host.
+            body: What to send.
             headers: Further headers.
             timeout: Seconds that it may take.
             method: Another method, where a flow wants one.
             token: A token to send along.
+            media_type: What the body is.
+            at_root: Whether the path is below the root of the host instead of the base URL.
 
         Raises:
             TransportError: No complete answer arrived.
             ResponseValidationError: The answer is longer than 1 MiB.
             ClientClosedError: The client was closed.
         """
-        outgoing = self._outgoing(method, path, BytesBody(body, b"application/json"), headers, timeout)
+        outgoing = self._outgoing(method, path, BytesBody(body, media_type), headers, timeout, at_root=at_root)
         del body  # it holds the client secret, and a traceback may show the variables of its frames
         now = asyncio.get_running_loop().time
         until = now() + timeout
@@ -85,6 +89,8 @@ class TokenPost:
         asked = retry_after(outcome.status, outcome.headers, wall=self.clock.wall())
         if outcome.status == 429:
             self.limiter.refused(asked, rate_limit(outcome.headers))
+        else:
+            self.limiter.heard(outcome.headers)
         return PostResult(outcome.status, outcome.headers, outcome.content, asked)
 
     async def turn(self) -> None:
@@ -103,7 +109,7 @@ class TokenPost:
             raise RequestTimeout("too many requests are waiting for the rate limit", method="POST", retry_after=wait)
 
     def _outgoing(
-        self, method: str, path: str, body: BytesBody, headers: Mapping[str, str], timeout: float
+        self, method: str, path: str, body: BytesBody, headers: Mapping[str, str], timeout: float, *, at_root: bool
     ) -> Outgoing:
         head = [
             (b"host", self.base_url.netloc),
@@ -116,7 +122,8 @@ class TokenPost:
             for name, value in headers.items()
             if name.lower() not in _OWN
         ]
-        url = httpx.URL(str(self.base_url) + path)
+        url = self.base_url.copy_with(raw_path=path.encode("ascii"))
+        url = url if at_root else httpx.URL(str(self.base_url) + path)
         return Outgoing(method, url, tuple(head), body, phase_limits(timeout), self.token_header)
 
 
