@@ -13,7 +13,7 @@ help: ## show this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 $(STAMP): pyproject.toml scripts/venv.sh scripts/redis_server.sh
-	@scripts/venv.sh $(VENV) --editable '.[all,bench]' --group test --group lint --group docs
+	@scripts/venv.sh $(VENV) --editable '.[all,bench]' --group test --group lint --group docs --group examples
 	@touch $@
 
 $(VENV)-demo/.installed: pyproject.toml scripts/venv.sh scripts/redis_server.sh

@@ -19,6 +19,8 @@ fi
 cp -R tests examples pyproject.toml README.md "$work/"
 # What tests the generator and the benchmarks tests the checkout: neither is in the wheel.
 rm -r "$work/tests/codegen" "$work"/tests/test_benchmarks*.py
+# What runs web frameworks and workers needs them; the wheel does not.
+rm -r "$work/tests/web"
 # What kills processes and floods them takes minutes, and says nothing of how they were installed.
 rm -r "$work/tests/fleet" "$work/tests/test_demo_fleet.py" "$work/tests/proofs/test_programs.py" \
     "$work/tests/proofs/test_flood.py" "$work/tests/stores/test_redis_cancel.py" "$work/tests/stores/test_file_processes.py" \

@@ -12,6 +12,8 @@ from types import ModuleType
 import pytest
 
 import monite_async
+import monite_async.asgi
+import monite_async.webhooks
 import monite_async_stores
 
 CLIENT = Path(monite_async.__file__).parent
@@ -24,7 +26,11 @@ def in_a_fresh_process(code: str) -> str:
     return done.stdout.strip()
 
 
-@pytest.mark.parametrize("module", [monite_async, monite_async_stores], ids=lambda module: module.__name__)
+@pytest.mark.parametrize(
+    "module",
+    [monite_async, monite_async.asgi, monite_async.webhooks, monite_async_stores],
+    ids=lambda module: module.__name__,
+)
 def test_exports_are_a_sorted_literal_and_all_there(module: ModuleType) -> None:
     """``__all__`` is a literal in order, and each name in it can be had."""
     path = Path(inspect.getfile(module))
@@ -72,6 +78,15 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     assert in_a_fresh_process(code) == "[]"
 
 
+def test_webhooks_and_the_token_endpoint_load_no_http_library() -> None:
+    """What receives requests sends none: neither module loads httpx, h11 or the client."""
+    code = (
+        "import sys, monite_async.webhooks, monite_async.asgi;"
+        "print([m for m in ('httpx', 'h11', 'anyio', 'redis', 'monite_async._core') if m in sys.modules])"
+    )
+    assert in_a_fresh_process(code) == "[]"
+
+
 def test_the_client_loads_no_models_and_no_emulator() -> None:
     """Making a client loads none of the generated models, no emulator, and no HTTP stack besides this one."""
     code = (
@@ -110,6 +125,8 @@ FLOORS: list[tuple[str, ...]] = [
     ("monite_async._waits", "monite_async._waited", "monite_async._permissions"),
     ("monite_async.api",),
     ("monite_async._core", "monite_async._scope", "monite_async._client"),
+    ("monite_async._asgi", "monite_async._webhook_signature", "monite_async._webhook_events", "monite_async._webhook_replay"),
+    ("monite_async._webhook_receiver", "monite_async.webhooks", "monite_async.asgi"),
     ("monite_async",),
     ("monite_async._cli", "monite_async.__main__"),
 ]  # fmt: skip

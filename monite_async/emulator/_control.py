@@ -13,6 +13,9 @@
 ``DELETE /_emulator/log``               forget all requests
 ``GET  /_emulator/stats``               ``{"requests", "statuses", "issued"}``: tokens issued per key among them
 ``POST /_emulator/revoke``              ``{"key": key as in issued, or null for all}``; answers ``{"revoked": n}``
+``GET  /_emulator/webhooks``            ``{"due", "later"}``: deliveries to make now, and to try again later
+``POST /_emulator/webhooks``            ``{"redeliver": event id, or null for all}``; answers ``{"redelivered": n}``
+``POST /_emulator/payables``            ``{"entity_id", "count"}`` and fields: store many; answers ``{"created": n}``
 ``GET  /_emulator/settings``            all settings but the secrets
 ``PATCH /_emulator/settings``           change some
 ``POST /_emulator/snapshot``            keep a snapshot; answers ``{"id"}``
@@ -158,6 +161,21 @@ def _revoke(emulator: Emulator, request: Request, _rest: list[str]) -> Response:
     return json_response(200, {"revoked": emulator.revoke_tokens(key if isinstance(key, str) else None)})
 
 
+def _webhooks(emulator: Emulator, _request: Request, _rest: list[str]) -> Response:
+    return json_response(200, emulator.webhooks_waiting())
+
+
+def _redeliver(emulator: Emulator, request: Request, _rest: list[str]) -> Response:
+    event_id = _body(request).get("redeliver")
+    return json_response(200, {"redelivered": emulator.redeliver(event_id if isinstance(event_id, str) else None)})
+
+
+def _seed(emulator: Emulator, request: Request, _rest: list[str]) -> Response:
+    fields = _body(request)
+    entity_id, count = str(fields.pop("entity_id", "")), int(_number(fields.pop("count", 1)))
+    return json_response(201, {"created": len(emulator.seed_payables(entity_id, count, **fields))})
+
+
 def _settings(emulator: Emulator, _request: Request, _rest: list[str]) -> Response:
     shown = {name: value for name, value in asdict(emulator.settings).items() if name not in _SECRET}
     return json_response(200, shown)
@@ -208,6 +226,9 @@ _CONTROLS: Mapping[tuple[str, str, int], _Control] = {
     ("DELETE", "log", 0): _clear_log,
     ("GET", "stats", 0): _stats,
     ("POST", "revoke", 0): _revoke,
+    ("POST", "payables", 0): _seed,
+    ("GET", "webhooks", 0): _webhooks,
+    ("POST", "webhooks", 0): _redeliver,
     ("GET", "settings", 0): _settings,
     ("PATCH", "settings", 0): _change_settings,
     ("POST", "snapshot", 0): _snapshot,

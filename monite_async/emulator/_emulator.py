@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from types import TracebackType
@@ -15,10 +16,14 @@ from monite_async.emulator._app import Sight, finish, handle, look
 from monite_async.emulator._auth import revoke_key
 from monite_async.emulator._checked import checked
 from monite_async.emulator._clock import Clock
+from monite_async.emulator._courier import Courier
+from monite_async.emulator._entities import seed_entity
+from monite_async.emulator._events import redeliver
 from monite_async.emulator._dialect import answered, understood
 from monite_async.emulator._faults import Fault, Faults, OrderedFault
 from monite_async.emulator._log import Entry, RequestLog
 from monite_async.emulator._message import Delivery, Request
+from monite_async.emulator._payable_base import seed
 from monite_async.emulator._rate import RateLimiter
 from monite_async.emulator._router import BASE
 from monite_async.emulator._settings import EmulatorSettings
@@ -82,14 +87,50 @@ class Emulator:
         self._limiter = RateLimiter()
         self._lock = threading.RLock()
         self._snapshots: dict[str, Snapshot] = {}
+        self._courier = Courier(lambda: self._world, self._lock)
+        self._delivers = False
 
     async def __aenter__(self) -> Self:
+        self._delivers = self._courier.start()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.faults.clear()
+        if self._delivers:
+            await self._courier.stop()
+
+    @contextlib.asynccontextmanager
+    async def delivering(self) -> AsyncGenerator[None, None]:
+        """Deliver webhooks for as long as this lasts, unless that is done already.
+
+        So do ``async with emulator`` and ``listen``; an emulator in neither of them delivers none.
+        """
+        started = self._courier.start()
+        try:
+            yield
+        finally:
+            if started:
+                await self._courier.stop()
+
+    async def webhooks_settled(self) -> None:
+        """Wait until every webhook that is due was delivered, or has failed and waits for its next time."""
+        await self._courier.settled()
+
+    def webhooks_waiting(self) -> Mapping[str, int]:
+        """Return how many deliveries are ``due`` or under way, and how many are to be tried again ``later``."""
+        with self._lock:
+            now = self.clock.now()
+            due = sum(moment <= now for moment in self._world.state.outbox.values())
+            return {"due": due, "later": len(self._world.state.outbox) - due}
+
+    def redeliver(self, event_id: str | None = None) -> int:
+        """Deliver an event once more to everyone it was for, or all events; return how many deliveries that are."""
+        with self._lock:
+            ordered = redeliver(self._world, event_id)
+        self._courier.wake()
+        return ordered
 
     @property
     def settings(self) -> EmulatorSettings:
@@ -223,6 +264,34 @@ class Emulator:
         with self._lock:
             self._limiter.clear()
 
+    def seed_payables(self, entity_id: str, count: int, **fields: object) -> list[str]:
+        """Store many payables of an entity at once, without events, and return their ids.
+
+        Args:
+            entity_id: The entity.
+            count: How many.
+            **fields: Fields of each, as the API shows them, unchecked; the rest is plausible.
+
+        Raises:
+            ValueError: There is no such entity.
+        """
+        with self._lock:
+            if self._world.state.entities.get(entity_id) is None:
+                raise ValueError(f"there is no entity {entity_id!r}")
+            return seed(self._world, entity_id, count, fields)
+
+    def seed_entity(self, *, payables: int = 0, **fields: object) -> str:
+        """Store an entity at once, without events, and return its id.
+
+        Args:
+            payables: How many payables it has, as by ``seed_payables``.
+            **fields: Fields of the entity, as for its creation; the rest is plausible.
+        """
+        with self._lock:
+            entity = seed_entity(self._world, fields)
+            seed(self._world, entity.id, payables, {})
+        return entity.id
+
     def stored_file(self, file_id: str) -> tuple[str, bytes] | None:
         """Return media type and content of a stored file."""
         return self._world.state.files.get(file_id)
@@ -241,7 +310,10 @@ class Emulator:
         if request.path.startswith(_control.PREFIX):
             return Delivery(_control.control(self, request))
         with self._lock:
-            return self._exchange(request, started)
+            delivery = self._exchange(request, started)
+        if self._world.state.outbox or self._world.state.recognising:
+            self._courier.wake()
+        return delivery
 
     def _exchange(self, asked: Request, started: float) -> Delivery:
         request = understood(self._world, asked)

@@ -8,14 +8,15 @@ from typing import cast
 
 from monite_async.emulator._call import Call, Rule, no_content, object_response, record_response
 from monite_async.emulator._errors import detail, invalid, refusal
+from monite_async.emulator._events import emit
 from monite_async.emulator._files import IMAGES, store_file
 from monite_async.emulator._message import Response, as_object
 from monite_async.emulator._multipart import file_part
 from monite_async.emulator._paging import page
-from monite_async.emulator._state import Record
+from monite_async.emulator._state import Record, World
 from monite_async.emulator._users_roles import provision_default_role
 
-__all__ = ["ENTITY_OPERATIONS", "SETTINGS_OPERATIONS"]
+__all__ = ["ENTITY_OPERATIONS", "SETTINGS_OPERATIONS", "seed_entity"]
 
 _LOGO_LIMIT = 10 * 2**20
 _SECTIONS: Mapping[str, tuple[str, ...]] = {
@@ -114,10 +115,21 @@ def _check_section(call: Call, kind: str) -> None:
         raise invalid(detail(("body", other), f"Not allowed for an entity of type {kind}", "value_error"))
 
 
-def _create(call: Call) -> Response:
-    body = call.body
+_SEED: Mapping[str, object] = {
+    "type": "organization",
+    "email": "seed@acme.test",
+    "address": {"country": "DE", "city": "Berlin", "postal_code": "10119", "line1": "Torstr. 1"},
+    "organization": {"legal_name": "Seed GmbH"},
+}
+
+
+def seed_entity(world: World, fields: Mapping[str, object]) -> Record:
+    """Store an entity as if it had been there for long."""
+    return _store(world, {**copy.deepcopy(dict(_SEED)), **fields})
+
+
+def _store(world: World, body: Mapping[str, object]) -> Record:
     kind = str(body["type"])
-    _check_section(call, kind)
     address = {"line2": None, "state": None, **as_object(body["address"])}
     data: dict[str, object] = {
         "type": kind,
@@ -128,11 +140,17 @@ def _create(call: Call) -> Response:
         **{name: body.get(name) for name in _OPTIONAL},
         kind: {name: as_object(body[kind]).get(name) for name in _SECTIONS[kind]},
     }
-    entity = call.world.record("", data)
+    entity = world.record("", data)
     entity.private["settings"] = copy.deepcopy(dict(_SETTINGS))
     entity.private["metadata"] = {}
     entity.private["next_numbers"] = dict.fromkeys(_DOCUMENTS, 1)
-    call.world.state.entities.add(entity)
+    return world.state.entities.add(entity)
+
+
+def _create(call: Call) -> Response:
+    _check_section(call, str(call.body["type"]))
+    entity = _store(call.world, call.body)
+    emit(call, "/entities", "created", entity)
     if call.world.state.partner.get("default_role") is not None:
         provision_default_role(call, entity.id)
     return record_response(entity, 201)
@@ -157,6 +175,7 @@ def _apply(call: Call, entity: Record) -> Response:
     data = copy.deepcopy(entity.data)
     _merge(data, changes)
     entity.change(call.now, **data)
+    emit(call, "/entities", "updated", entity)
     return record_response(entity)
 
 
@@ -167,12 +186,14 @@ def _update(call: Call) -> Response:
 def _activate(call: Call) -> Response:
     entity = _named(call)
     entity.change(call.now, status="active")
+    emit(call, "/entities", "updated", entity)
     return record_response(entity)
 
 
 def _deactivate(call: Call) -> Response:
     entity = _named(call)
     entity.change(call.now, status="inactive")
+    emit(call, "/entities", "updated", entity)
     return record_response(entity)
 
 

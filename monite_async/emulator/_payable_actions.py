@@ -7,6 +7,7 @@ from datetime import datetime
 
 from monite_async.emulator._call import Call, Handler, Rule, no_content, object_response, record_response
 from monite_async.emulator._errors import refusal
+from monite_async.emulator._events import emit
 from monite_async.emulator._filters import Getters
 from monite_async.emulator._lifecycles.approvals import start_policies
 from monite_async.emulator._message import Response, as_list, as_object
@@ -58,7 +59,7 @@ def _transition(action: str) -> Handler:
         target = TRANSITIONS[action][1]
         if action == "submit_for_approval" and skips_approval(call):
             target = "waiting_to_be_paid"
-        move(call, payable, target)
+        move(call, payable, target, event="reopened" if action == "reopen" else None)
         if target == "approve_in_progress":
             start_policies(call, payable)
         return record_response(payable)
@@ -74,7 +75,8 @@ def _mark_as_paid(call: Call) -> Response:
         "marked_as_paid_by_entity_user_id": call.actor.user_id,
         "marked_as_paid_with_comment": call.body.get("comment"),
     }
-    move(call, payable, "paid", **paid)
+    payable.change(None, **paid)
+    move(call, payable, "paid")
     recount(payable)
     return record_response(payable)
 
@@ -102,6 +104,7 @@ def _history(call: Call) -> Response:
     return page(call, call.world.state.events, payable.id, lambda _event: True, _HISTORY_GETTERS)
 
 
+_LINES = "/payables/{payable_id}/line_items"
 _LINE_FIELDS = (
     "accounting_tax_rate_id",
     "description",
@@ -132,7 +135,14 @@ def _new_line(call: Call, payable: Record, fields: Mapping[str, object]) -> Reco
     data.update(payable_id=payable.id, ocr_set_quantity_to_one=False, was_created_by_user_id=call.actor.user_id)
     line = call.world.record(payable.id, data, created_by=call.actor.user_id, stamps=())
     _price(line)
-    return call.world.state.line_items.add(line)
+    call.world.state.line_items.add(line)
+    emit(call, _LINES, "created", line)
+    return line
+
+
+def _remove_line(call: Call, line: Record) -> None:
+    call.world.state.line_items.remove(line)
+    emit(call, _LINES, "deleted", line)
 
 
 def _editable(call: Call) -> Record:
@@ -164,7 +174,7 @@ def _create_line(call: Call) -> Response:
 def _replace_lines(call: Call) -> Response:
     payable = _editable(call)
     for line in list(call.world.state.line_items.of(payable.id)):
-        call.world.state.line_items.remove(line)
+        _remove_line(call, line)
     lines = [_new_line(call, payable, as_object(entry)) for entry in as_list(call.body["data"])]
     note(call.world, payable, "payable_updated", {}, call.actor.user_id)
     return object_response({"data": [line.view() for line in lines]})
@@ -179,13 +189,14 @@ def _update_line(call: Call) -> Response:
     line = _line(call, payable)
     line.change(call.now, **call.body)
     _price(line)
+    emit(call, _LINES, "updated", line)
     note(call.world, payable, "payable_updated", {}, call.actor.user_id)
     return record_response(line)
 
 
 def _delete_line(call: Call) -> Response:
     payable = _editable(call)
-    call.world.state.line_items.remove(_line(call, payable))
+    _remove_line(call, _line(call, payable))
     note(call.world, payable, "payable_updated", {}, call.actor.user_id)
     return no_content()
 

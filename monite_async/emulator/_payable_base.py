@@ -9,7 +9,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from monite_async.emulator._call import Call
 from monite_async.emulator._errors import refusal
-from monite_async.emulator._events import emit
+from monite_async.emulator._events import emit, record_event
 from monite_async.emulator._message import as_list, as_object
 from monite_async.emulator._permissions import check_own
 from monite_async.emulator._state import Record, World
@@ -23,7 +23,9 @@ __all__ = [
     "new_payable",
     "note",
     "recount",
+    "seed",
     "settle",
+    "settle_due",
     "start_ocr",
     "wrong_state",
 ]
@@ -145,6 +147,21 @@ def new_payable(call: Call, fields: Mapping[str, object], *, source: str) -> Rec
     return payable
 
 
+def seed(world: World, entity_id: str, count: int, fields: Mapping[str, object]) -> list[str]:
+    """Store many payables at once, as if they had been there for long: no events, no history; return their ids."""
+    plain: dict[str, object] = {name: None for name in ALL_FIELDS}  # noqa: C420 - the type would be too narrow
+    plain.update(entity_id=entity_id, payable_origin="upload", source_of_payable_data="user_specified", status="new")
+    plain.update(currency="EUR", total_amount=100_00)
+    plain.update(fields)
+    ids: list[str] = []
+    for number in range(count):
+        own: dict[str, object] = {"document_id": f"SEED-{number + 1}", "credit_notes": [], "tags": []}
+        payable = world.record(entity_id, {**plain, **own})
+        recount(payable)
+        ids.append(world.state.payables.add(payable).id)
+    return ids
+
+
 def recount(payable: Record) -> None:
     """Work out the amounts that follow from others; an unknown total leaves them null."""
     total = payable.data["total_amount"]
@@ -174,18 +191,19 @@ def note(world: World, payable: Record, event: str, data: Mapping[str, object], 
     world.state.events.add(entry)
 
 
-def move(call: Call, payable: Record, status: str, **fields: object) -> None:
-    """Change the status of a payable and note it."""
+def move(call: Call, payable: Record, status: str, *, event: str | None = None, **fields: object) -> None:
+    """Change the status of a payable and note it; ``event`` names what happened where the status alone does not."""
     old = payable.data["status"]
     payable.change(call.now, status=status, **fields)
     note(call.world, payable, "status_changed", {"old_status": old, "new_status": status}, call.actor.user_id)
-    emit(call, "/payables", _EVENTS.get(status, "updated"), payable)
+    emit(call, "/payables", event or _EVENTS.get(status, "updated"), payable)
 
 
 def start_ocr(world: World, payable: Record) -> None:
     """Send the attached file to OCR, which takes its time on the emulator's clock."""
     payable.change(None, ocr_status="processing", ocr_request_id=str(uuid5(NAMESPACE_URL, f"ocr:{payable.id}")))
-    payable.private["ocr_due"] = world.clock.now() + timedelta(seconds=world.settings.ocr_seconds)
+    due = world.clock.now() + timedelta(seconds=world.settings.ocr_seconds)
+    payable.private["ocr_due"] = world.state.recognising[payable.id] = due
 
 
 def settle(world: World, payable: Record) -> None:
@@ -194,6 +212,7 @@ def settle(world: World, payable: Record) -> None:
     if not isinstance(due, datetime) or world.clock.now() < due:
         return
     del payable.private["ocr_due"]
+    world.state.recognising.pop(payable.id, None)
     found = {name: value for name, value in _OCR_FIELDS.items() if payable.data.get(name) is None}
     payable.change(due, ocr_status="success", other_extracted_data=dict(_OCR_TEXT), **copy.deepcopy(found))
     payable.private["suggested"] = str(uuid5(NAMESPACE_URL, f"counterpart:{_OCR_TEXT['counterpart_name']}"))
@@ -201,6 +220,18 @@ def settle(world: World, payable: Record) -> None:
     if payable.data["status"] == "draft" and not missing_fields(world, payable):
         payable.change(due, status="new")
         note(world, payable, "status_changed", {"old_status": "draft", "new_status": "new"}, None)
+    record_event(world, payable.group, "payable", "ocr_finished", payable)
+
+
+def settle_due(world: World) -> None:
+    """Bring all payables up to date whose OCR is over by now."""
+    due = [payable_id for payable_id, moment in world.state.recognising.items() if moment <= world.clock.now()]
+    for payable_id in due:
+        payable = world.state.payables.get(payable_id)
+        if payable is None or payable.private.get("deleted") or "ocr_due" not in payable.private:
+            del world.state.recognising[payable_id]
+        else:
+            settle(world, payable)
 
 
 def missing_fields(world: World, payable: Record) -> list[str]:

@@ -142,6 +142,19 @@ class Remote:
         """Revoke the living tokens of a key as in ``issued``, or all, behind the clients' backs; return how many."""
         return int(str((await self.call("POST", "/revoke", {"key": key}))["revoked"]))
 
+    async def redeliver(self, event_id: str | None = None) -> int:
+        """Deliver an event once more to everyone it was for, or all events; return how many deliveries that are."""
+        return int(str((await self.call("POST", "/webhooks", {"redeliver": event_id}))["redelivered"]))
+
+    async def webhooks_waiting(self) -> dict[str, int]:
+        """Return how many deliveries are ``due`` or under way, and how many are to be tried again ``later``."""
+        return {name: int(str(count)) for name, count in (await self.call("GET", "/webhooks")).items()}
+
+    async def seed_payables(self, entity_id: str, count: int, **fields: object) -> int:
+        """Store many payables of an entity at once, without events, and return how many."""
+        answer = await self.call("POST", "/payables", {"entity_id": entity_id, "count": count, **fields})
+        return int(str(answer["created"]))
+
     async def settings(self) -> dict[str, object]:
         """Return all settings but the secrets."""
         return await self.call("GET", "/settings")

@@ -203,7 +203,8 @@ async def listen(
         f"{'http' if tls is None else 'https'}://{name}:{listener.sockets[0].getsockname()[1]}",
     )
     try:
-        yield emulator.base_url
+        async with emulator.delivering():
+            yield emulator.base_url
     finally:
         listener.close()
         await server.end()

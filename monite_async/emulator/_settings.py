@@ -92,6 +92,11 @@ class EmulatorSettings:
         export_seconds: Seconds that an export of data takes.
         payment_seconds: Seconds that a batch of payments takes.
         sync_seconds: Seconds that a record takes to be pushed to the accounting system.
+        webhook_http: Whether the address of a subscription may be plain http on this machine (contract: https only).
+        webhook_hosts: Hosts besides this machine to which webhooks are delivered; to all others nothing is ever sent.
+        webhook_retries: Seconds after each failed request of a delivery until the next, on the emulator's clock; the
+            last one is the end of it (guess: Monite's schedule is not known).
+        webhook_timeout: Seconds that a receiver has for its answer, real ones (guess).
         rate_limit: Requests per second and client; the default is far above the documented 30, so that nobody is
             limited unasked; None: no limit and no headers.
         rate_limit_reset: Whether ``RateLimit-Reset`` holds seconds (``delta``) or a time (``epoch``): sources disagree.
@@ -141,6 +146,10 @@ class EmulatorSettings:
     export_seconds: float = 5.0
     payment_seconds: float = 5.0
     sync_seconds: float = 2.0
+    webhook_http: bool = False
+    webhook_hosts: tuple[str, ...] = ()
+    webhook_retries: tuple[float, ...] = (1.0, 5.0, 30.0, 300.0)
+    webhook_timeout: float = 10.0
     rate_limit: int | None = 100_000
     rate_limit_reset: Literal["delta", "epoch"] = "delta"
     max_body: int = 30 * 1024 * 1024
@@ -165,12 +174,14 @@ class EmulatorSettings:
                 faults.append(f"version {version!r} is not a date")
         if not self.versions:
             faults.append("at least one version is needed")
-        positive = ("partner_lifetime", "user_lifetime", "max_body", "log_size")
+        positive = ("partner_lifetime", "user_lifetime", "webhook_timeout", "max_body", "log_size")
         faults.extend(f"{name} must be positive" for name in positive if getattr(self, name) <= 0)
         if self.rate_limit is not None and self.rate_limit <= 0:
             faults.append("rate_limit must be positive or None")
         durations = ("ocr_seconds", "pdf_seconds", "export_seconds", "payment_seconds", "sync_seconds")
         faults.extend(f"{name} must not be negative" for name in durations if getattr(self, name) < 0)
+        if any(seconds < 0 for seconds in self.webhook_retries):
+            faults.append("webhook_retries must not be negative")
         return faults
 
     def _bad_statuses(self) -> list[str]:

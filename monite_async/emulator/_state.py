@@ -105,6 +105,10 @@ class Table:
         records = self._groups.get(group, {}).values()
         return reversed(records) if backwards else records
 
+    def groups(self) -> tuple[str, ...]:
+        """Return what records belong to."""
+        return tuple(self._groups)
+
     def remove(self, record: Record) -> None:
         """Forget a record."""
         del self._rows[record.id]
@@ -129,7 +133,12 @@ class Token:
 
 @dataclass(slots=True)
 class State:
-    """Everything that ``snapshot`` and ``reset`` are about."""
+    """Everything that ``snapshot`` and ``reset`` are about.
+
+    Attributes:
+        recognising: When OCR of a payable will be over, by its id.
+        outbox: When the next request of a webhook delivery is due, by its id.
+    """
 
     entities: Table = field(default_factory=Table)
     users: Table = field(default_factory=Table)
@@ -143,6 +152,8 @@ class State:
     issued: dict[str, int] = field(default_factory=dict[str, int])
     partner: dict[str, object] = field(default_factory=dict[str, object])
     required_fields: list[str] | None = None
+    recognising: dict[str, datetime] = field(default_factory=dict[str, datetime])
+    outbox: dict[str, datetime] = field(default_factory=dict[str, datetime])
     sequence: int = 0
 
     def table(self, path: str) -> Table:

@@ -76,7 +76,7 @@ async def test_events_and_deliveries() -> None:
             "counterpart.created",
             "counterpart.updated",
             "counterpart.updated",
-            "counterpart.deleted",
+            "counterpart.delete",
         ]
         assert cast("Json", rows[0]["object"])["id"] == counterpart
         payable = await driver.make_payable()

@@ -1,0 +1,258 @@
+"""Webhook events: one class per type of object that Monite lists events of, and a generic one for all others.
+
+The names of the actions are those of Monite's list of events; they are hints for editors and no more: on the wire they
+are open, and their tense is not consistent (``created``, but ``delete``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, Literal, cast, get_args
+
+import pydantic
+
+from monite_async._errors import WebhookError
+from monite_async._webhook_signature import raw_bytes
+from monite_async.models._base import Anything, Moment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "EVENT_TYPES",
+    "AccountingConnectionEvent",
+    "ApprovalPolicyEvent",
+    "ApprovalPolicyProcessEvent",
+    "ApprovalRequestEvent",
+    "BatchPaymentEvent",
+    "CommentEvent",
+    "CounterpartAddressEvent",
+    "CounterpartBankAccountEvent",
+    "CounterpartContactPersonEvent",
+    "CounterpartEvent",
+    "CounterpartTaxIDEvent",
+    "DeliveryNoteEvent",
+    "EntityEvent",
+    "Event",
+    "OCRTaskEvent",
+    "PayableEvent",
+    "PayableLineItemEvent",
+    "PaymentIntentEvent",
+    "PaymentLinkEvent",
+    "ProjectEvent",
+    "ReceiptEvent",
+    "ReceivableEvent",
+    "TagEvent",
+    "parse",
+]
+
+
+class Event(pydantic.BaseModel, frozen=True, extra="allow", defer_build=True, protected_namespaces=()):
+    """Something that happened to an object of an entity.
+
+    Its ``repr`` shows which event it is and nothing of what it holds. Fields that the contract does not know are kept
+    and can be read as attributes.
+
+    Attributes:
+        id: The event; the same in every delivery of it.
+        action: What happened, as the API says it: ``payable.approved``.
+        object_type: What kind of object it happened to: ``payable``.
+        entity_id: Whose object it is.
+        object: What the API sent of the object: often its id only, sometimes null. Ask for the object itself.
+        api_version: The version in whose form the object was sent.
+        created_at: When it happened, aware; None when the API does not say.
+        description: A sentence for people.
+        webhook_subscription_id: The subscription that the delivery was made for.
+    """
+
+    id: str
+    action: str
+    object_type: str
+    entity_id: str
+    object: Anything | None = None
+    api_version: str | None = None
+    created_at: Moment | None = None
+    description: str | None = None
+    webhook_subscription_id: str | None = None
+    given_object_id: str | None = pydantic.Field(default=None, alias="object_id")
+
+    @property
+    def name(self) -> str:
+        """What happened, without the type of the object: ``approved`` for ``payable.approved``."""
+        for kind in (self.object_type, self.object_type.replace(".", "_")):
+            if self.action.startswith(f"{kind}."):
+                return self.action[len(kind) + 1 :]
+        return self.action
+
+    @property
+    def object_id(self) -> str | None:
+        """The id of the object, wherever the API put it (``object_id`` or ``object.id``); None when nowhere."""
+        held: Anything = self.object
+        inner = cast("dict[str, Anything]", held).get("id") if isinstance(held, dict) else None
+        return self.given_object_id or (inner if isinstance(inner, str) else None)
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Anything]]:
+        return [("id", self.id), ("action", self.action), ("entity_id", self.entity_id)]
+
+
+class AccountingConnectionEvent(Event, frozen=True):
+    """``connected``, ``disconnected``, ``deauthorized``, ``pending_auth``."""
+
+    object_type: Literal["accounting_connection"]
+
+
+class ApprovalPolicyEvent(Event, frozen=True):
+    """``created``, ``updated``, ``deleted``, ``process_canceled``."""
+
+    object_type: Literal["approval_policy"]
+
+
+class ApprovalPolicyProcessEvent(Event, frozen=True):
+    """``created``, ``execution_error``."""
+
+    object_type: Literal["approval_policy_process"]
+
+
+class ApprovalRequestEvent(Event, frozen=True):
+    """``created``, ``approved``, ``rejected``, ``canceled``."""
+
+    object_type: Literal["approval_request"]
+
+
+class BatchPaymentEvent(Event, frozen=True):
+    """``status_updated``."""
+
+    object_type: Literal["batch_payment"]
+
+
+class CommentEvent(Event, frozen=True):
+    """``create``, ``update``."""
+
+    object_type: Literal["comment"]
+
+
+class CounterpartEvent(Event, frozen=True):
+    """``created``, ``updated``, ``delete``, ``metadata_update``."""
+
+    object_type: Literal["counterpart"]
+
+
+class CounterpartAddressEvent(Event, frozen=True):
+    """``created``, ``update``, ``delete``."""
+
+    object_type: Literal["counterpart_address"]
+
+
+class CounterpartBankAccountEvent(Event, frozen=True):
+    """``created``, ``update``, ``delete``."""
+
+    object_type: Literal["counterpart_bank_account"]
+
+
+class CounterpartContactPersonEvent(Event, frozen=True):
+    """``created``, ``update``, ``delete``, ``make_default``."""
+
+    object_type: Literal["counterpart_contact_person"]
+
+
+class CounterpartTaxIDEvent(Event, frozen=True):
+    """``created``, ``update``, ``delete``."""
+
+    object_type: Literal["counterpart_tax_id"]
+
+
+class DeliveryNoteEvent(Event, frozen=True):
+    """``created``, ``updated``, ``delivered``, ``canceled``, ``deleted``."""
+
+    object_type: Literal["delivery_note"]
+
+
+class EntityEvent(Event, frozen=True):
+    """``created``, ``updated``, ``onboarding_requirements.updated``, ``payment_method.us_ach.activated`` and so on."""
+
+    object_type: Literal["entity"]
+
+
+class OCRTaskEvent(Event, frozen=True):
+    """``finished``."""
+
+    object_type: Literal["ocr_task"]
+
+
+class PayableEvent(Event, frozen=True):
+    """``created``, ``updated``, ``approved``, ``rejected``, ``paid``, ``ocr_finished`` and so on."""
+
+    object_type: Literal["payable"]
+
+
+class PayableLineItemEvent(Event, frozen=True):
+    """``created``, ``updated``, ``deleted``; the type of its object is spelt with a dot or an underscore."""
+
+    object_type: Literal["payable.line_item", "payable_line_item"]
+
+
+class PaymentIntentEvent(Event, frozen=True):
+    """``status_updated``."""
+
+    object_type: Literal["payment_intent"]
+
+
+class PaymentLinkEvent(Event, frozen=True):
+    """``created``, ``status_updated``."""
+
+    object_type: Literal["payment_link"]
+
+
+class ProjectEvent(Event, frozen=True):
+    """``created``, ``updated``, ``deleted``."""
+
+    object_type: Literal["project"]
+
+
+class ReceiptEvent(Event, frozen=True):
+    """``created``, ``updated``, ``deleted``, ``ocr_finished``."""
+
+    object_type: Literal["receipt"]
+
+
+class ReceivableEvent(Event, frozen=True):
+    """Invoices, quotes and credit notes that were issued; the documents that could be read do not list its actions."""
+
+    object_type: Literal["receivable"]
+
+
+class TagEvent(Event, frozen=True):
+    """``created``, ``updated``, ``deleted``."""
+
+    object_type: Literal["tag"]
+
+
+EVENT_TYPES: Final[Mapping[str, type[Event]]] = {
+    name: kind for kind in Event.__subclasses__() for name in get_args(kind.model_fields["object_type"].annotation)
+}
+"""The class of the events of each type of object; all others are plain ``Event``."""
+
+
+def parse(body: bytes) -> Event:
+    """Return the event in a body, of the class for its type of object: ``PayableEvent``, or ``Event`` for the unknown.
+
+    For bodies that were verified before they were stored or queued; ``verify`` does both.
+
+    Args:
+        body: The raw body.
+
+    Raises:
+        WebhookError: It is not an event; which fields are wrong, never with their values.
+        ConfigurationError: The body is not bytes.
+    """
+    raw = raw_bytes(body)
+    del body
+    try:
+        event = Event.model_validate_json(raw)
+        return EVENT_TYPES.get(event.object_type, Event).model_validate_json(raw)
+    except pydantic.ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        problems = [f"{'.'.join(map(str, one['loc'])) or 'body'}: {one['type']}" for one in found]
+    # Outside of the handler, lest the error of pydantic, which holds the body, becomes a context of ours.
+    del raw
+    raise WebhookError(f"the body is not a webhook event: {'; '.join(problems)}")

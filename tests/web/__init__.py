@@ -1,0 +1,1 @@
+"""Real web servers, frameworks, workers and brokers."""
