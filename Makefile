@@ -7,13 +7,13 @@ STAMP := $(VENV)/.installed
 SHELL := /bin/sh
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit wheel-test test-all bench generate format clean
+.PHONY: help demo test lint types unit wheel-test test-all bench docs generate format clean
 
 help: ## show this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 $(STAMP): pyproject.toml scripts/venv.sh scripts/redis_server.sh
-	@scripts/venv.sh $(VENV) --editable '.[all]' --group test --group lint --group bench
+	@scripts/venv.sh $(VENV) --editable '.[all,bench]' --group test --group lint --group docs
 	@touch $@
 
 $(VENV)-demo/.installed: pyproject.toml scripts/venv.sh scripts/redis_server.sh
@@ -49,15 +49,15 @@ test-all: ## `make test` on every supported Python that is installed
 		$(MAKE) test PYTHON=$$python VENV=.venv-$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
 	done
 
-bench: $(STAMP) ## the figures of the README, beside the peers
-	$(BIN)/python -m benchmarks.tokens
-	$(BIN)/python -m benchmarks.sharing
-	$(BIN)/python -m benchmarks.imports
-	$(BIN)/python -m benchmarks.decode
+bench: $(STAMP) ## the figures of the README, beside the peers: under 15 minutes; QUICK=1: under two, to see that it runs
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
 generate: $(STAMP) ## write api/, models/, types/ and the emulator's tables anew from the contract
 	$(BIN)/python -m codegen
 	$(BIN)/python -m codegen.docs
+
+docs: $(STAMP) ## the site, into build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
 format: $(STAMP) ## format and fix what can be fixed
 	$(BIN)/ruff format .

@@ -28,6 +28,10 @@ class Cost:
     peak_mb: float
     status: int
 
+    def told(self) -> dict[str, float]:
+        """Return its figures for JSON."""
+        return {"cpu_ms": self.cpu_ms, "peak_mb": self.peak_mb}
+
 
 def measure(codes: Mapping[str, str], *, rounds: int, environment: Mapping[str, str] | None = None) -> dict[str, Cost]:
     """Run each piece of code in processes of its own, in turn; return the least cost of each."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import resource
+import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from itertools import repeat
+from pathlib import Path
 from typing import TypeVar
 
 from benchmarks._systems import Token
@@ -23,6 +26,9 @@ __all__ = [
     "gc_time",
     "loop_gap",
     "microseconds",
+    "peak_mb",
+    "pin",
+    "resident_mb",
     "sync_probe",
     "without_gc",
 ]
@@ -40,6 +46,25 @@ def allow_many_sockets() -> None:
     """Raise the limit of open files to what the machine allows: a stampede without a lock needs one per waiter."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def pin(core: int) -> None:
+    """Keep this process on one core, where that can be had: client and server then do not take turns on one."""
+    if sys.platform == "linux":
+        cores = sorted(os.sched_getaffinity(0))
+        if len(cores) > 1:
+            os.sched_setaffinity(0, {cores[core % len(cores)]})
+
+
+def peak_mb() -> float:
+    """Return the most memory that this process has had, in megabytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024.0 if sys.platform != "darwin" else 1024.0**2)
+
+
+def resident_mb() -> float:
+    """Return the memory that this process has now, in megabytes; its peak where the system does not tell."""
+    pages = Path("/proc/self/statm")
+    return int(pages.read_text().split()[1]) * resource.getpagesize() / 1024**2 if pages.exists() else peak_mb()
 
 
 @contextlib.contextmanager

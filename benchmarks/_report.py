@@ -68,6 +68,12 @@ class Bar:
         limit = f"{'=' if self.exact else '<='} {_short(self.limit)}"
         return [self.what, self.kind, limit, _short(self.value), "reached" if self.reached else "MISSED"]
 
+    def told(self) -> dict[str, object]:
+        """Return it for JSON."""
+        return {
+            "what": self.what, "kind": self.kind, "limit": self.limit, "value": self.value, "reached": self.reached
+        }  # fmt: skip
+
 
 def _short(value: float) -> str:
     return f"{value:,.0f}" if value == int(value) else f"{value:,.4g}"

@@ -43,7 +43,7 @@ class Sizes:
     processes: int = 8
     callers: int = 1000
     keys: int = 100
-    limit: float = 45.0
+    limit: float = 20.0
     rounds: int = 25
     crowds: int = 5
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from benchmarks._plot import Panel
 from benchmarks._report import Bar, Table, number, ratio
 from benchmarks._scenarios import Figures
 from benchmarks._sharing_cases import FETCH, Sizes
 from benchmarks._sharing_systems import FILES, MEMORY, OURS
 
-__all__ = ["Measured", "bars", "tables"]
+__all__ = ["Measured", "bars", "panels", "tables"]
 
 Measured: TypeAlias = dict[str, dict[str, Figures]]
 """Figures by case and system."""
 
 _MS = 1000.0
+_MINE = (OURS, FILES, MEMORY)
 
 
 def tables(measured: Measured, sizes: Sizes) -> list[Table]:
@@ -101,6 +103,15 @@ def _revoked(figures: dict[str, Figures], sizes: Sizes) -> Table:
     rows = [[name, number(one["seconds"] * _MS)] for name, one in figures.items() if "seconds" in one]
     method = f"One of {sizes.processes} processes revokes; until the last of the others no longer serves the token."
     return Table("A revocation", method, ["system", "dropped everywhere after, ms"], rows)
+
+
+def panels(measured: Measured) -> list[Panel]:
+    """Return what is worth a picture: requests for one token, and the cost of a hit."""
+    crowd, hits = measured["one_key"], measured["hits"]
+    return [
+        Panel("requests for one token", [(name, one["posts"], name in _MINE) for name, one in crowd.items()]),
+        Panel("us per hit", [(name, one["us"], name in _MINE) for name, one in hits.items()]),
+    ]
 
 
 def bars(measured: Measured, sizes: Sizes) -> list[Bar]:

@@ -82,9 +82,13 @@ class Spec:
         under = (" on httpx2" if importlib.util.find_spec("httpx2") else " on httpx") if self.needs == "authlib" else ""
         return f"{self.package} {metadata.version(self.package)}{under}"
 
+    def load(self) -> Callable[..., object]:
+        """Import its adapter, and with it the system."""
+        return cast("Callable[..., object]", getattr(import_module(self.module), self.factory))
+
     def make(self, endpoint: Endpoint) -> System:
         """Return a new object of it, with no token yet."""
-        return cast("System", getattr(import_module(self.module), self.factory)(endpoint))
+        return cast("System", self.load()(endpoint))
 
 
 async def raw_post(endpoint: Endpoint) -> tuple[str, float]:

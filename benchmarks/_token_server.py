@@ -19,11 +19,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
 
-__all__ = ["LIFETIME", "Counts", "Endpoint", "TokenServer", "make_token"]
+__all__ = [
+    "BACKLOG",
+    "LIFETIME",
+    "Counts",
+    "Endpoint",
+    "Requests",
+    "TokenServer",
+    "ask",
+    "end_with_parent",
+    "http_reply",
+    "make_token",
+]
 
 LIFETIME = 86_400
 TOKEN_BYTES = 600
-_BACKLOG = 16_384
+BACKLOG = 16_384
 
 
 def make_token(number: int) -> str:
@@ -50,17 +61,18 @@ class _State:
     def answer(self) -> bytes:
         self.serial += 1
         if self.status != 200:
-            return _http(self.status, b'{"error":{"message":"out of order"}}')
+            return http_reply(self.status, b'{"error":{"message":"out of order"}}')
         token = {"access_token": make_token(self.serial), "token_type": "Bearer", "expires_in": LIFETIME}
-        return _http(200, json.dumps(token).encode())
+        return http_reply(200, json.dumps(token).encode())
 
 
-def _http(status: int, body: bytes) -> bytes:
+def http_reply(status: int, body: bytes) -> bytes:
+    """Return an answer in JSON, ready to be sent."""
     head = f"HTTP/1.1 {status} Any\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     return head.encode("ascii") + body
 
 
-class _Requests(asyncio.Protocol):
+class Requests(asyncio.Protocol):
     """Splits what arrives into requests with a Content-Length, or none."""
 
     def __init__(self) -> None:
@@ -84,14 +96,16 @@ class _Requests(asyncio.Protocol):
             self.take(body)
 
     def take(self, body: bytes) -> None:
+        """Answer a request that has arrived whole."""
         raise AssertionError(f"a request of {len(body)} bytes that nobody takes")
 
     def reply(self, data: bytes) -> None:
+        """Send bytes, unless the client has gone."""
         if self.transport is not None and not self.transport.is_closing():
             self.transport.write(data)
 
 
-class _Tokens(_Requests):
+class _Tokens(Requests):
     def __init__(self, state: _State) -> None:
         super().__init__()
         self._state = state
@@ -109,7 +123,7 @@ class _Tokens(_Requests):
         self.reply(self._state.answer())
 
 
-class _Orders(_Requests):
+class _Orders(Requests):
     def __init__(self, state: _State) -> None:
         super().__init__()
         self._state = state
@@ -120,7 +134,7 @@ class _Orders(_Requests):
         if body:
             order = cast("dict[str, float]", json.loads(body))
             state.reset(order["delay"], int(order["status"]))
-        self.reply(_http(200, json.dumps(counts).encode()))
+        self.reply(http_reply(200, json.dumps(counts).encode()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,19 +171,21 @@ class Endpoint:
 
     def set(self, *, delay: float, status: int = 200) -> None:
         """Forget the counts; from now on answer after ``delay`` seconds with ``status``."""
-        self._ask(json.dumps({"delay": delay, "status": status}).encode())
+        ask(self.orders, json.dumps({"delay": delay, "status": status}).encode())
 
     def counts(self) -> Counts:
         """Return what it saw since it was last set."""
-        return Counts(**self._ask(b""))
+        return Counts(**ask(self.orders, b""))
 
-    def _ask(self, body: bytes) -> dict[str, int]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.orders, timeout=60)
-        try:
-            connection.request("POST", "/", body)
-            return cast("dict[str, int]", json.loads(connection.getresponse().read()))
-        finally:
-            connection.close()
+
+def ask(port: int, order: bytes) -> dict[str, int]:
+    """Give a server of benchmarks an order, at its port for orders; return the counts that it answers with."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        connection.request("POST", "/", order)
+        return cast("dict[str, int]", json.loads(connection.getresponse().read()))
+    finally:
+        connection.close()
 
 
 class TokenServer:
@@ -200,14 +216,15 @@ class TokenServer:
 async def _serve() -> None:
     state, loop = _State(), asyncio.get_running_loop()
     servers = [
-        await loop.create_server(lambda: _Tokens(state), "127.0.0.1", 0, backlog=_BACKLOG),
+        await loop.create_server(lambda: _Tokens(state), "127.0.0.1", 0, backlog=BACKLOG),
         await loop.create_server(lambda: _Orders(state), "127.0.0.1", 0),
     ]
     print(*(server.sockets[0].getsockname()[1] for server in servers), flush=True)
     await asyncio.Event().wait()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """End this process when its standard input ends, which its parent holds open."""
     sys.stdin.read()
     os._exit(0)
 
@@ -216,5 +233,5 @@ if __name__ == "__main__":
     from benchmarks._measure import allow_many_sockets
 
     allow_many_sockets()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     asyncio.run(_serve())

@@ -1,30 +1,28 @@
 """Decoding: from the bytes of an answer to models, beside the official client and bare pydantic.
 
-Run ``python -m benchmarks.decode``; the official client (``monite``) comes with the dependency group ``bench``. All in
+Run ``python -m benchmarks.decode``; the official client (``monite``) comes with the extra ``bench``. All in
 one process, interleaved, the least CPU time of the rounds; read the ratios, not the figures.
 """
 
 from __future__ import annotations
 
-import argparse
 import gc
 import json
 import sys
 import time
 from collections.abc import Callable
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
+from benchmarks._output import Report, installed, options, publish
 from benchmarks._payloads import page, payable
+from benchmarks._plot import Panel
 from benchmarks._report import Bar, Table, machine, number, ratio
 from monite_async.models._base import decode
 from monite_async.models.payables import PayablePaginationResponse, PayableResponseSchema
 
 __all__ = ["main"]
 
-_RULE = "A missed time fails the run only with `--strict`, because other work on the machine adds to it."
 _OFFICIAL, _OURS, _BARE, _DICTS = (
     "official client",
     "monite-async",
@@ -38,14 +36,10 @@ Decode = Callable[[bytes], object]
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure, print, and return the exit status: 1 with ``--strict`` when a time is not as promised."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.decode", description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--quick", action="store_true", help="few rounds")
-    parser.add_argument("--strict", action="store_true", help="fail on a missed time")
-    parser.add_argument("--markdown", metavar="FILE", help="write the tables there, with versions, machine and date")
-    options = parser.parse_args(arguments)
-    where = machine([f"{name} {_version(name)}" for name in ("monite", "monite-async", "pydantic")])
-    print(f"{where}\n")
-    rounds = 3 if options.quick else 15
+    chosen = options("decode", __doc__, "few rounds", arguments)
+    packages = ("monite", "monite-async", "pydantic")
+    where = machine([f"{name} {installed(name)}" for name in packages if installed(name)])
+    rounds = 3 if chosen.quick else 15
     bodies = {
         _PAGE: json.dumps(page()).encode(),
         "a page of 100 payables read from files": json.dumps(page(recognized=True)).encode(),
@@ -53,23 +47,12 @@ def main(arguments: list[str] | None = None) -> int:
     }
     found = {what: _measure(body, rounds, is_page=what != _ONE) for what, body in bodies.items()}
     tables = [_table(f"Decoding {what}", bodies[what], costs) for what, costs in found.items()]
-    bars = _bars(found)
-    if bars:
-        tables.append(Table("The bars", _RULE, ["what", "kind", "bar", "measured", ""], [bar.row() for bar in bars]))
-    else:
-        print("monite is not installed, left out\n")
-    text = "\n\n".join(table.render() for table in tables)
-    print(text)
-    if options.markdown:
-        Path(options.markdown).write_text(f"# Decoding\n\n{where}\n\n{text}\n", encoding="utf-8")
-    return 1 if options.strict and any(not bar.reached for bar in bars) else 0
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""
+    panels = [
+        Panel(f"CPU us to decode {what}", [(name, cost, name == _OURS) for name, cost in found[what].items()])
+        for what in (_PAGE, _ONE)
+    ]
+    left_out = [] if installed("monite") else ["monite"]
+    return publish(Report("Decoding", where, tables, _bars(found), found, panels, left_out), chosen)
 
 
 def _measure(body: bytes, rounds: int, *, is_page: bool) -> dict[str, float]:
@@ -98,7 +81,7 @@ def _measure(body: bytes, rounds: int, *, is_page: bool) -> dict[str, float]:
 
 def _official(name: str) -> Decode | None:
     """Return how the official client turns a body into its models, as its generated methods do."""
-    if not _version("monite"):
+    if not installed("monite"):
         return None
     parse: Any = import_module("monite.core.pydantic_utilities").parse_obj_as
     model: Any = getattr(import_module("monite"), name)

@@ -1,43 +1,33 @@
 """Imports: what this library costs before its first answer is there, beside the official client.
 
-Run ``python -m benchmarks.imports``; the official client (``monite``) comes with the dependency group ``bench``. Each
+Run ``python -m benchmarks.imports``; the official client (``monite``) comes with the extra ``bench``. Each
 figure is the CPU time and the peak memory of processes that do nothing else; read the ratios, not the figures.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from benchmarks._import_cases import Cost, Server, first_uses, measure
+from benchmarks._output import Report, installed, options, publish
+from benchmarks._plot import Panel
 from benchmarks._report import Bar, Table, machine, number, ratio
 
 __all__ = ["main"]
 
-_RULE = (
-    "A missed count fails the run; a missed time only with `--strict`, because other work on the machine adds to it."
-)
 _BARE, _NAME, _CLIENT = "pass", "import monite_async", "from monite_async import AsyncMonite"
 _PARTS, _OFFICIAL = "import httpx, pydantic", "import monite"
+_PACKAGES = ("httpx", "monite", "monite-async", "pydantic")
 _HEAVY = f"import sys; {_NAME}; sys.exit(len([m for m in ('httpx', 'pydantic') if m in sys.modules]))"
 _FIRST = "first parsed payable"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure, print, and return the exit status: 1 when a count is not as promised, with ``--strict`` also a time."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.imports", description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--quick", action="store_true", help="few rounds, three resources")
-    parser.add_argument("--strict", action="store_true", help="fail on a missed time too, not only on a missed count")
-    parser.add_argument("--markdown", metavar="FILE", help="write the tables there, with versions, machine and date")
-    options = parser.parse_args(arguments)
-    official = _version("monite")
-    where = machine([f"{name} {_version(name)}" for name in ("httpx", "monite", "monite-async", "pydantic")])
-    print(f"{where}\n")
-    if not official:
-        print("monite is not installed, left out\n")
-    rounds = 1 if options.quick else 11
+    chosen = options("imports", __doc__, "few rounds, three resources", arguments)
+    official = installed("monite")
+    where = machine([f"{name} {installed(name)}" for name in _PACKAGES if installed(name)])
+    rounds, uses_rounds = (1, 1) if chosen.quick else (7, 2)
     codes = {code: code for code in (_BARE, _NAME, _CLIENT, _PARTS, *([_OFFICIAL] if official else []))}
     with Server() as server:
         codes |= {f"{_FIRST}, monite-async": server.script("_first_ours.py")}
@@ -45,22 +35,14 @@ def main(arguments: list[str] | None = None) -> int:
             codes |= {f"{_FIRST}, monite": server.script("_first_official.py")}
         costs = measure(codes, rounds=rounds, environment=server.environment)
         heavy = measure({_HEAVY: _HEAVY}, rounds=1)[_HEAVY].status
-    uses = first_uses(rounds=1 if options.quick else 3, limit=3 if options.quick else None)
-    bars = _bars(costs, uses, heavy)
-    verdict = Table("The bars", _RULE, ["what", "kind", "bar", "measured", ""], [bar.row() for bar in bars])
-    text = "\n\n".join(table.render() for table in (_costs(costs), _uses(uses), verdict))
-    print(text)
-    if options.markdown:
-        Path(options.markdown).write_text(f"# Imports\n\n{where}\n\n{text}\n", encoding="utf-8")
-    missed = [bar for bar in bars if not bar.reached and (options.strict or bar.kind == "count")]
-    return 1 if missed else 0
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""
+    uses = first_uses(rounds=uses_rounds, limit=3 if chosen.quick else None)
+    figures = {"costs": {name: cost.told() for name, cost in costs.items()}, "first uses, CPU ms": uses}
+    panel = Panel(
+        "CPU ms, from the start of a process", [(name, one.cpu_ms, "async" in name) for name, one in costs.items()]
+    )
+    left_out = [] if official else ["monite"]
+    tables = [_costs(costs), _uses(uses)]
+    return publish(Report("Imports", where, tables, _bars(costs, uses, heavy), figures, [panel], left_out), chosen)
 
 
 def _costs(costs: dict[str, Cost]) -> Table:

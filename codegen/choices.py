@@ -73,7 +73,9 @@ READS: dict[str, str] = {
 """Operations that are sent with POST and safe to repeat all the same, each with the reason."""
 
 
-SECRETS: frozenset[str] = frozenset({"access_token", "client_secret", "connect_token", "secret"})
+SECRETS: frozenset[str] = frozenset(
+    {"access_token", "client_secret", "connect_token", "link_token", "public_token", "secret", "session_token", "token"}
+)
 """Fields of answers that give access to something: the ``repr`` of a model leaves them out, for it ends up in logs."""
 
 

@@ -41,10 +41,11 @@ if TYPE_CHECKING:
     from monite_async._operations import OperationInfo, operations
     from monite_async._options import UNSET, RequestOptions, RetryPolicy, Unset
     from monite_async._pagination import AsyncPager, Cursor, ItemIterator, PageIterator
+    from monite_async._rate import SharedRate
     from monite_async._response import RawResponse
     from monite_async._scope import EntityClient, EntityUserClient, UserClient
     from monite_async._tokens.events import TokenEvent, TokenStats
-    from monite_async._tokens.issuer import IssuedToken, MoniteIssuer, TokenIssuer, Wire
+    from monite_async._tokens.issuer import FlowParts, IssuedToken, MoniteIssuer, TokenIssuer, Wire
     from monite_async._tokens.record import AccessToken
 
 __all__ = [
@@ -66,6 +67,7 @@ __all__ = [
     "Environment",
     "FileInput",
     "FileTarget",
+    "FlowParts",
     "ForbiddenError",
     "IssuedToken",
     "ItemIterator",
@@ -83,6 +85,7 @@ __all__ = [
     "ResponseValidationError",
     "RetryPolicy",
     "ServerError",
+    "SharedRate",
     "StreamedResponse",
     "TokenEvent",
     "TokenIssuer",
@@ -120,6 +123,7 @@ _LAZY = {
     "Environment": "_config",
     "FileInput": "_files",
     "FileTarget": "_downloads",
+    "FlowParts": "_tokens.issuer",
     "ForbiddenError": "_errors",
     "IssuedToken": "_tokens.issuer",
     "ItemIterator": "_pagination",
@@ -137,6 +141,7 @@ _LAZY = {
     "ResponseValidationError": "_errors",
     "RetryPolicy": "_options",
     "ServerError": "_errors",
+    "SharedRate": "_rate",
     "StreamedResponse": "_downloads",
     "TokenEvent": "_tokens.events",
     "TokenIssuer": "_tokens.issuer",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import httpx
 
     from monite_async._core import Tokens
+    from monite_async._rate import SharedRate
     from monite_async._tokens.issuer import TokenIssuer, Wire
     from monite_async_stores import TokenStore
 
@@ -47,8 +48,10 @@ class AsyncMonite(PartnerResources, Scope):
         headers: Further headers of every call.
         lenient: Hand back what fits of an answer that is not what the contract says, instead of raising; see
             ``RequestOptions``.
-        rate_limit: Requests per second of this client, token requests included; None for no limit (Monite's default
-            limit is 30). Either way a pace below the server's limit is kept for a minute after a 429.
+        rate_limit: None to learn from the server's answers how fast it may be asked, together with all other clients of
+            this process with the same client id and base URL; a number for that many requests per second of this client
+            alone, token requests included; ``SharedRate(...)`` for a limit that all processes share through the token
+            store. Either way a 429 slows down.
         max_response_bytes: Longest decompressed answer that is read, in bytes; default 64 MiB.
         transport: Carries the requests instead of this library's own connections; it is the caller's to close. Or
             ``"fast"``: this library's own connections with the answers read without h11, as strictly and for less
@@ -61,7 +64,7 @@ class AsyncMonite(PartnerResources, Scope):
             the process share, with the authorities of certifi or of ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``.
         trust_env: Whether the environment may name proxies and certificate authorities.
         issuer: Issues tokens in another way than ``POST /auth/token``.
-        wire: Names of headers, and how a dead token is recognised, where they differ.
+        wire: Another platform than Monite: where it is, names of headers, how tokens are issued and recognised as dead.
 
     Raises:
         ConfigurationError: With everything that is wrong at once.
@@ -82,7 +85,7 @@ class AsyncMonite(PartnerResources, Scope):
         retry: RetryPolicy | None = None,
         headers: Mapping[str, str] | None = None,
         lenient: bool = False,
-        rate_limit: float | None = None,
+        rate_limit: float | SharedRate | None = None,
         max_response_bytes: int | None = None,
         transport: httpx.AsyncBaseTransport | Literal["fast"] | None = None,
         proxy: str | None = None,

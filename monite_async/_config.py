@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
-import math
 import os
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias, cast
+from typing import Final, Literal, Protocol, TypeAlias, cast
 from urllib.parse import SplitResult, urlsplit
 
 from monite_async._errors import ConfigurationError
 from monite_async._headers import check_headers
 from monite_async._options import RequestOptions, RetryPolicy, check_seconds, check_type, raise_faults
+from monite_async._rate import SharedRate, is_rate
 
 __all__ = [
     "DEFAULT_API_VERSION",
+    "DEFAULT_ENVIRONMENT",
     "ENVIRONMENTS",
     "Config",
+    "Defaults",
     "Environment",
     "Hidden",
     "Settings",
@@ -40,7 +42,7 @@ ENVIRONMENTS: Final[Mapping[str, str]] = {
     "us": "https://us.api.monite.com/v1",
 }
 DEFAULT_API_VERSION: Final = "2024-05-25"
-_DEFAULT_ENVIRONMENT: Final = "sandbox"
+DEFAULT_ENVIRONMENT: Final = "sandbox"
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _ID = re.compile(r"[\x21-\x7e]{1,256}")
 _HOST = re.compile(
@@ -96,7 +98,7 @@ class Config:
         secret: The client secret or its provider, or the token or its function; which one says ``static``.
         static: The token comes from elsewhere.
         options: Options of every call.
-        rate_limit: Requests per second, or None.
+        rate_limit: Requests per second of the client, or of all processes together, or None to learn them.
         max_response_bytes: Longest answer that is read, in bytes.
     """
 
@@ -106,16 +108,41 @@ class Config:
     secret: Hidden
     static: bool
     options: RequestOptions
-    rate_limit: float | None
+    rate_limit: float | SharedRate | None
     max_response_bytes: int
+
+
+class Defaults(Protocol):
+    """What is read of a platform (``Wire``): where it is, and what holds when nothing else is said."""
+
+    @property
+    def environments(self) -> Mapping[str, str]:
+        """Base URLs by name."""
+        ...
+
+    @property
+    def environment(self) -> str:
+        """The name to use when none is given."""
+        ...
+
+    @property
+    def api_version(self) -> str:
+        """The version to use when none is given."""
+        ...
+
+    @property
+    def uuid_client_id(self) -> bool:
+        """Whether client ids are UUIDs."""
+        ...
 
 
 class _Reader:
     """Reads settings and the environment, and collects what is wrong with them."""
 
-    def __init__(self, given: Settings, env: Mapping[str, str]) -> None:
+    def __init__(self, given: Settings, env: Mapping[str, str], wire: Defaults) -> None:
         self.given = given
         self.env = env
+        self.wire = wire
         self.faults: list[str] = []
 
     def text(self, name: str, variable: str) -> tuple[object, str]:
@@ -138,7 +165,7 @@ class _Reader:
             self.faults.append(f"{name} must be a string or a UUID, got {type(text).__name__}")
         elif not text.strip():
             self.faults.append(f"{name} must not be blank")
-        elif not self.given.issuer and not _UUID.fullmatch(text):
+        elif self.wire.uuid_client_id and not self.given.issuer and not _UUID.fullmatch(text):
             self.faults.append(f"{name} must be a UUID like 01234567-89ab-cdef-0123-456789abcdef")
         else:
             return _canonical(text)
@@ -187,24 +214,24 @@ class _Reader:
                 return ""
         if base_url is not None:
             return _check_url(self.faults, url_name, base_url)
-        known = environment or (_DEFAULT_ENVIRONMENT if environment is None else "")
-        if isinstance(known, str) and known in ENVIRONMENTS:
-            return ENVIRONMENTS[known]
-        self.faults.append(f"{name} must be one of {', '.join(ENVIRONMENTS)}")
+        known = environment or (self.wire.environment if environment is None else "")
+        if isinstance(known, str) and known in self.wire.environments:
+            return self.wire.environments[known]
+        self.faults.append(f"{name} must be one of {', '.join(self.wire.environments)}")
         return ""
 
     def api_version(self) -> str:
         value, name = self.text("api_version", "MONITE_API_VERSION")
         if value is None:
-            return DEFAULT_API_VERSION
+            return self.wire.api_version
         text = value.isoformat() if type(value) is dt.date else value
         if isinstance(text, str) and _DATE.fullmatch(text):
             try:
                 return dt.date.fromisoformat(text).isoformat()
             except ValueError:
                 pass
-        self.faults.append(f"{name} must be a date like {DEFAULT_API_VERSION}")
-        return DEFAULT_API_VERSION
+        self.faults.append(f"{name} must be a date like {self.wire.api_version}")
+        return self.wire.api_version
 
     def options(self, reserved: tuple[str, ...]) -> RequestOptions:
         given = self.given
@@ -226,13 +253,13 @@ class _Reader:
             lenient=cast("bool | None", given.lenient),
         )
 
-    def rate_limit(self) -> float | None:
+    def rate_limit(self) -> float | SharedRate | None:
         value = self.given.rate_limit
-        if value is None:
-            return None
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0:
+        if value is None or isinstance(value, SharedRate):
+            return value
+        if isinstance(value, int | float) and is_rate(value):
             return float(value)
-        self.faults.append("rate_limit must be a positive number of requests per second, or None")
+        self.faults.append("rate_limit must be a positive number of requests per second, a SharedRate, or None")
         return None
 
     def max_response_bytes(self) -> int:
@@ -244,12 +271,18 @@ class _Reader:
 
 
 def read_config(
-    given: Settings, *, reserved: tuple[str, ...], faults: list[str], env: Mapping[str, str] | None = None
+    given: Settings,
+    wire: Defaults,
+    *,
+    reserved: tuple[str, ...],
+    faults: list[str],
+    env: Mapping[str, str] | None = None,
 ) -> Config:
     """Check everything and return the configuration.
 
     Args:
         given: What was passed.
+        wire: The platform.
         reserved: Headers that callers cannot set.
         faults: What else was found wrong already; raised with the rest.
         env: The environment; the process's by default.
@@ -257,7 +290,7 @@ def read_config(
     Raises:
         ConfigurationError: With every fault that was found, none with a secret in it.
     """
-    reader = _Reader(given, os.environ if env is None else env)
+    reader = _Reader(given, os.environ if env is None else env, wire)
     reader.faults.extend(faults)
     static = given.token.value is not None
     config = Config(

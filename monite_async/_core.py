@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import hashlib
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
@@ -14,18 +14,20 @@ from monite_async._http.budget import RetryBudget
 from monite_async._http.call import Channel, Engine
 from monite_async._http.engines import Wiring, carriers, check_wiring
 from monite_async._http.exchange import Carrier
-from monite_async._http.limits import Limiter
+from monite_async._http.limits import Limiter, learning_limiter
 from monite_async._http.place import Place
 from monite_async._http.token_post import TokenPost
 from monite_async._options import RequestOptions, check_type
+from monite_async._rate import SharedRate
+from monite_async._store_env import store_from_env
 from monite_async._tokens.cache import TokenCache
 from monite_async._tokens.credentials import ClientCredentials
 from monite_async._tokens.events import TokenEvent, TokenStats
-from monite_async._tokens.issuer import MoniteIssuer, TokenIssuer, Wire
+from monite_async._tokens.issuer import FlowParts, TokenIssuer, Wire
 from monite_async._tokens.keys import TokenKey
 from monite_async._tokens.record import AccessToken
 from monite_async._tokens.static import StaticTokens
-from monite_async_stores import MemoryTokenStore, TokenStore, store_from_url
+from monite_async_stores import MemoryTokenStore, RateBudget, SystemClock, TokenStore
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -41,14 +43,13 @@ class Core:
         store: The store that the caller passed, if any.
         wiring: What the caller said about connections.
         issuer: The issuer that the caller passed, if any.
-        wire: Names of headers.
-        flow: Makes the issuer of another flow than Monite's present one, which asks for tokens with tokens.
+        wire: The platform, if it is another than Monite.
 
     Raises:
         ConfigurationError: With everything that is wrong.
     """
 
-    __slots__ = ("_owned", "_wire", "cache", "config", "engine", "post", "static", "tokens")
+    __slots__ = ("_owned", "cache", "config", "engine", "post", "static", "tokens")
 
     def __init__(
         self,
@@ -58,7 +59,6 @@ class Core:
         wiring: Wiring,
         issuer: TokenIssuer | None,
         wire: Wire | None,
-        flow: Callable[[Core], TokenIssuer] | None = None,
     ) -> None:
         faults: list[str] = []
         check_type(faults, "wire", wire, Wire)
@@ -71,12 +71,12 @@ class Core:
         elif store is not None:
             faults.append("give either token or token_store, not both: a token from elsewhere is not stored")
         check_wiring(faults, wiring)
+        _check_rate(faults, settings.rate_limit, store)
         reserved = (wire.authorization_header, wire.version_header, wire.entity_header)
-        config = read_config(settings, reserved=reserved, faults=faults)
+        config = read_config(settings, wire, reserved=reserved, faults=faults)
         self.config: Config = config
-        self._wire = wire
         place = Place.parse(config.base_url)
-        limiter = Limiter(config.rate_limit)
+        limiter = _limiter(config, store, wiring.transport)
         carrier, token_carrier, own = carriers(wiring)
         self._owned: tuple[Carrier, ...] = (carrier, token_carrier) if own else ()
         self.post: TokenPost = TokenPost(place, token_carrier, limiter, wire.authorization_header.encode("ascii"))
@@ -85,7 +85,7 @@ class Core:
         if config.static:
             self.static = StaticTokens(cast("TokenSource", config.secret.value))
         else:
-            source = issuer or (flow or Core._issuer)(self)
+            source = issuer or wire.flow(wire, self._flow_parts())
             self.cache = TokenCache(store or MemoryTokenStore(), source, owns_store=owned_store, turn=self.post.turn)
         self.engine: Engine = Engine(
             place=place,
@@ -102,13 +102,9 @@ class Core:
     def __repr__(self) -> str:
         return "<Core>"
 
-    def credentials(self) -> ClientCredentials:
-        """Return the client id and its secret, for an issuer."""
-        return ClientCredentials(self.config.client_id, cast("TokenSource", self.config.secret.value))
-
-    def _issuer(self) -> TokenIssuer:
-        version = self.config.api_version
-        return MoniteIssuer(post=self.post, credentials=self.credentials(), api_version=version, wire=self._wire)
+    def _flow_parts(self) -> FlowParts:
+        credentials = ClientCredentials(self.config.client_id, cast("TokenSource", self.config.secret.value))
+        return FlowParts(self.post, credentials, self.config.api_version, self.issued)
 
     def issued(self) -> TokenCache:
         """Return the cache of issued tokens; raises ``ConfigurationError`` for a client with a static token."""
@@ -165,6 +161,25 @@ def _check_issuer(faults: list[str], issuer: object) -> None:
         faults.append(f"issuer must be a TokenIssuer, got {type(issuer).__name__}")
 
 
+def _check_rate(faults: list[str], rate: object, store: TokenStore | None) -> None:
+    if isinstance(rate, SharedRate) and not isinstance(store, RateBudget):
+        faults.append("a SharedRate needs a token store that offers a budget (RateBudget), such as RedisTokenStore")
+
+
+def _limiter(config: Config, store: TokenStore | None, transport: object) -> Limiter:
+    """Return the limiter of a client: one that all clients share which are one to the server, unless told otherwise."""
+    rate = config.rate_limit
+    if isinstance(rate, SharedRate):
+        from monite_async._http.shares import Shares
+
+        name = hashlib.sha256(f"{config.base_url}\n{config.client_id}".encode()).hexdigest()[:32]
+        return Limiter(shares=Shares(cast("RateBudget", store), name, rate.limit, SystemClock.monotonic()))
+    if rate is not None or not config.client_id:
+        return Limiter(rate)
+    # What a transport of the caller's leads to need not be what others lead to: each counts for itself.
+    return learning_limiter((config.base_url, config.client_id, None if isinstance(transport, str) else id(transport)))
+
+
 def _store(faults: list[str], store: object) -> TokenStore | None:
     """Return the store to use, or note why there is none."""
     if store is not None:
@@ -172,13 +187,10 @@ def _store(faults: list[str], store: object) -> TokenStore | None:
             return store
         faults.append("token_store must be a TokenStore; make one from a URL with store_from_url()")
         return None
-    url = os.environ.get("MONITE_TOKEN_STORE", "").strip()
-    if not url:
-        return MemoryTokenStore()
     try:
-        return store_from_url(url)
-    except (ValueError, ImportError) as exc:  # no such store, a directory that will not do, a package that is missing
-        faults.append(f"MONITE_TOKEN_STORE: {exc}")
+        return store_from_env()
+    except (ValueError, ImportError) as exc:
+        faults.append(str(exc))
         return None
 
 

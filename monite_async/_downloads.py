@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import inspect
 import os
 import secrets
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,10 +147,16 @@ class Download:
 
 
 class _Target:
-    """A file that is being written, in threads; at a path it appears as a whole or not at all."""
+    """A file that is being written, in threads; at a path it appears as a whole or not at all.
+
+    Whoever is cancelled while a thread is at the disk leaves that thread behind. ``discard`` waits for it, and a thread
+    that comes later finds that it is over: it opens nothing, and puts nothing in place.
+    """
 
     def __init__(self, to: FileTarget) -> None:
         self._to = to
+        self._lock = threading.Lock()
+        self._over = False
         self._part: Path | None = None
         self._file: BinaryIO | None = None
         self._held = bytearray()
@@ -157,16 +164,20 @@ class _Target:
 
     def open(self) -> None:
         """Open it, a path under another name in the same folder; called in a thread, as all that touches the disk."""
-        if not isinstance(self._to, os.PathLike):
-            self._file = self._to
-            return
-        path = Path(self._to)
-        if path.is_dir():
-            raise ConfigurationError("to is a folder; name the file in it")
-        part = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.part")
-        # Mode "x": it cannot be somebody else's file. The permissions are those that any new file gets.
-        self._file = part.open("xb")
-        self._part = part
+        with self._lock:
+            if self._over:
+                return
+            if not isinstance(self._to, os.PathLike):
+                self._file = self._to
+                return
+            path = Path(self._to)
+            if path.is_dir():
+                raise ConfigurationError("to is a folder; name the file in it")
+            part = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.part")
+            # Mode "x": it cannot be somebody else's file. The permissions are those that any new file gets. Without a
+            # buffer, closing it has nothing to write, and so cannot fail when the disk is full.
+            self._file = cast("BinaryIO", part.open("xb", buffering=0))
+            self._part = part
 
     async def write(self, piece: bytes) -> None:
         """Take some bytes; they are written when there are enough of them."""
@@ -176,10 +187,14 @@ class _Target:
             await anyio.to_thread.run_sync(self._flush)
 
     def _flush(self) -> None:
-        assert self._file is not None  # noqa: S101 - opened before anything is written
+        with self._lock:
+            self._write_held()
+
+    def _write_held(self) -> None:
         view = memoryview(bytes(self._held))
         self._held.clear()
-        while view:
+        while view and not self._over:
+            assert self._file is not None  # noqa: S101 - opened before anything is written
             # A file without a buffer of its own may take less than it is given; what is only like a file tells nothing.
             taken = cast("int | None", self._file.write(view))
             if taken == 0:
@@ -188,25 +203,35 @@ class _Target:
 
     def finish(self) -> None:
         """Write the rest and let the file appear at its path."""
-        self._flush()
-        assert self._file is not None  # noqa: S101 - opened before anything is written
-        self._file.flush()
-        if self._part is not None:
-            os.fsync(self._file.fileno())
-            self._file.close()
-            self._part.replace(Path(os.fspath(self._part.parent), self._name))
-            self._part = None
+        with self._lock:
+            self._write_held()
+            if self._file is None or self._over:
+                return
+            self._file.flush()
+            if self._part is not None:
+                os.fsync(self._file.fileno())
+                self._file.close()
+                # Over from outside while the disk was at it: whoever was cancelled finds the old file.
+                if not self._over:
+                    self._part.replace(self._part.with_name(Path(cast("os.PathLike[str]", self._to)).name))
+                    self._part = None
 
-    @property
-    def _name(self) -> str:
-        return Path(self._to).name if isinstance(self._to, os.PathLike) else ""
+    async def discard(self) -> None:
+        """Remove what is not complete; nothing is written any more when it returns."""
+        self._over = True
+        # A thread is asked for at once, and does its work even if whoever waits for it is cancelled a second time.
+        removed = asyncio.get_running_loop().run_in_executor(None, self._remove)
+        with anyio.CancelScope(shield=True):
+            await asyncio.shield(removed)
 
-    def discard(self) -> None:
-        """Remove what is not complete."""
-        if self._part is not None and self._file is not None:
-            self._file.close()
-            with contextlib.suppress(FileNotFoundError):
-                self._part.unlink()
+    def _remove(self) -> None:
+        with self._lock:
+            part, self._part = self._part, None
+            if part is not None and self._file is not None:
+                try:
+                    self._file.close()
+                finally:
+                    part.unlink(missing_ok=True)
 
 
 def open_target(to: object) -> _Target:
@@ -240,10 +265,10 @@ async def save(response: StreamedResponse, target: _Target, max_bytes: int | Non
                 _check(response, target.size + len(piece), max_bytes)
                 await target.write(piece)
         await anyio.to_thread.run_sync(target.finish)
-        return Download(target.size, response.content_type, response.request_id)
-    finally:
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(target.discard)
+    except BaseException:
+        await target.discard()
+        raise
+    return Download(target.size, response.content_type, response.request_id)
 
 
 def _check(response: StreamedResponse, size: int, most: int | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import os
 import re
@@ -246,6 +247,8 @@ async def _part(name: str, value: FileInput) -> FilePart:
     upload = value if isinstance(value, Upload) else Upload(_plain(value))
     if upload.content_type is not None and not _MEDIA_TYPE.fullmatch(upload.content_type):
         raise ConfigurationError(f"the content_type of {name} must be a media type like 'application/pdf'")
+    if not isinstance(upload.filename, str | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(f"the filename of {name} must be a string, got {type(upload.filename).__name__}")
     source = _plain(upload.content)
     if source is not upload.content:
         upload = Upload(source, upload.filename, upload.content_type)
@@ -256,7 +259,11 @@ async def _part(name: str, value: FileInput) -> FilePart:
         return FilePart(upload, size, head=head)
     if isinstance(source, AsyncIterable):
         return FilePart(upload, None, one_shot=True)
-    if isinstance(source, io.TextIOBase) or not callable(getattr(source, "read", None)):
+    read = getattr(source, "read", None)
+    if inspect.iscoroutinefunction(read):
+        # What web frameworks hand out: the plain file is inside of it, and can be read in a thread.
+        raise ConfigurationError(f"{name} is read with await; pass the plain file that it wraps (upload.file)")
+    if isinstance(source, io.TextIOBase) or not callable(read):
         raise ConfigurationError(
             f"{name} must be bytes, a path, a file opened in mode 'rb', or an async iterator of bytes"
         )

@@ -95,7 +95,7 @@ class RetryPolicy:
     Architecture Blog, 2015) and is never shorter than what the server asks for.
 
     Attributes:
-        max_retries: Repeats after the first try; 0 turns retries off.
+        max_retries: Repeats after the first try, four times as many after 429; 0 turns retries off.
         base_wait: Upper bound of the first wait, in seconds.
         max_wait: Upper bound of any drawn wait, in seconds.
         max_retry_after: Longest wait asked for by the server that is honoured, in seconds; a longer one ends the call.

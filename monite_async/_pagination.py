@@ -221,7 +221,7 @@ class AsyncPager(Generic[PageT, Item]):
 
 
 class PageIterator(Generic[PageT]):
-    """Goes through the pages of a list."""
+    """Goes through the pages of a list; tasks that share it get each page once."""
 
     __slots__ = (
         "_ahead",
@@ -233,6 +233,7 @@ class PageIterator(Generic[PageT]):
         "_operation",
         "_request",
         "_seen",
+        "_turn",
         "cursor",
     )
 
@@ -253,6 +254,7 @@ class PageIterator(Generic[PageT]):
         self._seen: set[Cursor | None] = {request.cursor}
         self._last: PageT | None = None
         self._before: PageT | None = None
+        self._turn = asyncio.Lock()
         self.cursor: Cursor | None = request.cursor
         """Where the page that comes next starts: None before the first one and after the last."""
 
@@ -260,18 +262,20 @@ class PageIterator(Generic[PageT]):
         return self
 
     async def __anext__(self) -> PageT:
-        if self._closed:
-            raise StopAsyncIteration
-        self._advance()
-        coming: Awaitable[PageT] = self._ahead or self._fetch(self._request)
-        self._ahead = None
-        page = await coming
-        self._refuse_twin(page)
-        self._last = page
-        self.cursor = self._request.following(page)
-        if self._eager:
-            self._look_ahead()
-        return page
+        # Tasks may share an iterator, and get each page once.
+        async with self._turn:
+            if self._closed:
+                raise StopAsyncIteration
+            self._advance()
+            coming: Awaitable[PageT] = self._ahead or self._fetch(self._request)
+            self._ahead = None
+            page = await coming
+            self._refuse_twin(page)
+            self._last = page
+            self.cursor = self._request.following(page)
+            if self._eager and not self._closed:
+                self._look_ahead()
+            return page
 
     async def aclose(self) -> None:
         """Give up the page that was asked for ahead, if any, and end the iteration; may be repeated."""
@@ -322,13 +326,14 @@ class PageIterator(Generic[PageT]):
 
 
 class ItemIterator(Generic[Item]):
-    """Goes through the items of a list, page by page."""
+    """Goes through the items of a list, page by page; tasks that share it get each item once."""
 
-    __slots__ = ("_items", "_pages")
+    __slots__ = ("_items", "_pages", "_turn")
 
     def __init__(self, pages: PageIterator[Any]) -> None:
         self._pages = pages
         self._items: Iterator[Item] = iter(())
+        self._turn = asyncio.Lock()
 
     def __aiter__(self) -> Self:
         return self
@@ -337,7 +342,10 @@ class ItemIterator(Generic[Item]):
         while True:
             for item in self._items:
                 return item
-            self._items = iter((await anext(self._pages)).data)
+            async with self._turn:
+                for item in self._items:  # another task got the next page meanwhile
+                    return item
+                self._items = iter((await anext(self._pages)).data)
 
     async def aclose(self) -> None:
         """Give up the page that was asked for ahead, if any, and end the iteration; may be repeated."""

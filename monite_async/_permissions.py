@@ -71,6 +71,8 @@ class PermissionSet:
         Raises:
             ConfigurationError: It is neither.
         """
+        if _lacks(permissions, "objects"):
+            raise _misshapen("objects")  # a whole role, or a slip of the pen: nobody means the permission to do nothing
         objects: dict[str, Mapping[str, str]] = {}
         for entry in _listed(permissions, "objects"):
             name = _text(entry, "object_type", None)
@@ -80,6 +82,14 @@ class PermissionSet:
             }
             objects[name] = {**objects.get(name, {}), **actions}
         return cls(objects)
+
+
+def _lacks(thing: object, field: str) -> bool:
+    """Tell whether a mapping has something, but not this."""
+    if not isinstance(thing, Mapping):
+        return False
+    fields = cast("Mapping[str, object]", thing)
+    return bool(fields) and field not in fields
 
 
 def _read(thing: object, field: str) -> object:

@@ -75,10 +75,14 @@ def test_tables_are_printed_and_written(report: dict[str, Any]) -> None:
 def test_picture_has_a_bar_for_every_figure(report: dict[str, Any]) -> None:
     """The picture is well-formed, and each panel shows this library beside the others."""
     drawn = ET.fromstring(report["picture"])
-    bars = [bar for bar in drawn.iter("{http://www.w3.org/2000/svg}rect") if bar.get("fill") != "white"]
+    styles = [path.get("style") for path in drawn.iter("{http://www.w3.org/2000/svg}path")]
+    ours, others = styles.count("fill: #139b74"), styles.count("fill: #98a2ad")
     figures = report["figures"]
-    assert len(bars) == len(figures["hit_cost"][OURS]) + len(figures["stampede 500"]) + len(figures["failing"])
-    assert all(float(bar.get("width", "0")) > 0 for bar in bars)
+    assert ours + others == len(figures["hit_cost"][OURS]) + len(figures["stampede 500"]) + len(figures["failing"])
+    assert ours == 3 + 1 + 1
+    words = "".join(drawn.itertext())
+    assert all(name in words for name in figures["stampede 500"])
+    assert report["machine"].partition("\n")[0] in words
 
 
 def test_missing_peer_is_known_before_it_is_asked() -> None:

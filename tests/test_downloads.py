@@ -328,10 +328,13 @@ async def test_errors_do_not_show_the_link() -> None:
 
 async def test_a_link_is_tried_again_without_slowing_the_api() -> None:
     """429 of another host is waited out, and no news for the client's own rate limit."""
-    monite, transport = over(httpx.Response(429), httpx.Response(503), pdf(b"x"))
+    monite, transport = over(httpx.Response(429, headers={"retry-after": "0.1"}), httpx.Response(503), pdf(b"x"))
+    limiter = monite._core.engine.limiter
+    rate = limiter._supply.rate
     assert await read(monite, LINK) == b"x"
     assert len(transport.calls) == 3
-    assert not monite._core.engine.limiter.active
+    assert limiter._supply.rate == rate
+    assert limiter._gate < 0
 
 
 @pytest.mark.parametrize(

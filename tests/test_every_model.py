@@ -8,6 +8,7 @@ import importlib
 import inspect
 import json
 import pkgutil
+import re
 import types
 import typing
 from collections.abc import Iterator
@@ -229,10 +230,29 @@ def test_packages_list_what_they_have_and_nothing_else(package: types.ModuleType
         getattr(package, "nonsense")  # noqa: B009 - type checkers know that it is not there
 
 
-def test_secrets_are_not_in_the_repr_of_an_answer() -> None:
+SECRET = re.compile(r"(?:^|_)(?:password|secret|token)$")
+SECRETS = [
+    pytest.param(kind, field, id=f"{name}.{field}")
+    for name, kind in MODELS.items()
+    for field in kind.model_fields
+    if SECRET.search(field) and not field.endswith("pagination_token")
+]
+
+
+def test_there_are_secrets_in_answers() -> None:
+    """Tokens of the API, of webhooks, of financing and of banks are among what answers hold."""
+    fields = {str(case.values[1]) for case in SECRETS}
+    assert fields >= {"access_token", "connect_token", "link_token", "secret", "session_token"}
+
+
+@pytest.mark.parametrize(("kind", "field"), SECRETS)
+def test_secrets_are_not_in_the_repr_of_an_answer(kind: type[Model], field: str) -> None:
     """What gives access to something can be read, and stays out of logs that hold the ``repr`` of an answer."""
-    body = b'{"access_token": "s3cr3t", "token_type": "Bearer", "expires_in": 5}'
-    token = decode(models.AccessTokenResponse, body)
-    assert token.access_token == "s3cr3t"
-    assert "s3cr3t" not in repr(token)
-    assert "s3cr3t" not in str(token)
+    body = {**json.loads(_sample(kind)), field: "s3cr3t"}
+    for model in (
+        decode(kind, json.dumps(body).encode()),
+        decode(kind, json.dumps({field: "s3cr3t"}).encode(), lenient=True),
+    ):
+        assert getattr(model, field) == "s3cr3t"
+        assert "s3cr3t" not in repr(model)
+        assert "s3cr3t" not in str(model)

@@ -227,6 +227,13 @@ async def test_an_untouched_stream_can_still_be_sent() -> None:
     assert parts(transport.calls[0])[0][3] == b"abc"
 
 
+class _Awaited:
+    """A file as web frameworks hand them out: read with ``await``."""
+
+    async def read(self, size: int = -1) -> bytes:
+        return b"x"[:size]
+
+
 def unreadable(kind: str, folder: Path) -> object:
     """Return something that cannot be uploaded."""
     closed = io.BytesIO(b"abc")
@@ -242,13 +249,18 @@ def unreadable(kind: str, folder: Path) -> object:
         "none": None,
         "mapping": {"nested": 1},
         "surrogate": "\ud800",
+        "name that is none": Upload(b"x", filename=cast("Any", 5)),
+        "file of a framework": _Awaited(),
     }[kind]
 
 
-@pytest.mark.parametrize(
-    "kind",
-    ["missing", "directory", "device", "text mode", "bad type", "string", "closed", "none", "mapping", "surrogate"],
-)
+UNREADABLE = (
+    "missing", "directory", "device", "text mode", "bad type", "string", "closed", "none", "mapping", "surrogate",
+    "name that is none", "file of a framework",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
 async def test_what_cannot_be_read_is_refused_before_anything_is_sent(tmp_path: Path, kind: str) -> None:
     """A missing file, a directory, a file in text mode: a typed error that names the field, and no request."""
     transport = Scripted(OK)

@@ -30,9 +30,11 @@ from monite_async._http.token_post import TokenPost
 from monite_async._tokens.issuer import PostResult
 from monite_async._tokens.keys import TokenKey
 from monite_async.emulator import Emulator
+from monite_async.legacy import Entity as LegacyEntity
 from monite_async.legacy import LegacyEntityClient, LegacyMonite
 from monite_async.legacy._issuer import LegacyIssuer
 from monite_async.legacy._models import EntityPage
+from monite_async.models._base import decode
 from monite_async_stores import MemoryTokenStore
 
 PDF = b"%PDF-1.7 a bill"
@@ -133,6 +135,30 @@ async def test_entities_and_bills_can_be_read_changed_and_deleted(
         await acme.incoming_bills.get(bill.id)
     await monite.entities.delete(entity.id)
     assert await monite.entities.list().collect() == []
+
+
+def test_points_in_time_know_their_offset() -> None:
+    """Of times that the server writes without an offset it is known that they are UTC."""
+    body = {"id": "e", "name": "x", "type": "business", "country_code": "DE", "status": "active"}
+    times = {"created_at": "2021-12-12T04:04:41", "updated_at": "2021-12-12T04:04:41.197124+01:00"}
+    entity = decode(LegacyEntity, json.dumps({**body, **times}).encode())
+    assert entity.created_at == dt.datetime(2021, 12, 12, 4, 4, 41, tzinfo=dt.UTC)
+    assert entity.updated_at.utcoffset() == dt.timedelta(hours=1)
+
+
+async def test_a_number_that_is_none_is_refused(emulator: Emulator, acme: LegacyEntityClient) -> None:
+    """The emulator does not take what it could not answer as JSON."""
+    bill = await acme.incoming_bills.upload(file=b"%PDF-1.4")
+    token = await acme.token()
+    response = await emulator.transport.handle_async_request(
+        httpx.Request(
+            "PUT",
+            f"{emulator.origin}/partner-api/entities/v1/incoming_bills/{bill.id}",
+            headers={"x-api-key": token.value},
+            content=b'{"amount": 1e999}',
+        )
+    )
+    assert response.status_code == 422
 
 
 async def test_lists_follow_the_queries_of_their_neighbours(monite: LegacyMonite, acme: LegacyEntityClient) -> None:

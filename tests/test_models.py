@@ -333,8 +333,14 @@ def test_a_list_with_something_that_is_no_object_is_unreadable_as_a_whole() -> N
         lenient=True,
     )
     assert page.next_pagination_token == "t"
+    assert page.drift == ("data.1: expected object",)
     with pytest.raises(ResponseValidationError, match="field data"):
         _ = page.data
+    grid: Any = decode(list[list[int]], b"[[1], [2]]")
+    assert grid == [[1], [2]]
+    with pytest.raises(ResponseValidationError) as caught:
+        decode(list[list[int]], b'[[1], [2, "no"]]', lenient=True)
+    assert caught.value.problems == ("1.1: expected integer",)
 
 
 class _Map(Model):
@@ -347,12 +353,12 @@ def test_maps_are_kept_entry_by_entry_without_telling_their_keys() -> None:
     """Entries of a map drift one by one; a key is content and appears in no report."""
     body: dict[str, Any] = {"by_name": {"k3y": {**ROLE, "name": []}}, "words": {"x": "no"}, "mode": "z"}
     holder = decode(_Map, json.dumps({**body, "mode": None}).encode(), lenient=True)
-    assert holder.drift == ("by_name.*.name: expected string", "words: expected object")
+    assert holder.drift == ("by_name.*.name: expected string", "words.*: expected integer")
     assert holder.by_name["k3y"].id == "r"
     unreadable = decode(_Map, json.dumps({**body, "by_name": 1, "mode": {}}).encode(), lenient=True)
     assert unreadable.drift == (
         "by_name: expected object",
-        "words: expected object",
+        "words.*: expected integer",
         "mode: expected string",
     )
 
@@ -365,7 +371,7 @@ def test_results_need_not_be_models() -> None:
     assert [role.drift for role in both] == [(), ("1.name: expected string",)]
     with pytest.raises(ResponseValidationError) as caught:
         decode(list[int], b'["no"]')
-    assert caught.value.problems == ("body: expected array",)
+    assert caught.value.problems == ("0: expected integer",)
 
 
 def test_models_of_other_people_are_decoded_strictly() -> None:

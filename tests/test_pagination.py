@@ -181,3 +181,40 @@ async def test_an_error_on_a_later_page_comes_through() -> None:
     server.pages["gone"] = Numbers([2])
     assert [item async for item in seen] == [2]
     assert [item async for item in seen] == []
+
+
+async def test_tasks_that_share_an_iterator_get_every_item_once() -> None:
+    """Several tasks may work off one iterator: nothing is left out, nothing comes twice, no page is asked for twice."""
+    server = _three()
+    shared = aiter(server.pager())
+    got: list[int] = []
+
+    async def work() -> None:
+        async for item in shared:
+            got.append(item)
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*(work() for _ in range(4)))
+    assert sorted(got) == [1, 2, 3, 4, 5]
+    assert len(server.asked) == 3
+
+
+async def test_tasks_that_share_pages_get_every_page_once() -> None:
+    """The same holds for an iterator over pages."""
+    server = _three()
+    pages = server.pager().pages()
+    got = await asyncio.gather(*(anext(pages) for _ in range(3)))
+    assert sorted(item for page in got for item in page.data) == [1, 2, 3, 4, 5]
+    assert len(server.asked) == 3
+
+
+async def test_an_iterator_that_is_closed_meanwhile_asks_for_nothing_ahead() -> None:
+    """Closing while a page is on its way starts no request for the one after it."""
+    server = _three()
+    pages = server.pager().prefetch().pages()
+    coming = asyncio.ensure_future(anext(pages))
+    await asyncio.sleep(0)
+    await pages.aclose()
+    assert (await coming).data == [1, 2]
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert len(server.asked) == 1

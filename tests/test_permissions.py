@@ -177,6 +177,7 @@ WRONG: list[Any] = [
     None, "payable", 5, [], {"objects": {}}, {"objects": ["payable"]}, {"objects": [{"actions": []}]},
     {"objects": [{"object_type": 5}]}, {"objects": [{"object_type": "tag", "actions": "read"}]},
     {"objects": [{"object_type": "tag", "actions": [{"permission": 1}]}]},
+    {"object": []}, {"name": "a whole role", "permissions": {"objects": []}},
 ]  # fmt: skip
 
 

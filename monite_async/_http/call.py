@@ -306,6 +306,8 @@ class Channel:
                     token = await self._admission(progress)
             progress.sends += 1
             outcome = await send(outgoing, token, until=progress.try_until, max_bytes=engine.max_response_bytes)
+            if token is not None and not isinstance(outcome, Lost) and outcome.status != 429:
+                engine.limiter.heard(outcome.headers)
             if isinstance(outcome, Opened):
                 return outcome
             if isinstance(outcome, Answer):
@@ -326,7 +328,7 @@ class Channel:
         token, progress.token = progress.token or engine.tokens.peek(self.key), None
         if token is None:
             token = await self._wait_for_token(progress)
-        if engine.limiter.active:
+        if engine.limiter.active and not engine.limiter.take():
             await self._wait_for_turn(progress)
             token = engine.tokens.peek(self.key) or token  # a newer one, when the turn was long in coming
         return token
@@ -415,7 +417,10 @@ async def _upload(operation: Operation[Any], body: Any) -> Body:
 
 
 def _moved(answer: Answer, outgoing: Outgoing, progress: Progress) -> Outgoing | None:
-    """Return the request to send instead when the answer is a redirect that may be followed."""
+    """Return the request to send instead when the answer is a redirect that may be followed.
+
+    A call that carries a token follows none: its answer would be somebody else's, and a POST might be done twice.
+    """
     if not 300 <= answer.status < 400 or not outgoing.public:
         return None
     from monite_async._http.redirect import MAX_REDIRECTS, redirected

@@ -1,27 +1,32 @@
-"""When a client may send: its own rate, and the gate that a 429 closes, and the pace that is kept after it."""
+"""When a client may send: one line for all who share a limit, moved on by a pace, a shared budget, and the gate of a 429."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import threading
-from collections.abc import Awaitable, Callable
+import weakref
+from collections import deque
+from collections.abc import Callable, Hashable, Mapping
+from typing import TYPE_CHECKING, Final
 
+from monite_async._http.pace import EARLY, Pace
+from monite_async._tokens.tasks import own_task
 from monite_async_stores import Clock, SystemClock
 from monite_async_stores._fork import renew_after_fork
 
-__all__ = ["Limiter", "WouldWaitTooLongError"]
+if TYPE_CHECKING:
+    from monite_async._http.shares import Shares
 
-_MAX_GATE = 60.0
-_DEFAULT_RATE = 30.0
-"""Monite's documented limit in requests per second, for a 429 that does not tell it (Monite, "Rate limiting")."""
-_MARGIN = 0.9
-"""Share of the limit that is used after a 429: clocks differ, and windows of the server are not those of the client."""
-_SLOWER = 0.7
-"""What is left of the pace after a further 429: others use the same limit."""
-_SLOWEST = 1.0
-_MEMORY = 60.0
-"""Seconds without a 429 after which its pace is forgotten."""
+__all__ = ["Limiter", "WouldWaitTooLongError", "learning_limiter"]
+
+_MAX_GATE: Final = 60.0
+_REMAINING: Final = "ratelimit-remaining"
+_WAITING, _GRANTED, _GONE = range(3)
+
+# What waited in the event loops of a forked process's parent: kept, not freed, since those loops are not ours to touch.
+_abandoned: list[object] = []
 
 
 class WouldWaitTooLongError(Exception):
@@ -36,29 +41,43 @@ class WouldWaitTooLongError(Exception):
         self.wait = wait
 
 
+class _Waiter:
+    """One who stands in line."""
+
+    __slots__ = ("future", "loop", "state", "timer")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.future: asyncio.Future[None] = loop.create_future()
+        self.state: int = _WAITING
+        self.timer: asyncio.TimerHandle | None = None
+
+    def go(self) -> None:
+        """Let it go, in its own loop; one that is gone already gives its turn back itself."""
+        if not self.future.done():
+            self.future.set_result(None)
+
+
 class Limiter:
-    """Gives out turns to send, first come, first served, to all loops and threads of a client.
+    """Gives out turns to send, first come, first served, to all loops and threads of the clients that share it.
 
-    The rate is kept by the virtual scheduling form of GCRA (ITU-T I.371): a caller reserves its turn in virtual time
-    and sleeps on its own loop until that time comes; nobody wakes anybody, so a loop that stops cannot hold up another.
-    Real time is virtual time plus an offset. A 429 stops the virtual clock until the server's ``Retry-After`` is over,
-    which delays everyone who is waiting by the same amount and keeps their order; the POST of a token moves everyone
-    back by one turn and goes first, as long as there is one of them per turn.
+    Turns come from a ``Pace``, which is a rate or learns one, or from what this process draws from a budget that several
+    share. A 429 closes a gate for everyone until the server's ``Retry-After`` is over. Token requests go before all
+    others; when there is no turn at once, one of them per interval takes the next turn in advance.
 
-    After a 429 a pace is kept for a while, also by a limiter without a rate: were everyone who was refused sent again
-    when the gate opens, most would be refused again, until their retries are used up. It starts a little below the limit
-    that the 429 tells and falls with every further one, since other processes may use the same limit.
+    Nobody holds up anybody: each event loop that has someone waiting has a timer for the next turn, and whichever comes
+    first moves the whole line on, so that a loop that stops cannot stop the others.
 
     Args:
-        rate: Requests per second, or None for no limit besides the gate.
-        burst: Requests that may go at once after a pause; one second's worth by default.
-        clock: Where time comes from.
-        sleep: How to wait; on the caller's own loop.
+        rate: Requests per second, or None to learn what the server takes.
+        burst: Requests that may go at once after a pause; one second's worth of ``rate`` by default.
+        clock: Where time comes from; it must pass as the time of the event loops does.
+        shares: Where turns come from instead, if processes share a budget.
     """
 
     __slots__ = (
-        "__weakref__", "_allowance", "_clock", "_gate", "_interval", "_jumped", "_lock", "_offset", "_own", "_pace_until",
-        "_settled", "_sleep", "_tat", "active",
+        "__weakref__", "_clock", "_draws", "_first", "_gate", "_jumped", "_line", "_lock", "_shares", "_supply",
+        "_timers", "_waiting", "active",
     )  # fmt: skip
 
     def __init__(
@@ -67,120 +86,243 @@ class Limiter:
         *,
         burst: float | None = None,
         clock: Clock | None = None,
-        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        shares: Shares | None = None,
     ) -> None:
-        self._sleep = sleep
         self._clock = clock or SystemClock()
-        self._interval: float = 0.0 if rate is None else 1.0 / rate
-        self._allowance: float = (
-            0.0 if rate is None else (max(1.0, rate if burst is None else burst) - 1.0) * self._interval
-        )
-        self._own = self._interval, self._allowance
-        self._pace_until = self._settled = -math.inf
-        self._tat = -math.inf
-        self._offset = 0.0
-        self._jumped = -math.inf
-        self._gate = -math.inf
-        self._lock = threading.Lock()
-        self.active: bool = rate is not None
-        """Whether ``turn`` needs to be awaited at all; read it first, it is the whole cost of a limiter that is off."""
+        self._shares = shares
+        self._supply: Pace | Shares = shares or Pace(rate, burst, self._clock.monotonic())
+        self._gate = self._jumped = -math.inf
+        self.active: bool = True
+        """Whether a turn needs to be taken at all; read it first, it is the whole cost of a limiter that is off."""
+        self._start()
         renew_after_fork(self)
+
+    def _start(self) -> None:
+        self._lock = threading.Lock()
+        self._line: deque[_Waiter] = deque()
+        self._first: deque[_Waiter] = deque()
+        self._waiting = 0
+        self._timers: dict[asyncio.AbstractEventLoop, asyncio.TimerHandle | None] = {}
+        self._draws: set[asyncio.Task[None]] = set()
+
+    def after_fork_in_child(self) -> None:
+        """Begin anew: nobody waits here, and a thread that exists only in the parent may have held the lock."""
+        _abandoned.append((self._line, self._first, self._timers, self._draws))
+        self._start()
+        if self._shares is not None:
+            self._shares.forget()
+
+    # -- taking turns --------------------------------------------------------------------------------------------
+
+    def take(self, *, priority: bool = False) -> bool:
+        """Take a turn that is there now, without waiting; False when there is none or others wait for it.
+
+        Args:
+            priority: Go before everyone who is waiting, and in advance unless another just did; not through a closed
+                gate.
+        """
+        with self._lock:
+            now = self._clock.monotonic()
+            if now < self._gate or (self._waiting and not priority):
+                return False
+            if self._shares is not None and self._shares.wants(now):
+                return priority and self._jump(now)
+            if self._supply.take(now):
+                if self._supply.rate == math.inf:
+                    self.active = False
+                return True
+            return priority and self._jump(now)
 
     async def turn(self, *, within: float = math.inf, priority: bool = False) -> None:
         """Wait for the turn of one request.
 
         Args:
-            within: Seconds that the caller can wait; a turn that comes later is given back at once.
-            priority: Go before everyone who is waiting, unless another just did (and not through a closed gate).
+            within: Seconds that the caller can wait.
+            priority: See ``take``.
 
         Raises:
-            WouldWaitTooLongError: The turn comes later than ``within``.
+            WouldWaitTooLongError: The turn comes later than ``within``; raised at once where that is certain.
         """
-        slot, interval = self._reserve(priority=priority)
-        until = self._clock.monotonic() + within
+        if self.take(priority=priority):
+            return
+        waiter = self._join(within, priority=priority)
+        self._move()
         try:
-            while 0 < (wait := self._wait_for(slot)) <= until - self._clock.monotonic():
-                await self._sleep(wait)
+            await waiter.future
         except BaseException:
-            self._give_back(interval)
+            self._leave(waiter)
             raise
-        if wait > 0:
-            self._give_back(interval)
-            raise WouldWaitTooLongError(wait)
+        finally:
+            if waiter.timer is not None:
+                waiter.timer.cancel()
+
+    def _jump(self, now: float) -> bool:
+        # One per interval: were a thousand first tokens to jump at once, the server would refuse most of them.
+        if now - self._jumped < 1.0 / self._supply.rate:
+            return False
+        self._jumped = now
+        self._supply.overdraw(now)
+        return True
+
+    # -- the line ------------------------------------------------------------------------------------------------
+
+    def _join(self, within: float, *, priority: bool) -> _Waiter:
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            now = self._clock.monotonic()
+            ahead = len(self._first) if priority else self._waiting
+            wait = max(0.0, self._gate - now) + self._supply.least_wait(now, ahead)
+            if wait > within:
+                raise WouldWaitTooLongError(wait)
+            waiter = _Waiter(loop)
+            (self._first if priority else self._line).append(waiter)
+            self._waiting += 1
+            if loop not in self._timers:
+                for dead in [other for other in self._timers if other.is_closed()]:
+                    del self._timers[dead]
+                self._timers[loop] = None
+        if within < math.inf:
+            waiter.timer = loop.call_later(within, self._too_late, waiter)
+        return waiter
+
+    def _too_late(self, waiter: _Waiter) -> None:
+        self._move()  # its turn may come at this very moment
+        with self._lock:
+            now = self._clock.monotonic()
+            wait = max(0.0, self._gate - now, self._supply.next_at(now) - now)
+        if not waiter.future.done():
+            waiter.future.set_exception(WouldWaitTooLongError(wait))
+
+    def _leave(self, waiter: _Waiter) -> None:
+        with self._lock:
+            state, waiter.state = waiter.state, _GONE
+            if state == _WAITING:
+                self._waiting -= 1
+                return
+            self._supply.give_back(self._clock.monotonic())
+        self._move()
+
+    def _urgent(self) -> bool:
+        """Tell whether anybody waits who goes before others."""
+        while self._first and self._first[0].state != _WAITING:
+            self._first.popleft()
+        return bool(self._first)
+
+    def _pop(self) -> _Waiter:
+        line = self._first if self._urgent() else self._line
+        while (waiter := line.popleft()).state != _WAITING:
+            pass
+        waiter.state = _GRANTED
+        self._waiting -= 1
+        return waiter
+
+    def _move(self) -> None:
+        """Let everyone go whose turn has come, and set the timer of this loop for the next turn; runs in any loop."""
+        loop = asyncio.get_running_loop()
+        granted: list[_Waiter] = []
+        with self._lock:
+            now = self._clock.monotonic()
+            if now >= self._gate:
+                self._draw_if_wanted(now)
+                while self._waiting and (self._supply.take(now) or (self._urgent() and self._jump(now))):
+                    granted.append(self._pop())
+            timer = self._timers.pop(loop, None)
+            if timer is not None:
+                timer.cancel()
+            if self._waiting:
+                due = self._supply.next_at(now)
+                if self._urgent():
+                    due = min(due, self._jumped + 1.0 / self._supply.rate)
+                due = max(due, self._gate)
+                self._timers[loop] = loop.call_later(max(EARLY, due - now), self._move)
+        for waiter in granted:
+            if waiter.loop is loop:
+                waiter.go()
+            else:
+                _call(waiter.loop, waiter.go)
+
+    def _move_all(self) -> None:
+        """Move the line on wherever somebody waits: turns may come earlier than the timers say."""
+        with self._lock:
+            loops = list(self._timers)
+        for loop in loops:
+            _call(loop, self._move)
+
+    # -- the budget that processes share -------------------------------------------------------------------------
+
+    def _draw_if_wanted(self, now: float) -> None:
+        shares = self._shares
+        if shares is not None and self._waiting and shares.wants(now):
+            task = own_task(self._draw(shares, shares.asks(now, self._waiting)))
+            self._draws.add(task)
+            task.add_done_callback(self._draws.discard)
+
+    async def _draw(self, shares: Shares, units: int) -> None:
+        wait = await shares.draw(units)
+        with self._lock:
+            shares.drew(self._clock.monotonic(), units, wait)
+        self._move_all()
+
+    # -- what answers teach --------------------------------------------------------------------------------------
+
+    def heard(self, headers: Mapping[str, str]) -> None:
+        """Take note of an answer other than a 429; under two microseconds.
+
+        Args:
+            headers: Its headers, looked up without regard to case.
+        """
+        left = headers.get(_REMAINING)
+        with self._lock:
+            sooner = self._supply.passed(self._clock.monotonic(), left, headers)
+            if not self.active:
+                self.active = self._supply.rate < math.inf
+            sooner = sooner and self._waiting > 0
+        if sooner:
+            self._move_all()
 
     def refused(self, seconds: float | None, limit: float | None = None) -> None:
-        """Take note of a 429: close the gate for as long as it says, and keep its pace for a minute.
+        """Take note of a 429: close the gate for as long as it says (at most a minute), and go slower after it.
 
         Args:
             seconds: How long it asks to stay away, None when it does not say.
             limit: The limit that it tells, in requests per second.
         """
+        wait = min(seconds or 0.0, _MAX_GATE)
         with self._lock:
             now = self._clock.monotonic()
-            if now >= self._settled:
-                # Of the many that one burst brings, the first decides; the others were sent before it came.
-                self._slow_down(limit or _DEFAULT_RATE)
-                self._settled = now + max(1.0, min(seconds or 0.0, _MAX_GATE))
-            self._pace_until = now + _MEMORY
+            self._supply.refused(now, wait, limit)
             self.active = True
         if seconds:
-            self.close(seconds)
-
-    def _slow_down(self, limit: float) -> None:
-        paced = self._pace_until > -math.inf
-        rate = _SLOWER / self._interval if paced else _MARGIN * limit
-        # Never faster than the client's own rate; no burst, since the server has nothing left for one.
-        self._interval = max(1.0 / max(rate, min(_SLOWEST, limit)), self._own[0])
-        self._allowance = 0.0
-
-    def _forget_pace(self) -> None:
-        # Not before the line is empty: whoever came later would overtake those who still wait at the pace.
-        if self._pace_until <= self._clock.monotonic() and self._tat <= self._virtual_now():
-            self._interval, self._allowance = self._own
-            self._pace_until = -math.inf
+            self.close(wait)
 
     def close(self, seconds: float) -> None:
-        """Let nobody send for so many seconds (at most 60): a 429 said so."""
+        """Let nobody send for so many seconds, at most a minute."""
         with self._lock:
             now = self._clock.monotonic()
             until = now + min(seconds, _MAX_GATE)
             if until > self._gate:
-                self._offset += until - max(now, self._gate)
                 self._gate = until
+                self._supply.hold(now, until)
                 self.active = True
 
-    def _virtual_now(self) -> float:
-        # While the gate is closed the virtual clock stands where it stood when the gate fell.
-        return max(self._clock.monotonic(), self._gate) - self._offset
 
-    def _reserve(self, *, priority: bool) -> tuple[float, float]:
-        """Return the virtual time of the caller's turn, and the interval that it takes."""
-        with self._lock:
-            now = self._virtual_now()
-            if self._pace_until > -math.inf:
-                self._forget_pace()
-            if self._interval == 0.0:
-                self.active = self._clock.monotonic() < self._gate
-                return now, 0.0
-            real = self._clock.monotonic()
-            if priority and self._tat - self._allowance > now and real - self._jumped >= self._interval:
-                # One per interval: were a thousand first tokens to jump at once, the server would refuse most of them.
-                self._jumped = real
-                self._offset += self._interval
-                return now - self._interval, self._interval
-            self._tat = max(self._tat, now) + self._interval
-            return self._tat - self._interval - self._allowance, self._interval
+def _call(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:
+    with contextlib.suppress(RuntimeError):  # it was closed, and nobody waits in it any more
+        loop.call_soon_threadsafe(work)
 
-    def _wait_for(self, slot: float) -> float:
-        with self._lock:
-            real = self._clock.monotonic()
-            return max(slot + self._offset, self._gate) - real
 
-    def _give_back(self, interval: float) -> None:
-        # Whoever waits keeps its time; the next to come gets a turn earlier. No window ever sees more than the rate.
-        with self._lock:
-            self._tat -= interval
+_learning: weakref.WeakValueDictionary[Hashable, Limiter] = weakref.WeakValueDictionary()
+_learning_lock = threading.Lock()
 
-    def after_fork_in_child(self) -> None:
-        """Replace the lock: a thread that exists only in the parent may have held it."""
-        self._lock = threading.Lock()
+
+def learning_limiter(key: Hashable) -> Limiter:
+    """Return the limiter without a rate of its own that all who give the same key share, as long as one of them lives.
+
+    Args:
+        key: What the server counts by.
+    """
+    with _learning_lock:
+        limiter = _learning.get(key)
+        if limiter is None:
+            limiter = _learning[key] = Limiter()
+        return limiter

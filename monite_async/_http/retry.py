@@ -19,6 +19,8 @@ _NUMBER = re.compile(r"\d+(?:\.\d*)?|\.\d+")
 _EPOCH = 1e9
 """From here on a ``RateLimit-Reset`` is a time of day, below it a number of seconds."""
 _LONGEST = 1e9
+_PATIENCE: Final = 4
+"""How many times as often a 429 is repeated as other failures: nothing was done, and the next try is paced."""
 
 
 # -- what the server asks for ------------------------------------------------------------------------------------
@@ -163,11 +165,12 @@ def decide(policy: RetryPolicy, outcome: Outcome) -> Retry | Stop:
 
     GET, HEAD, PUT and DELETE (and a POST that only reads) are repeated after 408, 429, 5xx and transport errors; POST
     and PATCH only when nothing was sent, on 429, or on 503 with ``Retry-After``: Monite has no idempotency keys, and a
-    blind repeat pays twice.
+    blind repeat pays twice. A 429 is repeated four times as often as ``max_retries`` says: while processes that share a
+    limit find out how much of it is theirs, one call may be refused several times, and fails only at its deadline.
     """
     if not _may_repeat(outcome):
         return Stop("not safe to repeat, or nothing that a repeat would cure")
-    if outcome.retries >= policy.max_retries:
+    if outcome.retries >= policy.max_retries * (_PATIENCE if outcome.status == 429 else 1):
         return Stop("no retries left")
     if not outcome.replayable:
         return Stop("the body cannot be produced again")

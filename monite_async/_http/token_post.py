@@ -64,23 +64,27 @@ class TokenPost:
         timeout: float,
         method: str = "POST",
         token: Bearer | None = None,
+        media_type: bytes = b"application/json",
+        at_root: bool = False,
     ) -> PostResult:
-        """Send one POST; see ``Post``.
+        """Send one POST; see ``Sender``.
 
         Args:
-            path: Below the base URL.
-            body: What to send, JSON.
+            path: Below the base URL, or below the root of its host.
+            body: What to send.
             headers: Further headers.
             timeout: Seconds that it may take.
             method: Another method, where a flow wants one.
             token: A token to send along.
+            media_type: What the body is.
+            at_root: Whether the path is below the root of the host instead of the base URL.
 
         Raises:
             TransportError: No complete answer arrived.
             ResponseValidationError: The answer is longer than 1 MiB.
             ClientClosedError: The client was closed.
         """
-        outgoing = self._outgoing(method, path, BytesBody(body, b"application/json"), headers)
+        outgoing = self._outgoing(method, path, BytesBody(body, media_type), headers, at_root=at_root)
         del body  # it holds the client secret, and a traceback may show the variables of its frames
         now = asyncio.get_running_loop().time
         until = now() + timeout
@@ -93,7 +97,9 @@ class TokenPost:
         return PostResult(outcome.status, outcome.headers, outcome.content, self._asked(outcome))
 
     def _asked(self, answer: Answer) -> float | None:
-        """Return for how many seconds the server asks to stay away, and let all calls do so after a 429."""
+        """Return for how many seconds the server asks to stay away, and let the limiter learn from the answer."""
+        if answer.status != 429:
+            self.limiter.heard(answer.headers)
         if 200 <= answer.status < 300:
             return None
         from monite_async._http.retry import rate_limit, retry_after
@@ -118,7 +124,9 @@ class TokenPost:
                 return
             raise RequestTimeout("too many requests are waiting for the rate limit", method="POST", retry_after=wait)
 
-    def _outgoing(self, method: str, path: str, body: BytesBody, headers: Mapping[str, str]) -> Outgoing:
+    def _outgoing(
+        self, method: str, path: str, body: BytesBody, headers: Mapping[str, str], *, at_root: bool
+    ) -> Outgoing:
         head = [
             (b"host", self.place.authority),
             (b"accept", b"application/json"),
@@ -130,7 +138,7 @@ class TokenPost:
             for name, value in headers.items()
             if name.lower() not in _OWN
         ]
-        target = (self.place.prefix + path).encode("ascii")
+        target = (path if at_root else self.place.prefix + path).encode("ascii")
         return Outgoing(method, self.place, target, Head(tuple(head)), body, self.token_header)
 
 

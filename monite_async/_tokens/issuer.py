@@ -1,22 +1,41 @@
 """Where tokens come from: the issuer protocol, and Monite's own two endpoints.
 
-Another flow (the partner API of 2021, an OpenID Connect endpoint) is another ``TokenIssuer`` and another ``Wire``; the
-cache knows neither.
+Another platform (the partner API of 2021, Monite's successor with its OpenID Connect endpoint) is another ``Wire``, whose
+``flow`` makes another ``TokenIssuer``; the cache knows neither.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Protocol, cast
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
+from monite_async._config import DEFAULT_API_VERSION, DEFAULT_ENVIRONMENT, ENVIRONMENTS
 from monite_async._errors import AuthenticationError, MoniteError, RateLimitError, RequestTimeout, ServerError
 from monite_async._tokens.credentials import ClientCredentials
 from monite_async._tokens.keys import TokenKey
 from monite_async._tokens.lifetime import parse_lifetime
 
-__all__ = ["IssuedToken", "MoniteIssuer", "Post", "PostResult", "TokenIssuer", "Wire", "is_dead_token", "refusal"]
+if TYPE_CHECKING:
+    from monite_async._http.exchange import Bearer
+    from monite_async._tokens.cache import TokenCache
+
+__all__ = [
+    "Flow",
+    "FlowParts",
+    "IssuedToken",
+    "MoniteIssuer",
+    "Post",
+    "PostResult",
+    "Sender",
+    "TokenIssuer",
+    "Wire",
+    "is_dead_token",
+    "monite_flow",
+    "read_token",
+    "refusal",
+]
 
 _TOKEN_PATH = "/auth/token"  # noqa: S105 - a path, not a secret
 _REVOKE_PATH = "/auth/revoke"
@@ -35,23 +54,6 @@ def is_dead_token(status: int, message: str) -> bool:
         return True
     text = message.lower()
     return status in (400, 403) and ("expired" in text or "revoked" in text)
-
-
-@dataclass(frozen=True, slots=True)
-class Wire:
-    """How tokens and scopes are written on a request, and how a dead token is recognised.
-
-    Attributes:
-        authorization_header: Carries the token.
-        version_header: Carries the API version; empty when nothing does.
-        entity_header: Carries the entity.
-        is_dead_token: Called with the status and the server's message of a failed call.
-    """
-
-    authorization_header: str = "authorization"
-    version_header: str = "x-monite-version"
-    entity_header: str = "x-monite-entity-id"
-    is_dead_token: Callable[[int, str], bool] = is_dead_token
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -127,6 +129,88 @@ class Post(Protocol):
         ...
 
 
+class Sender(Post, Protocol):
+    """A ``Post`` for flows that send other things than JSON, or to other places."""
+
+    async def __call__(
+        self,
+        path: str,
+        body: bytes,
+        *,
+        headers: Mapping[str, str],
+        timeout: float,
+        method: str = "POST",
+        token: Bearer | None = None,
+        media_type: bytes = b"application/json",
+        at_root: bool = False,
+    ) -> PostResult:
+        """Send ``body``; see ``Post``.
+
+        Args:
+            path: Below the base URL, or below the root of its host.
+            body: What to send.
+            headers: Further headers.
+            timeout: Seconds that it may take.
+            method: Another method, where a flow wants one.
+            token: A token to send along.
+            media_type: What the body is.
+            at_root: Whether the path is below the root of the host instead of the base URL.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class FlowParts:
+    """What the issuer of a flow is made of.
+
+    Attributes:
+        post: Sends token requests.
+        credentials: The client id and its secret.
+        api_version: Value of the version header.
+        tokens: Returns the tokens of the client, for flows in which one token is asked for with another.
+    """
+
+    post: Sender
+    credentials: ClientCredentials
+    api_version: str
+    tokens: Callable[[], TokenCache]
+
+
+Flow: TypeAlias = "Callable[[Wire, FlowParts], TokenIssuer]"
+
+
+def monite_flow(wire: Wire, parts: FlowParts) -> TokenIssuer:
+    """Return the issuer of Monite's own flow."""
+    return MoniteIssuer(post=parts.post, credentials=parts.credentials, api_version=parts.api_version, wire=wire)
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """A platform: where it is, how it wants things written, and how it issues tokens. Default: Monite.
+
+    Attributes:
+        authorization_header: Carries the token.
+        version_header: Carries the API version; empty when nothing does.
+        entity_header: Carries the entity.
+        is_dead_token: Called with the status and the server's message of a failed call.
+        environments: Base URLs by name.
+        environment: The one to use when none is given.
+        api_version: The version to use when none is given.
+        uuid_client_id: Whether client ids are UUIDs, so that a typing error is found before anything is sent.
+        flow: Makes what issues tokens.
+    """
+
+    authorization_header: str = "authorization"
+    version_header: str = "x-monite-version"
+    entity_header: str = "x-monite-entity-id"
+    is_dead_token: Callable[[int, str], bool] = is_dead_token
+    environments: Mapping[str, str] = field(default_factory=lambda: ENVIRONMENTS, hash=False)
+    environment: str = DEFAULT_ENVIRONMENT
+    api_version: str = DEFAULT_API_VERSION
+    uuid_client_id: bool = True
+    flow: Flow = monite_flow
+
+
 class MoniteIssuer:
     """``POST /auth/token`` and ``POST /auth/revoke`` (Monite: "Access tokens")."""
 
@@ -149,7 +233,7 @@ class MoniteIssuer:
         fields = {"grant_type": key.grant_type, "client_id": key.client_id}
         if key.grant_type == "entity_user":
             fields["entity_user_id"] = key.entity_user_id
-        return _read_token(await self._send(_TOKEN_PATH, fields, timeout))
+        return read_token(await self._send(_TOKEN_PATH, fields, timeout))
 
     async def revoke(self, token: str, *, timeout: float) -> None:
         """See ``TokenIssuer.revoke``."""
@@ -175,19 +259,28 @@ def _object(content: bytes) -> dict[str, object]:
     return cast("dict[str, object]", answer) if isinstance(answer, dict) else {}
 
 
-def _read_token(result: PostResult) -> IssuedToken:
+def read_token(result: PostResult, path: str = _TOKEN_PATH) -> IssuedToken:
+    """Return the token of an answer as OAuth 2.0 has it (RFC 6749, section 5.1), which Monite's is too.
+
+    Args:
+        result: An answer that is no refusal.
+        path: What was asked, for the error.
+
+    Raises:
+        AuthenticationError: The answer makes no sense.
+    """
     answer = _object(result.content)
     token, kind = answer.get("access_token"), answer.get("token_type", "Bearer")
     if not isinstance(token, str) or not _is_visible(token) or not _MIN_LENGTH <= len(token) <= _MAX_LENGTH:
         raise _nonsense(
-            result, "its answer has no usable access_token (16 to 16384 visible ASCII characters are expected)"
+            result, path, "its answer has no usable access_token (16 to 16384 visible ASCII characters are expected)"
         )
     if not isinstance(kind, str) or not _is_visible(kind) or len(kind) > _MIN_LENGTH:
-        raise _nonsense(result, "its answer has an unusable token_type")
+        raise _nonsense(result, path, "its answer has an unusable token_type")
     try:
         lifetime = parse_lifetime(answer.get("expires_in"))
     except ValueError as exc:
-        raise _nonsense(result, str(exc)) from None
+        raise _nonsense(result, path, str(exc)) from None
     scheme = "Bearer" if kind.lower() == "bearer" else kind
     return IssuedToken(f"{scheme} {token}".encode("ascii"), lifetime)
 
@@ -197,11 +290,11 @@ def _is_visible(text: str) -> bool:
     return bool(text) and all("!" <= ch <= "~" for ch in text)
 
 
-def _nonsense(result: PostResult, what: str) -> AuthenticationError:
+def _nonsense(result: PostResult, path: str, what: str) -> AuthenticationError:
     return AuthenticationError(
         f"the token endpoint cannot be understood: {what}",
         method="POST",
-        path=_TOKEN_PATH,
+        path=path,
         status=result.status,
         request_id=result.headers.get("x-request-id"),
         attempts=1,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import time
+import traceback
 import uuid
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
+from urllib.parse import quote
 
 from monite_async.emulator._auth import AUTH_OPERATIONS, authenticate, bearer, digest
 from monite_async.emulator._call import Call, Rule
@@ -32,6 +36,7 @@ from monite_async.emulator._users_roles import ROLE_OPERATIONS, USER_OPERATIONS
 __all__ = ["OPERATIONS", "Sight", "finish", "handle", "look"]
 
 VERSION_HEADER = "x-monite-version"
+_log = logging.getLogger(__name__)
 OPERATIONS: Mapping[str, Rule] = {
     **{name: rule for name, rule in GENERIC_OPERATIONS.items() if name not in REFUSED},
     **LIFECYCLE_OPERATIONS,
@@ -104,10 +109,22 @@ def handle(world: World, sight: Sight, limiter: RateLimiter) -> Response:
             response = _answer(world, sight)
         except RefusedError as refused:
             response = refused.response()
+        except Exception as error:  # noqa: BLE001 - whatever it is, a caller that waits gets an answer
+            response = _failure(sight, error)
         response.headers.update(limits)
     except RefusedError as refused:
         response = refused.response()
     return response
+
+
+def _failure(sight: Sight, error: Exception) -> Response:
+    """Answer for a mistake of the emulator: whoever waits is told, and the log says where it happened."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    what = f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}"
+    _log.error("the emulator failed at %s %s: %s", sight.request.method, sight.path, what)
+    return refusal(
+        500, f"The emulator failed: {what}. This is a mistake of the emulator, not of the caller."
+    ).response()
 
 
 def finish(response: Response, request: Request, started: float) -> Response:
@@ -154,8 +171,9 @@ def _version(settings: EmulatorSettings, request: Request, *, optional: bool) ->
     try:
         wanted = date.fromisoformat(named).isoformat()
     except ValueError:
-        entry = detail(("header", VERSION_HEADER), "Input should be a valid date", "date_parsing")
-        raise RefusedError(422, [entry]) from None
+        wanted = ""
+    if wanted != named:  # Python reads more forms of dates than the API does
+        raise RefusedError(422, [detail(("header", VERSION_HEADER), "Input should be a valid date", "date_parsing")])
     versions = sorted(settings.versions)
     place = bisect_right(versions, wanted)
     if place == 0:
@@ -171,5 +189,5 @@ def _route(sight: Sight) -> Route:
         raise refusal(405, "Method Not Allowed", {"allow": allowed})
     path = sight.request.path
     if path.endswith("/") and find(path.rstrip("/")).routes:
-        raise RefusedError(307, {}, {"location": path.rstrip("/")})
+        raise RefusedError(307, {}, {"location": quote(path.rstrip("/"), safe="/%")})
     raise refusal(501, f"The contract has no operation {sight.request.method} {path}, so the emulator has none either.")

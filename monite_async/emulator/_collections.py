@@ -21,13 +21,16 @@ BY_ID: Mapping[str, Route] = {route.operation_id: route for route in ROUTES}
 _BY_PLACE: Mapping[tuple[str, str], Route] = {(route.method, route.path): route for route in ROUTES}
 
 _OBJECT_TYPES: Mapping[str, str] = {
+    "accounting_tax_rates": "accounting_tax_rate",
     "approval_policies": "approval_policy",
     "approval_requests": "approval_request",
     "bank_accounts": "entity_bank_account",
     "comments": "comment",
+    "cost_centers": "cost_center",
     "counterparts": "counterpart",
     "data_exports": "export",
     "delivery_notes": "delivery_note",
+    "ledger_accounts": "ledger_account",
     "mailboxes": "mailbox",
     "measure_units": "product",
     "ocr_tasks": "ocr_task",

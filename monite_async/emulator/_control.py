@@ -57,7 +57,7 @@ def control(emulator: Emulator, request: Request) -> Response:
         return run(emulator, request, rest)
     except RefusedError as refused:
         return refused.response()
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         return refusal(422, str(error)).response()
 
 

@@ -15,6 +15,7 @@ from monite_async.emulator._app import Sight, finish, handle, look
 from monite_async.emulator._auth import revoke_key
 from monite_async.emulator._checked import checked
 from monite_async.emulator._clock import Clock
+from monite_async.emulator._dialect import answered, understood
 from monite_async.emulator._faults import Fault, Faults, OrderedFault
 from monite_async.emulator._log import Entry, RequestLog
 from monite_async.emulator._message import Delivery, Request
@@ -242,16 +243,18 @@ class Emulator:
         with self._lock:
             return self._exchange(request, started)
 
-    def _exchange(self, request: Request, started: float) -> Delivery:
+    def _exchange(self, asked: Request, started: float) -> Delivery:
+        request = understood(self._world, asked)
         sight = look(self._world, request)
         ordered = self.faults.strike(sight)
         if ordered is None:
             response = finish(handle(self._world, sight, self._limiter), request, started)
+            response = answered(self._world, asked, response)
             self._record(sight, response.status, None)
             return Delivery(response)
         processes = ordered.fault.processes
         response = handle(self._world, sight, self._limiter) if processes else ordered.fault.answer()
-        response = finish(ordered.fault.alter(response), request, started)
+        response = answered(self._world, asked, finish(ordered.fault.alter(response), request, started))
         self._record(sight, 0 if ordered.fault.drop else response.status, ordered.id)
         return ordered.delivery(response)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, cast
 
 from monite_async.emulator._message import as_list, as_object
 from monite_async.emulator._state import Record
@@ -107,4 +108,14 @@ def matcher(query: Mapping[str, object], getters: Getters) -> Callable[[Record],
         if name not in _PAGING:
             field, _, suffix = name.partition("__")
             tests.append((getters.get(field) or field_getter(field), _SPECIAL.get(name) or _TESTS[suffix], wanted))
-    return lambda record: all(test(get(record), wanted) for get, test, wanted in tests)
+    return lambda record: all(test(_comparable(get(record), wanted), wanted) for get, test, wanted in tests)
+
+
+def _comparable(value: object, wanted: object) -> object:
+    """Return a value as what it is compared with: times as times, an amount with its currency as the amount."""
+    if isinstance(wanted, datetime) and isinstance(value, str):
+        moment = datetime.fromisoformat(value)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    if isinstance(wanted, int | float) and isinstance(value, dict):
+        return as_object(cast("object", value)).get("value")
+    return value

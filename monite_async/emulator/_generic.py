@@ -63,7 +63,9 @@ def context(call: Call) -> Context:
 
     def find(record_id: str) -> Json | None:
         record = call.world.state.find(record_id.lower())
-        return None if record is None else record.view()
+        if record is None or (call.entity is not None and call.world.state.owner(record) not in {"", call.entity.id}):
+            return None  # what belongs to another entity is as good as not there
+        return record.view()
 
     return Context(
         now=iso(call.now),
@@ -136,13 +138,19 @@ def found(call: Call, collection: Collection | None = None) -> Record:
     group = group_of(call, collection)
     place = len(collection.parents)
     record = call.world.state.table(collection.path).get(list(call.params.values())[place].lower(), group)
-    if record is None or record.private.get("deleted"):
+    if record is None or record.private.get("deleted") or _foreign(call, record):
         raise refusal(404, f"{collection.noun} not found")
     settle(call, record, collection)
     wanted = needs(call.route)
     if wanted is not None:
         check_own(call, record, wanted)
     return record
+
+
+def _foreign(call: Call, record: Record) -> bool:
+    """Tell whether a user of another entity made this: such things as files are in no entity, but their makers are."""
+    user, maker = call.actor.user, call.world.state.users.get(record.created_by or "")
+    return user is not None and maker is not None and maker.group != user.group
 
 
 def _data(call: Call, shape: Shape, source: Mapping[str, object]) -> Json:
@@ -240,7 +248,7 @@ def list_page(
     shape = RESULTS[call.route.operation_id]
 
     def shown(record: Record) -> bool:
-        if record.private.get("deleted") or not call.sees(record):
+        if record.private.get("deleted") or not call.sees(record) or _foreign(call, record):
             return False
         settle(call, record, home)
         return seen is None or seen(record)

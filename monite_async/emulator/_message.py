@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, cast
+from urllib.parse import unquote
 
-__all__ = ["Delivery", "Gate", "Request", "Response", "as_list", "as_object", "dumps", "json_response", "loads"]
+__all__ = [
+    "Delivery",
+    "Gate",
+    "Request",
+    "Response",
+    "as_list",
+    "as_object",
+    "decoded_path",
+    "dumps",
+    "json_response",
+    "loads",
+    "wire_headers",
+]
 
 _CHUNK = 65_536
 _PAD_HEAD = b'{"padding":"'
@@ -100,14 +114,34 @@ def _padding(filler: int) -> Iterator[bytes]:
     yield _PAD_TAIL
 
 
+def decoded_path(raw: str) -> str:
+    """Return a path, its segments percent-decoded one by one: a slash that was quoted does not become a separator."""
+    return "/".join(unquote(part).replace("/", "%2F") for part in raw.split("/"))
+
+
+def wire_headers(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """Return headers as bytes: what a client sent and is echoed may be anything that HTTP allows (RFC 9110, 5.5)."""
+    return [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items()]
+
+
 def dumps(value: object) -> bytes:
     """Encode compact JSON as UTF-8."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 def loads(data: bytes) -> object:
-    """Decode JSON; raises ValueError for anything else."""
-    return cast("object", json.loads(data))
+    """Decode JSON; raises ValueError for anything else, also for numbers that only Python takes for JSON."""
+    try:
+        return cast("object", json.loads(data, parse_float=_finite, parse_constant=_finite))
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("a number is not finite")
+    return number
 
 
 def json_response(status: int, value: object) -> Response:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from monite_async.emulator._bodies import body_model
 from monite_async.emulator._errors import RefusedError, detail, invalid
-from monite_async.emulator._message import Request
+from monite_async.emulator._message import Request, loads
 from monite_async.emulator._paging import FORGETFUL
 from monite_async.emulator._permissions import is_uuid
 from monite_async.emulator._route import QueryParam, Route
@@ -20,6 +20,7 @@ __all__ = ["check_ids", "parse_body", "parse_query", "parse_values"]
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:?\d\d)?")
+_ODD_NUMBER = re.compile(rb"NaN|Infinity|[eE]\+?\d{3}")
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 _ALWAYS = frozenset({"pagination_token", "limit"})
 
@@ -165,8 +166,19 @@ def _validated(model: type[BaseModel], body: bytes) -> dict[str, object]:
         parsed = model.model_validate_json(body)
     except ValidationError as error:
         raise _complaint(error) from None
+    if _ODD_NUMBER.search(body) and not _writable(body):
+        raise invalid(detail(("body",), "Input should be a finite number", "finite_number"))
     given: dict[str, object] = parsed.model_dump(mode="json", by_alias=True, exclude_unset=True)
     return given
+
+
+def _writable(body: bytes) -> bool:
+    """Tell whether what was read can be written as JSON: pydantic reads numbers that JSON does not have."""
+    try:
+        loads(body)
+    except ValueError:
+        return False
+    return True
 
 
 def _complaint(error: ValidationError) -> RefusedError:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
+from email.utils import formatdate
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import h11
 
-from monite_async.emulator._message import Delivery, Request
+from monite_async.emulator._message import Delivery, Request, decoded_path, wire_headers
 
 if TYPE_CHECKING:
     import ssl
@@ -80,7 +81,13 @@ class _Connection:
         except h11.RemoteProtocolError as error:
             await self._refuse(error.error_status_hint)
             return None
-        return _request(head, bytes(body)) if isinstance(event, h11.EndOfMessage) else None
+        if not isinstance(event, h11.EndOfMessage):
+            return None
+        try:
+            return _request(head, bytes(body))
+        except ValueError:  # a target that is no address at all
+            await self._refuse(400)
+            return None
 
     async def _refuse(self, status: int) -> None:
         self._write(h11.Response(status_code=status, headers=[("content-length", "0"), ("connection", "close")]))
@@ -98,9 +105,11 @@ class _Connection:
         if delivery.drop is not None:
             return self._abort()
         response = delivery.response
-        headers = list(response.headers.items())
+        headers = wire_headers(response.headers)
+        if not any(name.lower() == b"date" for name, _ in headers):
+            headers.append((b"date", formatdate(self._emulator.clock.timestamp(), usegmt=True).encode("ascii")))
         if response.status != 204:
-            headers.append(("content-length", str(delivery.length)))
+            headers.append((b"content-length", str(delivery.length).encode("ascii")))
         self._write(h11.Response(status_code=response.status, headers=headers))
         await self._send_body(delivery, head=head)
         if delivery.truncate is not None:
@@ -134,7 +143,7 @@ def _request(head: h11.Request, body: bytes) -> Request:
     target = urlsplit(head.target.decode("latin-1"))
     return Request(
         method=head.method.decode("ascii").upper(),
-        path="/".join(unquote(part) for part in target.path.split("/")),
+        path=decoded_path(target.path),
         query=tuple(parse_qsl(target.query, keep_blank_values=True)),
         headers={name.decode("latin-1").lower(): value.decode("latin-1") for name, value in head.headers},
         body=body,

@@ -48,6 +48,7 @@ class EmulatorSettings:
     """Settings of an emulator; every default is either documented by Monite or a plausible guess, said so below.
 
     Attributes:
+        dialect: Whose header names and token endpoint are spoken: Monite's, or those of Tesouro FinOps (experimental).
         client_id: The client id that is accepted.
         client_secret: Its secret.
         other_clients: Further client ids of the same project with their secrets (a project may have several).
@@ -98,6 +99,7 @@ class EmulatorSettings:
         log_size: How many requests the log keeps.
     """
 
+    dialect: Literal["monite", "finops"] = "monite"
     client_id: str = "6f3e1c5a-2b7d-4c8e-9a10-5d2f4b6c8e01"
     client_secret: str = field(default="emulator-secret", repr=False)
     other_clients: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)

@@ -161,6 +161,13 @@ class State:
         tables = (self.entities, self.users, self.roles, self.payables, self.line_items, *self.others.values())
         return next((found for table in tables if (found := table.get(record_id)) is not None), None)
 
+    def owner(self, record: Record) -> str:
+        """Return the id of the entity that a record belongs to, itself or by what it is a part of; else nothing."""
+        whole: Record | None = record
+        while whole is not None and whole.group and self.entities.get(whole.group) is None:
+            whole = self.find(whole.group)
+        return "" if whole is None else whole.group
+
     def copy(self) -> State:
         """Return an independent copy."""
         return copy.deepcopy(self)

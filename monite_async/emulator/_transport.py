@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, cast
-from urllib.parse import unquote
 
 import httpx
 
-from monite_async.emulator._message import Delivery, Request
+from monite_async.emulator._message import Delivery, Request, decoded_path, wire_headers
 
 if TYPE_CHECKING:
     from monite_async.emulator._emulator import Emulator
@@ -53,9 +52,9 @@ class EmulatorTransport(httpx.AsyncBaseTransport):
             raise httpx.ReadTimeout("The emulator took its time", request=request) from None
         if delivery.drop is not None:
             raise httpx.RemoteProtocolError("Server disconnected without sending a response.", request=request)
-        headers = {**delivery.response.headers, "content-length": str(delivery.length)}
-        if delivery.response.status == 204:
-            del headers["content-length"]
+        headers = wire_headers(delivery.response.headers)
+        if delivery.response.status != 204:
+            headers.append((b"content-length", str(delivery.length).encode("ascii")))
         return httpx.Response(delivery.response.status, headers=headers, stream=_Body(delivery))
 
 
@@ -75,7 +74,7 @@ def _request(request: httpx.Request, body: bytes) -> Request:
     raw = request.url.raw_path.partition(b"?")[0].decode("ascii")
     return Request(
         method=request.method.upper(),
-        path="/".join(unquote(part) for part in raw.split("/")),
+        path=decoded_path(raw),
         query=tuple(request.url.params.multi_items()),
         headers={name.lower(): value for name, value in request.headers.items()},
         body=body,

@@ -29,7 +29,7 @@ from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
 from monite_async._scope import Scope
 from monite_async._tokens.keys import TokenKey
-from monite_async.legacy._issuer import WIRE, LegacyIssuer
+from monite_async.legacy._issuer import BASE_URL, WIRE
 from monite_async.legacy._models import BillFile, BillPage, Entity, EntityPage, IncomingBill
 from monite_async_stores import TokenStore
 
@@ -47,9 +47,6 @@ __all__ = [
     "LegacyMonite",
     "LegacyUserClient",
 ]
-
-BASE_URL: Final = "https://api.dev.monite.dev/partner-api"
-"""Where the API was in 2021."""
 
 _ENTITIES: Final = "/api_users/v1/entities"
 _ENTITY: Final = "/api_users/v1/entities/{entity_id}"
@@ -217,7 +214,7 @@ class LegacyMonite(Scope):
             retry=retry,
             headers=headers,
         )
-        core = Core(settings, store=token_store, wiring=Wiring(transport), issuer=None, wire=WIRE, flow=LegacyIssuer)
+        core = Core(settings, store=token_store, wiring=Wiring(transport), issuer=None, wire=WIRE)
         super().__init__(core, core.key(), None, core.config.options)
 
     async def __aenter__(self) -> Self:

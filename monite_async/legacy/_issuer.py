@@ -9,18 +9,17 @@ import json
 from email.utils import parsedate_to_datetime
 from typing import Final, cast
 
-from monite_async._core import Core
 from monite_async._errors import AuthenticationError, RequestTimeout
 from monite_async._http.encode import encode_path
-from monite_async._tokens.issuer import IssuedToken, PostResult, Wire, refusal
+from monite_async._tokens.issuer import FlowParts, IssuedToken, PostResult, Wire, refusal
 from monite_async._tokens.keys import TokenKey
 from monite_async._tokens.lifetime import parse_lifetime
 from monite_async._tokens.record import AccessToken
 
-__all__ = ["WIRE", "LegacyIssuer"]
+__all__ = ["BASE_URL", "WIRE", "LegacyIssuer"]
 
-WIRE: Final = Wire(authorization_header="x-api-key", version_header="", entity_header="x-entity-id")
-"""The token stands alone in a header of its own; there are no versions, and the token says which entity."""
+BASE_URL: Final = "https://api.dev.monite.dev/partner-api"
+"""Where the API was in 2021."""
 
 _AUTH: Final = "/api_users/v1/auth"
 _ACCESS: Final = "/api_users/v1/entities/{entity_id}/access"
@@ -32,11 +31,12 @@ _MAX_LENGTH: Final = 16 * 1024
 class LegacyIssuer:
     """``POST /v1/auth`` for the API user, ``.../access`` for an entity, ``.../auth/{id}`` for a user of an entity."""
 
-    __slots__ = ("_core", "_credentials")
+    __slots__ = ("_credentials", "_parts", "_wire")
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
-        self._credentials = core.credentials()
+    def __init__(self, wire: Wire, parts: FlowParts) -> None:
+        self._wire = wire
+        self._parts = parts
+        self._credentials = parts.credentials
 
     def __repr__(self) -> str:
         return "<LegacyIssuer>"
@@ -70,7 +70,7 @@ class LegacyIssuer:
         """See ``TokenIssuer.revoke``: log out; only the API user's own token can be ended so."""
         hidden = IssuedToken(token.encode("ascii"), timeout)
         del token  # a traceback may show the variables of its frames
-        result = await self._core.post(_AUTH, b"", headers={}, timeout=timeout, method="DELETE", token=hidden)
+        result = await self._parts.post(_AUTH, b"", headers={}, timeout=timeout, method="DELETE", token=hidden)
         if not 200 <= result.status < 300:
             raise refusal(_AUTH, result, revoking=True)
 
@@ -81,18 +81,29 @@ class LegacyIssuer:
 
     async def _ask(self, above: TokenKey, path: str, timeout: float) -> PostResult:
         """Ask for a token with the one above it, and once more when that one turns out to be dead."""
-        tokens = self._core.engine.tokens
+        tokens = self._parts.tokens()
         token = await tokens.get(above)
         result = await self._send(path, b"", timeout, token)
-        if WIRE.is_dead_token(result.status, result.content[:1000].decode("utf-8", "replace")):
+        if self._wire.is_dead_token(result.status, result.content[:1000].decode("utf-8", "replace")):
             fresh = await tokens.replace(above, token)
             result = result if fresh is None else await self._send(path, b"", timeout, fresh)
         return result
 
     async def _send(self, path: str, body: bytes, timeout: float, token: AccessToken | None = None) -> PostResult:
-        sending = self._core.post(path, body, headers={}, timeout=timeout, token=token)
+        sending = self._parts.post(path, body, headers={}, timeout=timeout, token=token)
         del body  # it may hold the secret, and a traceback may show the variables of its frames
         return await sending
+
+
+WIRE: Final = Wire(
+    authorization_header="x-api-key",
+    version_header="",
+    entity_header="x-entity-id",
+    environments={"dev": BASE_URL},
+    environment="dev",
+    flow=LegacyIssuer,
+)
+"""The token stands alone in a header of its own; there are no versions, and the token says which entity."""
 
 
 def _read(path: str, result: PostResult) -> IssuedToken:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from urllib.parse import parse_qs, urlsplit
 
-from monite_async.models._base import Model
+from monite_async.models._base import Model, Moment
 
 __all__ = ["BillFile", "BillPage", "Entity", "EntityPage", "IncomingBill", "Page"]
 
@@ -19,8 +19,8 @@ class Entity(Model):
     country_code: str
     internal_id: str | None = None
     status: str
-    created_at: dt.datetime
-    updated_at: dt.datetime
+    created_at: Moment
+    updated_at: Moment
 
 
 class BillFile(Model):
@@ -36,8 +36,8 @@ class IncomingBill(Model):
     """A bill to pay, with what was read from its file; amounts are in minor units of the currency."""
 
     id: str | None = None
-    created_at: dt.datetime
-    updated_at: dt.datetime
+    created_at: Moment
+    updated_at: Moment
     entity_id: str
     status: str | None = None
     source_of_bill_data: str

@@ -61,7 +61,9 @@ def salvage(kind: Any, data: bytes, *, lenient: bool) -> Any:
     except _UnfitError:
         kept = _MISSING
     if kept is _MISSING:
-        raise ResponseValidationError("the answer is not of the expected form", problems=_lines([("", _name(kind))]))
+        raise ResponseValidationError(
+            "the answer is not of the expected form", problems=_lines(notes or [("", _name(kind))])
+        )
     unfit = [note for note in notes if not note[1].startswith(_ONE_OF)]
     if unfit and not lenient:
         places = ", ".join(place or "body" for place, _ in unfit[:_MAX_NAMED])
@@ -177,7 +179,7 @@ def _keep(kind: Any, value: Any, place: str, notes: Notes, refused: bool = False
             return whole
     if _is(value, list) and items:
         item = typing.get_args(items[0])[0]
-        return [_keep(item, entry, _join(place, str(at)), notes) for at, entry in enumerate(value)]
+        return [_entry(item, entry, _join(place, str(at)), notes) for at, entry in enumerate(value)]
     if _is(value, dict):
         models = [branch for branch in branches if _is_model(branch)]
         if models:
@@ -186,8 +188,20 @@ def _keep(kind: Any, value: Any, place: str, notes: Notes, refused: bool = False
             if typing.get_origin(branch) is dict:
                 entry = typing.get_args(branch)[1]
                 # A star for the key: it is content, not a name of the contract.
-                return {key: _keep(entry, inner, _join(place, "*"), notes) for key, inner in value.items()}
+                return {key: _entry(entry, inner, _join(place, "*"), notes) for key, inner in value.items()}
     raise _UnfitError
+
+
+def _entry(kind: Any, value: Any, place: str, notes: Notes) -> Any:
+    """Return an entry of a list or a mapping, or tell its place: it is what makes the whole unreadable."""
+    told = len(notes)
+    try:
+        return _keep(kind, value, place, notes)
+    except _UnfitError:
+        # Once, where it stands: the containers around it are what they should be.
+        if len(notes) == told:
+            notes.append((place, _name(kind)))
+        raise
 
 
 def _best(models: list[Any], value: dict[str, Any], place: str, notes: Notes) -> Model:
@@ -239,7 +253,7 @@ def _build(model: type[Model], value: dict[str, Any], place: str, notes: Notes) 
             found += inner
         except _UnfitError:
             unreadable.add(field.name)
-            found.append((here, _name(field.kind)))
+            found += inner or [(here, _name(field.kind))]
     notes += found
     return _instance(model, kept, value, found, frozenset(unreadable))
 

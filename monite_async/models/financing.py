@@ -91,7 +91,7 @@ class FinancingOffersResponse(Model):
 
 class FinancingPushInvoicesResponse(Model):
     connect_token: str = Field(repr=False)
-    session_token: str
+    session_token: str = Field(repr=False)
 
 
 class FinancingTokenResponse(Model):

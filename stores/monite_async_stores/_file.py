@@ -6,7 +6,7 @@ import errno
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import NoReturn, TypeVar
@@ -25,7 +25,9 @@ from monite_async_stores._protocol import (
     Hit,
     Negative,
     RecordName,
+    Resealed,
     StoreBusyError,
+    StoredRecord,
     StoreError,
     StoreEvent,
     Watcher,
@@ -35,6 +37,7 @@ from monite_async_stores._sealing import Keyring, Sealer
 __all__ = ["EncryptedFileTokenStore"]
 
 _SWEEP_SECONDS = 3600.0
+_DESCRIBED_AT_ONCE = 200
 
 T = TypeVar("T")
 
@@ -132,6 +135,21 @@ class EncryptedFileTokenStore:
     async def purge(self, record: RecordName) -> None:
         """See ``TokenStore.purge``."""
         await self._run(partial(self._records.purge, record))
+
+    async def names(self) -> list[str]:
+        """See ``InspectableStore.names``."""
+        return await self._run(self._records.names)
+
+    async def describe(self, names: Sequence[str]) -> list[StoredRecord]:
+        """See ``InspectableStore.describe``."""
+        found: list[StoredRecord] = []
+        for start in range(0, len(names), _DESCRIBED_AT_ONCE):
+            found += await self._run(partial(self._records.describe, names[start : start + _DESCRIBED_AT_ONCE]))
+        return found
+
+    async def reseal(self, record: RecordName) -> Resealed:
+        """See ``InspectableStore.reseal``."""
+        return await self._run(partial(self._records.reseal, record))
 
     def watch(self, watcher: Watcher) -> Callable[[], None]:
         """See ``TokenStore.watch``; the thread that reads for watchers starts with the next operation."""

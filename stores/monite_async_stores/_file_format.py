@@ -27,6 +27,7 @@ __all__ = [
     "Kind",
     "Lease",
     "State",
+    "claimed",
     "claimed_left_ms",
     "key_of",
     "open_entry",
@@ -92,13 +93,19 @@ def key_of(content: bytes) -> bytes:
     return bytes.fromhex(Sealer.key_of(content[_ENTRY.size :]))
 
 
-def claimed_left_ms(content: bytes, now: Moment) -> int | None:
-    """Return the life left that a file claims, without proof, or None when it is no entry; good enough to sweep by."""
+def claimed(content: bytes) -> Entry | None:
+    """Return what a file claims of its value, without proof and without the value, or None when it is no entry."""
     head = content[: _ENTRY.size]
     if len(head) < _ENTRY.size or head[:4] != _ENTRY_MAGIC:
         return None
     _, _, gen, lifetime_ms, boot, boot_ms, wall_ms = _ENTRY.unpack(head)
-    return Entry(gen, lifetime_ms, Moment(boot, boot_ms, wall_ms), b"").left_ms(now)
+    return Entry(gen, lifetime_ms, Moment(boot, boot_ms, wall_ms), b"")
+
+
+def claimed_left_ms(content: bytes, now: Moment) -> int | None:
+    """Return the life left that a file claims, without proof, or None when it is no entry; good enough to sweep by."""
+    entry = claimed(content)
+    return None if entry is None else entry.left_ms(now)
 
 
 def owner_id(owner: str) -> bytes:

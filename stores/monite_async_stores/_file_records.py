@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from monite_async_stores._file_format import (
     Kind,
     Lease,
     State,
+    claimed,
     claimed_left_ms,
     key_of,
     open_entry,
@@ -30,7 +31,18 @@ from monite_async_stores._file_format import (
     seal_entry,
 )
 from monite_async_stores._file_lock import FileLocks, Locking, NoLocking, Pulse
-from monite_async_stores._protocol import Busy, Committed, Granted, Hit, Negative, RecordName, StoreError, StoreEvent
+from monite_async_stores._protocol import (
+    Busy,
+    Committed,
+    Granted,
+    Hit,
+    Negative,
+    RecordName,
+    Resealed,
+    StoredRecord,
+    StoreError,
+    StoreEvent,
+)
 from monite_async_stores._sealing import Sealer
 
 __all__ = ["FileRecords", "Tell"]
@@ -177,6 +189,43 @@ class FileRecords:
             self._remove(record, b"T")
             self._remove(record, b"N")
         self._tell(StoreEvent("purge", record.name, floor), section.state)
+
+    def names(self) -> list[str]:
+        """See ``InspectableStore.names``."""
+        self._directory.check()
+        with closing(self._directory.filenames()) as filenames:
+            parts = [found for found in map(self._directory.parts, filenames) if found is not None]
+        return sorted({name for name, suffix in parts if suffix in (".lock", *_SUFFIX.values())})
+
+    def describe(self, names: Sequence[str]) -> list[StoredRecord]:
+        """See ``InspectableStore.describe``; what the files claim, without proof."""
+        now = self._clock.now()
+        found: list[StoredRecord] = []
+        for name in names:
+            content = self._directory.read(self._directory.at(name, ".tok"))
+            entry = None if content is None else claimed(content)
+            if content is None or entry is None or entry.gen <= (self.state(name) or State()).floor:
+                continue
+            if entry.left_ms(now) > 0:
+                key = key_of(content).hex()
+                found.append(StoredRecord(name, entry.gen, entry.lifetime_ms, entry.left_ms(now), key))
+        return found
+
+    def reseal(self, record: RecordName) -> Resealed:
+        """See ``InspectableStore.reseal``."""
+        self._directory.check()
+        if not self.describe([record.name]):
+            return "gone"  # before a lock is taken, which would leave a file behind for ever
+        with self._section(record) as section:
+            described, stored = self.describe([record.name]), self._entry(record, b"T")
+            if not described:
+                return "gone"
+            if stored is None:
+                return "unreadable"
+            if described[0].key == self._sealer.writes_with(record):
+                return "current"
+            section.write(replace(section.state, key=self._write(record, b"T", stored)))
+        return "resealed"
 
     def state(self, name: str) -> State | None:
         """Return what is known of a record, without its lock; None when nothing is, or it is being rewritten."""

@@ -20,14 +20,21 @@ __all__ = [
     "Committed",
     "Granted",
     "Hit",
+    "InspectableStore",
     "Negative",
+    "RateBudget",
     "RecordName",
+    "Resealed",
     "StoreBusyError",
     "StoreError",
     "StoreEvent",
+    "StoredRecord",
     "TokenStore",
     "Watcher",
 ]
+
+Resealed = Literal["resealed", "current", "unreadable", "gone"]
+"""What came of sealing a value anew: done, not needed, no key at hand opens it, there is none or it just changed."""
 
 
 class StoreError(Exception):
@@ -201,4 +208,78 @@ class TokenStore(Protocol):
 
     async def aclose(self) -> None:
         """Let go of connections, tasks and files of the running loop; the store may be used again afterwards."""
+        ...
+
+
+@runtime_checkable
+class RateBudget(Protocol):
+    """A rate that several processes share; a store may offer it besides what it keeps, as ``RedisTokenStore`` does."""
+
+    async def draw(self, name: str, units: int, *, rate: float, burst: float) -> float:
+        """Reserve units of a budget that fills evenly, whoever draws from it.
+
+        Each unit belongs to a moment, one interval (``1 / rate``) after the one before. In any stretch of time all
+        who draw get at most ``rate`` times its length, and ``burst`` more. What was reserved is used up, also by a
+        process that dies.
+
+        Args:
+            name: Which budget; it begins with its full burst when nobody drew from it for a while.
+            units: How many to reserve, 1 or more. Whoever asks for few at a time leaves others theirs.
+            rate: Units per second of the whole budget; who gives a lower one than the others slows all of them down.
+            burst: How many may be used at once after a pause, 1 or more.
+
+        Returns:
+            In how many seconds the first of them may be used; below 0 if it might have been before.
+
+        Raises:
+            StoreError: The budget cannot be reached; the caller goes on without it.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """What a store can tell of a value without opening it.
+
+    Attributes:
+        name: The record's name.
+        gen: Its generation.
+        lifetime_ms: Its whole life when it was made, in milliseconds.
+        left_ms: What is left of it now, in milliseconds.
+        key: The id of the key that it is sealed with, as 8 hex characters; it is no secret.
+    """
+
+    name: str
+    gen: int
+    lifetime_ms: int
+    left_ms: int
+    key: str
+
+
+@runtime_checkable
+class InspectableStore(TokenStore, Protocol):
+    """A store of several processes that whoever runs them can look into; the client itself needs none of this."""
+
+    async def names(self) -> list[str]:
+        """Return the names of all records, also of those that hold a failure, a lease or a memory only.
+
+        Raises:
+            StoreError: The store did not answer, or whoever asks may not list it.
+        """
+        ...
+
+    async def describe(self, names: Sequence[str]) -> list[StoredRecord]:
+        """Return what is known of the values of some records; those without a value that lives are left out.
+
+        Raises:
+            StoreError: The store did not answer.
+        """
+        ...
+
+    async def reseal(self, record: RecordName) -> Resealed:
+        """Seal a value with the first key of the keyring, unless it is; its generation and its life stay.
+
+        Raises:
+            StoreError: The store did not answer, or there is nothing to seal with.
+        """
         ...

@@ -20,6 +20,8 @@ from monite_async_stores._protocol import (
     Hit,
     Negative,
     RecordName,
+    Resealed,
+    StoredRecord,
     StoreError,
     StoreEvent,
     Watcher,
@@ -30,19 +32,23 @@ from monite_async_stores._redis_look import Contested, look
 from monite_async_stores._redis_scripts import (
     ACQUIRE,
     COMMIT,
+    DRAW,
     FAIL,
     INVALIDATE,
     MEMORY_MS,
     PURGE,
+    RESEAL,
     Names,
     Script,
     Sealed,
     integer,
+    misread,
     sealed,
     text,
     words,
 )
 from monite_async_stores._redis_source import Client, Source, source_of, source_of_url
+from monite_async_stores._redis_survey import describe, find_names, read
 from monite_async_stores._redis_turns import Turns
 from monite_async_stores._redis_watch import Board, Subscriber
 from monite_async_stores._redis_wire import Command, Lines
@@ -96,7 +102,8 @@ class RedisTokenStore:
         ACL SETUSER monite on >PASSWORD resetkeys ~{monite:* resetchannels &monite:events -@all
             +evalsha +eval +hmget +hget +get +pttl +time +set +del +hset +pexpire +publish +subscribe +ping +asking
 
-    Before Redis 6.2 there are no rights on channels: leave ``resetchannels &monite:events`` away.
+    Before Redis 6.2 there are no rights on channels: leave ``resetchannels &monite:events`` away. ``names`` needs
+    ``+scan`` besides, and in a cluster ``+cluster|slots``.
 
     Args:
         client: A ``redis.asyncio`` client whose settings to take over: ``Redis``, ``RedisCluster``, or what
@@ -148,6 +155,7 @@ class RedisTokenStore:
         namespace: str = "monite",
         keyring: Keyring | None = None,
         insecure: bool = False,
+        cluster: bool = False,
         timeout: float = 0.25,
     ) -> RedisTokenStore:
         """Make a store for a URL; nothing is connected yet.
@@ -159,6 +167,7 @@ class RedisTokenStore:
             namespace: See the class.
             keyring: See the class.
             insecure: See the class.
+            cluster: The URL is that of one server of a Redis Cluster, which knows the others.
             timeout: See the class.
 
         Raises:
@@ -166,7 +175,7 @@ class RedisTokenStore:
                 connections would not be encrypted; the message shows nothing of the URL but the option or the file.
         """
         self = cls.__new__(cls)
-        self._set_up(source_of_url(url, insecure=insecure), namespace, keyring, timeout)
+        self._set_up(source_of_url(url, insecure=insecure, cluster=cluster), namespace, keyring, timeout)
         return self
 
     def _set_up(self, source: Source, namespace: str, keyring: Keyring | None, timeout: float) -> None:
@@ -260,6 +269,45 @@ class RedisTokenStore:
         """See ``TokenStore.purge``."""
         answer = await self._script(PURGE, record, MEMORY_MS, *self._message(record))
         self._board.tell(StoreEvent("purge", record.name, integer(answer)))
+
+    async def draw(self, name: str, units: int, *, rate: float, burst: float) -> float:
+        """See ``RateBudget.draw``."""
+        interval = 1000.0 / rate
+        arguments = (repr(interval), repr(interval * (burst - 1.0)), units)
+        call = _Call(key := self._names.budget(name), DRAW, (1, key, *arguments))
+        kind, rest = words(await self._here().turns.ask(call, urgent=False))
+        if kind != "drawn":
+            raise misread()
+        return integer(rest[0]) / 1e6
+
+    async def names(self) -> list[str]:
+        """See ``InspectableStore.names``."""
+        try:
+            return await find_names(self._here().lines, self._names, limit=4 * self._timeout)
+        except Exception as exc:  # noqa: BLE001 - sockets, TLS, rights: whatever it is, there is no list
+            problem = store_error(exc)
+        raise problem
+
+    async def describe(self, names: Sequence[str]) -> list[StoredRecord]:
+        """See ``InspectableStore.describe``."""
+        return await describe(self._ask, self._names, names)
+
+    async def reseal(self, record: RecordName) -> Resealed:
+        """See ``InspectableStore.reseal``."""
+        stored = await read(self._ask, self._names, record)
+        if stored is None:
+            return "gone"
+        if self._sealer.key_of(stored.blob) == self._sealer.writes_with(record):
+            return "current"
+        value = self._sealer.open(record, stored.gen, stored.lifetime_ms, stored.blob)
+        if value is None:
+            return "unreadable"
+        value = self._sealer.seal(record, stored.gen, stored.lifetime_ms, value)  # no longer in the clear
+        written = await self._script(RESEAL, record, stored.blob, value, self._sealer.key_of(value))
+        return "resealed" if integer(written) else "gone"
+
+    async def _ask(self, commands: Sequence[tuple[str, Command]]) -> list[object]:
+        return await self._exchange(self._here().lines, commands, 4 * self._timeout)
 
     def watch(self, watcher: Watcher) -> Callable[[], None]:
         """See ``TokenStore.watch``; listening starts with the next operation."""

@@ -11,7 +11,7 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, cast
 
 from redis.crc import key_slot
 from redis.exceptions import AskError, MovedError, RedisError, ResponseError, TryAgainError
@@ -68,6 +68,21 @@ class ClusterLines:
         """See ``Lines.fresh``: messages reach subscribers of every server."""
         return self._dialer(random.choice(self._known())).make()
 
+    async def masters(self) -> list[Lines]:
+        """Return the lines to every server that holds slots, as one of the servers knows them (CLUSTER SLOTS).
+
+        Raises:
+            redis.exceptions.RedisError: That server refused, or could not be reached.
+        """
+        asked = random.choice(self._known())
+        answer = await self._exchange(asked, ("CLUSTER", "SLOTS"), asking=False)
+        if isinstance(answer, Exception):
+            raise answer
+        ranges = cast("list[tuple[object, object, tuple[bytes | None, int]]]", answer)
+        # A server that does not know its own address leaves it out: it is the one that was asked.
+        owners = {((place[0] or b"").decode() or asked[0], place[1]) for _, _, place, *_ in ranges}
+        return [self._lines_to(owner) for owner in sorted(owners)]
+
     async def drop(self) -> None:
         """Throw away the idle connections, and what is known of the cluster."""
         self._owners.clear()
@@ -105,11 +120,14 @@ class ClusterLines:
                 self._owners[redirection.slot] = address
 
     async def _exchange(self, address: Address, command: Command, *, asking: bool) -> object:
+        commands: list[Command] = [("ASKING",), command] if asking else [command]
+        return (await self._lines_to(address).exchange(commands))[-1]
+
+    def _lines_to(self, address: Address) -> Lines:
         lines = self._lines.get(address)
         if lines is None:
             lines = self._lines[address] = Lines(self._dialer(address))
-        commands: list[Command] = [("ASKING",), command] if asking else [command]
-        return (await lines.exchange(commands))[-1]
+        return lines
 
     def _known(self) -> list[Address]:
         return [*{*self._addresses, *self._owners.values()}]

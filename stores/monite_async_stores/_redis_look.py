@@ -8,7 +8,7 @@ from typing import cast
 
 from monite_async_stores._protocol import RecordName, StoreEvent
 from monite_async_stores._redis_errors import is_wrong_type, store_error
-from monite_async_stores._redis_scripts import Names
+from monite_async_stores._redis_scripts import Names, number
 from monite_async_stores._redis_wire import Command
 
 __all__ = ["Contested", "look"]
@@ -74,12 +74,12 @@ async def look(
             errors[record] = answer
             continue
         gen, key = _two(answer)
-        if not _number(gen):
+        if not number(gen):
             doubtful.append((record, True))
         elif isinstance(key, bytes) and not is_news(record, key.decode("ascii", "replace")):
             doubtful.append((record, False))
         else:
-            events.append(StoreEvent("seen", record.name, _number(gen)))
+            events.append(StoreEvent("seen", record.name, number(gen)))
     if doubtful:
         keys = [names.keys(record)[3] for record, _ in doubtful]
         memories = await ask([(key, ("HMGET", key, "floor", "high")) for key in keys])
@@ -87,7 +87,7 @@ async def look(
             if isinstance(answer, Exception) and not is_wrong_type(answer):
                 errors[record] = answer
                 continue
-            floor, high = map(_number, _two(answer))
+            floor, high = map(number, _two(answer))
             known = max(floor, high) if is_gone else floor
             if known or is_gone:
                 events.append(StoreEvent("invalid" if known else "seen", record.name, known))
@@ -100,8 +100,3 @@ def _two(answer: object) -> tuple[object, object]:
     """Return the two fields that were asked for; None for each where the key is of another type."""
     fields = cast("list[object]", answer) if isinstance(answer, list) else []
     return (fields[0], fields[1]) if len(fields) == 2 else (None, None)
-
-
-def _number(value: object) -> int:
-    """Return a number out of Redis, 0 for none; what the scripts take for none is none here."""
-    return int(value) if isinstance(value, bytes) and value.isdigit() and len(value) <= 15 else 0

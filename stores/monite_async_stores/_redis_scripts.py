@@ -13,14 +13,18 @@ from monite_async_stores._protocol import RecordName, StoreError
 __all__ = [
     "ACQUIRE",
     "COMMIT",
+    "DRAW",
     "FAIL",
     "INVALIDATE",
     "MEMORY_MS",
     "PURGE",
+    "RESEAL",
     "Names",
     "Script",
     "Sealed",
     "integer",
+    "misread",
+    "number",
     "sealed",
     "text",
     "words",
@@ -29,9 +33,10 @@ __all__ = [
 MEMORY_MS: Final = 3_600_000
 """How long generations handed out are remembered, in milliseconds: far longer than any flight lives."""
 
-_LENGTHS: Final = {"hit": 4, "negative": 2, "busy": 1, "granted": 1, "committed": 0, "purged": 0}
+_LENGTHS: Final = {"hit": 4, "negative": 2, "busy": 1, "granted": 1, "committed": 0, "purged": 0, "drawn": 1}
 """What scripts answer, and how much follows the first word."""
 
+_NAME_LENGTH: Final = 32
 _NAMESPACE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 
@@ -53,9 +58,11 @@ class Script:
 
 ACQUIRE: Final = Script.load("acquire")
 COMMIT: Final = Script.load("commit")
+DRAW: Final = Script.load("draw")
 FAIL: Final = Script.load("fail")
 INVALIDATE: Final = Script.load("invalidate")
 PURGE: Final = Script.load("purge")
+RESEAL: Final = Script.load("reseal")
 
 
 class Names:
@@ -76,10 +83,28 @@ class Names:
         self.namespace = namespace
         self.channel = f"{namespace}:events"
 
+    @property
+    def pattern(self) -> str:
+        """What the keys of all records look like, for SCAN; no character of a namespace means anything else there."""
+        return f"{{{self.namespace}:{'?' * _NAME_LENGTH}}}:?"
+
+    def found_in(self, key: bytes) -> re.Match[str] | None:
+        """Return a match whose first group is the name of the record that a key belongs to, or None."""
+        text = key.decode("utf-8", "replace")
+        return re.fullmatch(rf"\{{{re.escape(self.namespace)}:([0-9a-f]{{{_NAME_LENGTH}}})\}}:[tlnf]", text)
+
+    def stem(self, name: str) -> str:
+        """Return what the keys of a record begin with; the braces keep them in one slot."""
+        return f"{{{self.namespace}:{name}}}"
+
     def keys(self, record: RecordName) -> tuple[str, str, str, str]:
-        """Return the keys of a record, its lease, its failure and its memory; the braces keep them in one slot."""
-        stem = f"{{{self.namespace}:{record.name}}}"
+        """Return the keys of a record, its lease, its failure and its memory."""
+        stem = self.stem(record.name)
         return f"{stem}:t", f"{stem}:l", f"{stem}:n", f"{stem}:f"
+
+    def budget(self, name: str) -> str:
+        """Return the key of a budget."""
+        return f"{{{self.namespace}:{name}}}:b"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +135,7 @@ def words(answer: object) -> tuple[str, list[object]]:
         kind = first.decode("ascii", "replace") if isinstance(first, bytes) else ""
         if _LENGTHS.get(kind) == len(rest):
             return kind, rest
-    raise _misread()
+    raise misread()
 
 
 def text(value: object) -> str:
@@ -121,7 +146,7 @@ def text(value: object) -> str:
     """
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
-    raise _misread()
+    raise misread()
 
 
 def integer(value: object) -> int:
@@ -132,7 +157,12 @@ def integer(value: object) -> int:
     """
     if isinstance(value, int):
         return value
-    raise _misread()
+    raise misread()
+
+
+def number(value: object) -> int:
+    """Return a number out of a field, 0 for none; what the scripts take for none is none here."""
+    return int(value) if isinstance(value, bytes) and value.isdigit() and len(value) <= 15 else 0
 
 
 def sealed(rest: list[object]) -> Sealed:
@@ -143,8 +173,9 @@ def sealed(rest: list[object]) -> Sealed:
     """
     if len(rest) == 4 and isinstance(rest[3], bytes):
         return Sealed(integer(rest[0]), integer(rest[1]), integer(rest[2]), rest[3])
-    raise _misread()
+    raise misread()
 
 
-def _misread() -> StoreError:
+def misread() -> StoreError:
+    """Return the error for an answer that makes no sense."""
     return StoreError("redis gave an answer that no script of this version gives")

@@ -115,8 +115,8 @@ class _TlsWire(Protocol):
 _new_pool = cast("Callable[..., ConnectionPool]", ConnectionPool)
 
 
-def source_of_url(url: str, *, insecure: bool) -> Source:
-    """Return where connections to a URL come from.
+def source_of_url(url: str, *, insecure: bool, cluster: bool = False) -> Source:
+    """Return where connections to a URL come from; with ``cluster`` it is that of one server of a Redis Cluster.
 
     Raises:
         ValueError: The URL cannot be read, an option is not known, a file of certificates is not there, or connections
@@ -134,6 +134,11 @@ def source_of_url(url: str, *, insecure: bool) -> Source:
     if issubclass(made_by, SSLConnection):
         # Older versions of redis-py do not check it unless told to.
         settings = {"ssl_check_hostname": settings.get("ssl_cert_reqs") != "none", **settings}
+    if cluster:
+        if issubclass(made_by, UnixDomainSocketConnection):
+            raise ValueError("a cluster is not reached by a socket: use redis:// or rediss://")
+        address = (str(settings.get("host", "localhost")), int(cast("int", settings.get("port", 6379))))
+        return _cluster(made_by, settings, [address], insecure=insecure)
     return _direct(made_by, settings, insecure=insecure)
 
 
@@ -145,7 +150,7 @@ def source_of(client: Client, *, insecure: bool) -> Source:
         ValueError: Connections would not be encrypted, or lead to a replica, or cannot be made with its settings.
     """
     if isinstance(client, RedisCluster):
-        return _cluster(client, insecure=insecure)
+        return _cluster_of(client, insecure=insecure)
     if not isinstance(cast("object", client), Redis):
         raise TypeError(f"a client of redis.asyncio is needed, not {type(client).__module__}.{type(client).__name__}")
     pool = cast("_Pool", client.connection_pool)
@@ -215,14 +220,24 @@ def _sentinel_pool(pool: _Pool) -> ConnectionPool:
     return _new_pool(connection_class=pool.connection_class, **settings)
 
 
-def _cluster(client: RedisCluster, *, insecure: bool) -> Source:
+def _cluster_of(client: RedisCluster, *, insecure: bool) -> Source:
     settings = cast("_Settings", client.connection_kwargs)
     made_by = cast("type[AbstractConnection]", settings["connection_class"])
-    make = _maker(made_by, settings)
-    encrypted = issubclass(made_by, SSLConnection)
     nodes = list(client.nodes_manager.startup_nodes.values())
     addresses: list[Address] = [(str(node.host), int(node.port)) for node in nodes]
-    remap = client.nodes_manager.address_remap
+    return _cluster(made_by, settings, addresses, insecure=insecure, remap=client.nodes_manager.address_remap)
+
+
+def _cluster(
+    made_by: type[AbstractConnection],
+    settings: _Settings,
+    addresses: Sequence[Address],
+    *,
+    insecure: bool,
+    remap: Callable[[Address], Address] | None = None,
+) -> Source:
+    make = _maker(made_by, settings)
+    encrypted = issubclass(made_by, SSLConnection)
 
     def check(address: Address) -> None:
         if not (insecure or encrypted or _is_loopback(address[0])):

@@ -125,6 +125,10 @@ class Lines:
         wire, _ = await self._take()
         return await self._exchange(wire, commands)
 
+    async def masters(self) -> list[Lines]:
+        """Return the lines to every server that holds records: these."""
+        return [self]
+
     async def drop(self) -> None:
         """Throw away the idle connections."""
         while self._idle:

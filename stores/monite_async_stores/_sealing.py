@@ -176,6 +176,14 @@ class Sealer:
         """Return the id of the key that a value was sealed with, as 8 hex characters; it is no secret."""
         return blob[len(_MAGIC) : _ID_END].hex()
 
+    def writes_with(self, record: RecordName) -> str:
+        """Return the id of the key that values of this record are sealed with from now on.
+
+        Raises:
+            StoreError: There is no keyring, and the record has no secret to derive a key from.
+        """
+        return self._keys(record)[0].shown
+
     def knows_for(self, record: RecordName, key: str) -> bool:
         """Tell whether values of this record that are sealed with the key of this id can be opened here.
 

@@ -1,4 +1,4 @@
-"""Files, webhooks, mailboxes, exports, OCR, approvals, templates, payments, onboarding, accounting, analytics."""
+"""Files, webhooks, mailboxes, OCR, approvals, templates, payments, onboarding, accounting, analytics."""
 
 from __future__ import annotations
 
@@ -115,24 +115,6 @@ async def test_mailboxes() -> None:
         assert ids(await driver.ask("POST", "/mailboxes/search", wanted)) == [box["id"]]
         ann = await driver.make_user("ann", permissions(mailbox=COMMON))
         assert ids(await driver.ask("POST", "/mailboxes/search", {"entity_ids": [other]}, user=ann)) == []
-
-
-async def test_exports_take_their_time() -> None:
-    """An export is ordered, and ready with its file after some seconds of the emulator's clock."""
-    async with driving() as (emulator, driver):
-        await driver.make_payable()
-        await driver.make_payable()
-        objects = [{"name": "payable", "statuses": ["new"]}, {"name": "receivable", "statuses": ["draft"]}]
-        body = {"date_from": "2026-01-01", "date_to": "2026-12-31", "format": "csv", "objects": objects}
-        path = f"/data_exports/{(await driver.ask('POST', '/data_exports', body))['id']}"
-        early = await driver.ask("GET", path)
-        assert (early["status"], early["source_url"]) == ("processing", None)
-        emulator.clock.advance(6)
-        ready = await driver.ask("GET", path)
-        assert (ready["status"], ready["count"]) == ("succeeded", 2)
-        assert len((await driver.http.get(str(ready["source_url"]))).json()) == 2
-        formats = await driver.send("GET", "/data_exports/supported_formats")
-        assert [entry["object_type"] for entry in formats.json()] == ["payable", "receivable"]
 
 
 async def test_ocr_tasks() -> None:

@@ -12,9 +12,19 @@ from redis.asyncio import RedisCluster
 from redis.crc import key_slot
 from redis.exceptions import AskError, MovedError, ResponseError, TryAgainError
 
-from monite_async_stores import Committed, Granted, Hit, RecordName, RedisTokenStore, StoreError, _breaker
+from monite_async_stores import (
+    Committed,
+    Granted,
+    Hit,
+    Keyring,
+    RecordName,
+    RedisTokenStore,
+    StoreError,
+    _breaker,
+    store_from_url,
+)
 from monite_async_stores._redis_cluster import _Redirection, _redirection
-from tests.stores.redis_server import Cluster, SentinelSet, until
+from tests.stores.redis_server import Cluster, RedisServer, SentinelSet, until
 from tests.stores.redis_tools import PATIENT, Ear, Keep, a_name, ask, eventually, grant, key_of, put, run
 
 
@@ -35,6 +45,41 @@ def slot_of(name: RecordName) -> int:
     slots = {key_slot(key_of(name, kind).encode()) for kind in "tlnf"}
     assert len(slots) == 1
     return slots.pop()
+
+
+def test_a_url_of_one_server_finds_the_records_of_all(cluster: Cluster) -> None:
+    """With ``cluster=true`` a URL leads to a whole cluster, whose records are listed, described and sealed anew."""
+
+    async def main(keep: Keep) -> None:
+        url = f"redis://127.0.0.1:{cluster.servers[1].port}?cluster=true&namespace=listed"
+        old, new = Keyring.generate(), Keyring.generate()
+        store, newer = store_from_url(url, keyring=Keyring(old)), store_from_url(url, keyring=Keyring(new, old))
+        assert isinstance(store, RedisTokenStore)
+        assert isinstance(newer, RedisTokenStore)
+        for one in (store, newer):
+            keep(one)
+        names = sorted((a_name() for _ in range(12)), key=lambda name: name.name)
+        gens = [await put(store, name) for name in names]
+        assert len({slot_of(name) * 3 // 16384 for name in names}) > 1
+        for one in (store, newer):
+            assert await one.names() == [name.name for name in names]
+            assert [record.gen for record in await one.describe(await one.names())] == gens
+        assert [await newer.reseal(name) for name in names] == ["resealed"] * len(names)
+        assert [await store.reseal(name) for name in names] == ["unreadable"] * len(names)
+
+    run(main)
+
+
+def test_a_server_that_is_no_cluster_cannot_list_one(redis_server: RedisServer) -> None:
+    """A URL that says ``cluster=true`` of a server alone is told so when records are to be listed."""
+
+    async def main(keep: Keep) -> None:
+        store = store_from_url(f"{redis_server.url}?cluster=true")
+        assert isinstance(store, RedisTokenStore)
+        with pytest.raises(StoreError, match="redis did not answer as it should"):
+            await keep(store).names()
+
+    run(main)
 
 
 def test_a_slot_that_has_moved_is_found_again(cluster: Cluster) -> None:

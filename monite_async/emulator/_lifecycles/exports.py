@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+import csv
+import io
+
 from monite_async.emulator._call import Call
 from monite_async.emulator._collections import COLLECTIONS
-from monite_async.emulator._files import file_url, keep_file
+from monite_async.emulator._files import PDF, file_url, keep_file
 from monite_async.emulator._generic import Json, answer, create, later, records, ruled
 from monite_async.emulator._message import Response, as_list, as_object, dumps
 
 __all__ = ["EXPORT_OPERATIONS"]
 
 _EXPORTS = COLLECTIONS["/data_exports"]
-_FORMATS = ("csv", "xml", "xlsx", "pdf")
+_FORMATS = {"csv": ["csv", "csv_xero"], "pdf": ["pdf"]}
 
 
 def _rows(call: Call, wanted: Json, group: str) -> list[Json]:
     statuses = as_list(wanted.get("statuses"))
     chosen = records(call, f"/{wanted.get('name')}s", group)
     return [record.view() for record in chosen if not statuses or record.data.get("status") in statuses]
+
+
+def _table(rows: list[Json]) -> bytes:
+    """Return objects as CSV (RFC 4180): a column per field, what is no plain value as JSON in its cell."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    file = io.StringIO()
+    writer = csv.writer(file)
+    writer.writerow(columns)
+    writer.writerows([_cell(row.get(name)) for name in columns] for row in rows)
+    return file.getvalue().encode("utf-8", "replace")
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else dumps(value).decode()
 
 
 def _order(call: Call) -> Response:
@@ -33,15 +52,15 @@ def _order(call: Call) -> Response:
     }
     record = create(call, source, _EXPORTS)
     rows = [row for item in as_list(body["objects"]) for row in _rows(call, as_object(item), record.group)]
-    url = file_url(call.world, keep_file(call.world, "application/json", dumps(rows)))
+    kind, content = ("application/pdf", PDF) if body["format"] == "pdf" else ("text/csv", _table(rows))
+    url = file_url(call.world, keep_file(call.world, kind, content))
     ready = {"status": "succeeded", "source_url": url, "count": len(rows)}
     later(call, record, call.world.settings.export_seconds, ready)
     return answer(call, record)
 
 
 def _formats(call: Call) -> Response:
-    kinds = {name: [name] for name in _FORMATS}
-    return answer(call, [{"object_type": name, "available_types": kinds} for name in ("payable", "receivable")])
+    return answer(call, [{"object_type": name, "available_types": _FORMATS} for name in ("payable", "receivable")])
 
 
 EXPORT_OPERATIONS = ruled(

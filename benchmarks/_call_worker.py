@@ -1,0 +1,218 @@
+"""One process per measured case, on a core of its own, so that no case pays for what another left behind.
+
+Takes the case as JSON and prints its figures as JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+import warnings
+from collections.abc import Awaitable, Callable
+from importlib import import_module
+from typing import Any, TypedDict, cast
+
+from benchmarks._call_systems import PAYABLE, Client, Ours, Target, find
+from benchmarks._measure import allow_many_sockets, peak_mb, pin
+from benchmarks._payable_server import HOST, Ports
+
+__all__ = ["Figures", "Job", "idle", "loop", "overhead"]
+
+Figures = dict[str, float]
+
+_CLIENT_CORE = 0
+_LEAST_CALLS, _MOST_CALLS = 40, 20_000
+_IDLE_CALLS = 10
+_BLOCKS, _SCOPES, _CLIENTS = 30, 1_000, 20
+_LOOP = "monite_async._http.call"
+
+
+class Job(TypedDict):
+    """What a worker is asked for.
+
+    Attributes:
+        what: ``calls``, ``idle``, ``overhead`` or ``soak``.
+        system: On what.
+        twin: The port of the server, by name.
+        at_once: Calls at once, or for ``idle`` the numbers of connections, each at least the one before.
+        calls: How many to measure; 0 for as many as fit in ``seconds``, and two for each of those at once.
+        seconds: About how long to measure.
+        ports: Where the server is.
+
+    It may hold more, which is not the worker's.
+    """
+
+    what: str
+    system: str
+    twin: str
+    at_once: list[int]
+    calls: int
+    seconds: float
+    ports: dict[str, Any]
+
+
+async def _closed(client: Client, at_once: int, calls: int) -> list[float]:
+    """Make calls, so many at once, each worker one after the other; return the seconds that each took."""
+    taken: list[float] = []
+    left = calls
+
+    async def worker() -> None:
+        nonlocal left
+        while left > 0:
+            left -= 1
+            begin = time.perf_counter()
+            await client.call()
+            taken.append(time.perf_counter() - begin)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(at_once):
+            group.create_task(worker())
+    return taken
+
+
+async def loop(client: Client, ports: Ports, at_once: int, calls: int, seconds: float) -> Figures:
+    """Measure a closed loop after a warm-up: CPU and wall time, latencies, connections that the server saw opened."""
+    await client.call()  # imports, models, the token
+    warm = max(_LEAST_CALLS, 3 * at_once if calls else at_once)
+    begin = time.process_time()
+    await _closed(client, at_once, warm)
+    each = (time.process_time() - begin) / warm
+    if not calls:
+        calls = max(2 * at_once, min(_MOST_CALLS, int(seconds / each)))
+    ports.reset()
+    begin, start = time.process_time(), time.perf_counter()
+    taken = await _closed(client, at_once, calls)
+    cpu, wall = time.process_time() - begin, time.perf_counter() - start
+    taken.sort()
+    return {
+        "cpu_us": cpu / calls * 1e6,
+        "calls": calls,
+        "per_second": calls / wall,
+        "p50_ms": taken[len(taken) // 2] * 1e3,
+        "p99_ms": taken[int(len(taken) * 0.99)] * 1e3,
+        "opened": ports.counts()["opened"],
+        "peak_mb": peak_mb(),
+    }
+
+
+async def idle(client: Client, ports: Ports, sizes: list[int], seconds: float) -> Figures:
+    """Measure calls one after the other while ever more connections are idle: CPU microseconds per call by number."""
+    figures: Figures = {}
+    for _ in range(_LEAST_CALLS):
+        await client.call()
+    for size in sizes:
+        ports.reset(hold=size)
+        await asyncio.gather(*(client.call() for _ in range(size)))
+        begin = time.process_time()
+        for _ in range(_IDLE_CALLS):
+            await client.call()
+        each = (time.process_time() - begin) / _IDLE_CALLS
+        calls = int(min(_MOST_CALLS, seconds / each))
+        if calls > _IDLE_CALLS:
+            begin = time.process_time()
+            for _ in range(calls):
+                await client.call()
+            each = (time.process_time() - begin) / calls
+        figures[f"cpu_us_{size}"] = each * 1e6
+        figures[f"open_{size}"] = ports.counts()["open"]
+    return figures
+
+
+async def overhead(ours: Ours, seconds: float) -> Figures:
+    """Measure whole calls beside the bare engine that sends the same bytes and parses the answer, in turn.
+
+    The bare engine is given, again and again, the very request that a call has handed to it; what it does not do is
+    what the call does around it: scope, token, limiter, deadline, retries, head. In between are calls of a scope that
+    is kept. What a scope and a further client take is measured by making them.
+    """
+    bare, kept = await _bare(ours), ours.scope()
+    calls: dict[str, Callable[[], Awaitable[object]]] = {
+        "whole": ours.call,
+        "kept": lambda: kept.payables.get(PAYABLE),
+        "bare": bare,
+    }
+    for call in calls.values():
+        await _block(call, _LEAST_CALLS)
+    number = max(_LEAST_CALLS, int(seconds / await _block(ours.call, _LEAST_CALLS) / len(calls) / _BLOCKS))
+    least = dict.fromkeys((*calls, "scope", "client"), float("inf"))
+    for _ in range(_BLOCKS):
+        for name, call in calls.items():
+            least[name] = min(least[name], await _block(call, number))
+        least["scope"] = min(least["scope"], _made(ours.scope, _SCOPES))
+        least["client"] = min(least["client"], _made(ours.another, _CLIENTS))
+    added = {"added": least["whole"] - least["bare"], "added_kept": least["kept"] - least["bare"]}
+    return {f"{name}_us": value * 1e6 for name, value in {**least, **added}.items()}
+
+
+def _made(make: Callable[[], object], number: int) -> float:
+    begin = time.process_time()
+    for _ in range(number):
+        make()
+    return (time.process_time() - begin) / number
+
+
+async def _bare(ours: Ours) -> Callable[[], Awaitable[object]]:
+    """Watch one call; return what hands the same request to the engine and parses the answer."""
+    from monite_async.models._base import decode
+    from monite_async.models.payables import PayableResponseSchema
+
+    await ours.call()
+    engine: Any = ours.client._core.engine
+    holder = cast("Any", type(engine.carrier) if hasattr(engine, "carrier") else import_module(_LOOP))
+    exchange = holder.exchange
+    handed: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+
+    async def watch(*arguments: Any, **options: Any) -> Any:
+        handed.append((arguments, options))
+        return await exchange(*arguments, **options)
+
+    holder.exchange = watch
+    try:
+        await ours.call()
+    finally:
+        holder.exchange = exchange
+    arguments, options = handed[-1]
+
+    async def bare() -> object:
+        answer = await exchange(*arguments, **options)
+        return decode(PayableResponseSchema, answer.content)
+
+    return bare
+
+
+async def _block(call: Callable[[], Awaitable[object]], number: int) -> float:
+    begin = time.process_time()
+    for _ in range(number):
+        await call()
+    return (time.process_time() - begin) / number
+
+
+async def _run(job: Job) -> Figures:
+    ports = Ports(**job["ports"])
+    port = getattr(ports, job["twin"])
+    url = f"{'https' if job['twin'] == 'tls' else 'http'}://{HOST}:{port}/v1"
+    spare = max(job["at_once"]) + 10 if job["what"] == "idle" else None
+    make = find(job["system"]).load()
+    client = cast("Client", make(Target(url, ports.authority, spare)))
+    try:
+        if job["what"] == "idle":
+            return await idle(client, ports, job["at_once"], job["seconds"])
+        if job["what"] == "overhead":
+            return await overhead(cast("Ours", client), job["seconds"])
+        return await loop(client, ports, job["at_once"][0], job["calls"], job["seconds"])
+    finally:
+        await client.aclose()
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    allow_many_sockets()
+    pin(_CLIENT_CORE)
+    warnings.simplefilter("ignore")  # of the peers, about each other
+    print(json.dumps(asyncio.run(_run(cast("Job", json.loads(sys.argv[1]))))), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""Calls: what one typed payable costs here and on the peers, at one, 100 and 1,000 calls at once.
+
+Run ``python -m benchmarks.calls``; the peers come with the extra ``bench``. Each case has a process and a core of its
+own, the server another; cases take turns, round after round. Read the ratios: CPU time repeats within some 10 %.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks._call_systems import FAST, FLOOR, HTTPX, OFFICIAL, OURS, RAW, SNIFFIO, call_systems
+from benchmarks._call_tables import LATE, OVERHEAD, PLAIN, TLS, bars, panels, tables
+from benchmarks._cases import Case, run
+from benchmarks._output import Report, installed, options, publish
+from benchmarks._payable_server import PayableServer
+from benchmarks._report import machine
+
+__all__ = ["LATE_CALLS", "cases", "main"]
+
+LATE_CALLS = 2_000
+_AT_ONCE = (1, 100, 1_000)
+_CROWD = 100
+_NAMES = ("aiohttp", "httpcore", "httptools", "httpx", "httpx2", "monite", "monite-async", "pydantic", "uvloop")
+_FEW = (OURS, FAST, HTTPX, RAW, OFFICIAL)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, print, and return the exit status."""
+    wanted = options("calls", __doc__, "half a minute: one round of what matters most", arguments)
+    where = machine([f"{name} {found}" for name in _NAMES if (found := installed(name))])
+    with PayableServer() as server:
+        todo = cases([spec.name for spec in call_systems()], quick=wanted.quick)
+        runs = run(todo, server.ports, rounds=1 if wanted.quick else 3)
+    left_out = [name for name in _NAMES if not installed(name)]
+    report = Report("Calls", where, tables(runs), bars(runs), runs.told(), panels(runs), left_out)
+    return publish(report, wanted)
+
+
+def cases(systems: list[str], *, quick: bool) -> list[Case]:
+    """Return what is to be measured on these systems."""
+    seconds = 0.2 if quick else 0.7
+    chosen = [name for name in systems if not quick or name in _FEW]
+    found = [
+        Case(PLAIN.format(at_once), name, at_once=(at_once,), seconds=seconds, rounds=_rounds(name, at_once))
+        for at_once in (_AT_ONCE[:2] if quick else _AT_ONCE)
+        for name in chosen
+    ]
+    calm = [name for name in chosen if name not in (FLOOR, SNIFFIO) and not (quick and name == OFFICIAL)]
+    found += [
+        Case(LATE, name, twin="late", at_once=(_CROWD,), calls=LATE_CALLS, rounds=_rounds(name, LATE_CALLS))
+        for name in calm
+    ]
+    if not quick:
+        found += [Case(TLS, name, twin="tls", at_once=(_CROWD,), seconds=seconds) for name in calm if name != OFFICIAL]
+    # A difference of two figures needs them to be exact: more time, and both in one process.
+    found += [Case(OVERHEAD, name, what="overhead", seconds=seconds * 4) for name in systems if name in (OURS, FAST)]
+    return found
+
+
+def _rounds(system: str, calls: int) -> int:
+    """Return in how many rounds a system takes part: one, where it takes a quarter of a minute and no bar is about it."""
+    return 1 if system in (OFFICIAL, SNIFFIO) and calls > _CROWD else 3
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""``docs/cli.md`` tells the truth of the command."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from monite_async._cli import _commands
+from monite_async._cli._call import _SECRET_NAMES
+from monite_async._cli._exits import Exit
+
+PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
+
+
+@pytest.mark.checkout
+def test_the_page_lists_every_command_status_and_hidden_name() -> None:
+    """What the command has and what its page says of it are the same: commands, options, statuses, hidden names."""
+    page = PAGE.read_text("utf-8")
+    rows = re.findall(r"^\| (\d+) \| (.*) \|$", page, re.MULTILINE)
+    assert [int(status) for status, _ in rows] == [int(status) for status in Exit]
+    assert set(re.findall(r"^\| `monite-async (\w+(?: [a-z]+)?)", page, re.MULTILINE)) == set(commands(_commands._cli))
+    for name in _SECRET_NAMES:
+        assert f"`{name}`" in page
+    for option in ("--entity", "--user", "--query", "--json", "--reveal", "--all", "--yes"):
+        assert option in page
+
+
+def commands(group: click.Command, before: str = "") -> list[str]:
+    """Return the names of all commands below one."""
+    if not isinstance(group, click.Group):
+        return [before.strip()]
+    return [name for part, one in group.commands.items() for name in commands(one, f"{before} {part}")]
