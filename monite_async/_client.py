@@ -159,7 +159,7 @@ class AsyncMonite(PartnerResources, Scope):
             ConfigurationError: The id is empty.
         """
         scope = object.__new__(EntityClient)
-        Scope.__init__(scope, self._core, self._core.key(), clean_id("entity id", entity_id), self._channel.options)
+        Scope.__init__(scope, self._core, self._core.key(), clean_id("entity id", entity_id), self._options)
         return scope
 
     def as_user(self, user_id: str | UUID) -> UserClient:
@@ -169,7 +169,7 @@ class AsyncMonite(PartnerResources, Scope):
             ConfigurationError: The id is empty, or the client has a static token.
         """
         scope = object.__new__(UserClient)
-        Scope.__init__(scope, self._core, self._core.key(clean_id("user id", user_id)), None, self._channel.options)
+        Scope.__init__(scope, self._core, self._core.key(clean_id("user id", user_id)), None, self._options)
         return scope
 
     def httpx_auth(self, entity_user_id: str | UUID | None = None) -> httpx.Auth:
@@ -189,4 +189,4 @@ class AsyncMonite(PartnerResources, Scope):
         Raises:
             MoniteError: The API could not be told; the token is dropped all the same.
         """
-        await self._core.revoke(self._channel.key)
+        await self._core.revoke(self._key)

@@ -49,7 +49,7 @@ class Core:
         ConfigurationError: With everything that is wrong.
     """
 
-    __slots__ = ("_owned", "cache", "config", "engine", "post", "static", "tokens")
+    __slots__ = ("_owned", "_partner", "cache", "config", "engine", "post", "static", "tokens")
 
     def __init__(
         self,
@@ -75,6 +75,7 @@ class Core:
         reserved = (wire.authorization_header, wire.version_header, wire.entity_header)
         config = read_config(settings, wire, reserved=reserved, faults=faults)
         self.config: Config = config
+        self._partner = TokenKey(config.base_url, config.client_id, "client_credentials")
         place = Place.parse(config.base_url)
         limiter = _limiter(config, store, wiring.transport)
         carrier, token_carrier, own = carriers(wiring)
@@ -118,7 +119,7 @@ class Core:
         """Return the key of a user's token, or of the partner's."""
         config = self.config
         if user_id is None:
-            return TokenKey(config.base_url, config.client_id, "client_credentials")
+            return self._partner
         if self.static is not None:
             raise ConfigurationError("this client was made with token=: as_user() needs client_id and client_secret")
         return TokenKey(config.base_url, config.client_id, "entity_user", user_id)
@@ -177,7 +178,8 @@ def _limiter(config: Config, store: TokenStore | None, transport: object) -> Lim
     if rate is not None or not config.client_id:
         return Limiter(rate)
     # What a transport of the caller's leads to need not be what others lead to: each counts for itself.
-    return learning_limiter((config.base_url, config.client_id, None if isinstance(transport, str) else id(transport)))
+    own = transport is None or isinstance(transport, str)
+    return learning_limiter((config.base_url, config.client_id, 0 if own else id(transport)))
 
 
 def _store(faults: list[str], store: object) -> TokenStore | None:

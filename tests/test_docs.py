@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 import types
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -32,7 +32,7 @@ Names = dict[str, object]
 
 
 @asynccontextmanager
-async def world() -> AsyncIterator[Names]:
+async def world() -> AsyncGenerator[Names]:
     """What ``index.md`` promises to snippets: a client, an entity, its user, and something to work on."""
     async with Emulator() as emulator, AsyncMonite(**emulator.client_options()) as monite:
         entity = await monite.entities.create(

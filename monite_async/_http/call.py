@@ -302,7 +302,8 @@ class Channel:
             token = None
             if not outgoing.public:
                 token = engine.tokens.peek(self.key)
-                if token is None or progress.token is not None or engine.limiter.active:
+                free = token is not None and progress.token is None
+                if not free or (engine.limiter.active and not engine.limiter.take()):
                     token = await self._admission(progress)
             progress.sends += 1
             outcome = await send(outgoing, token, until=progress.try_until, max_bytes=engine.max_response_bytes)

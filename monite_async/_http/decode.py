@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
+from monite_async._collector import AtRest
 from monite_async._errors import APIStatusError, ConfigurationError, ResponseValidationError, status_error
 
 if TYPE_CHECKING:
@@ -200,7 +201,8 @@ def api_error(answer: Answer, body: ErrorBody, **facts: Any) -> APIStatusError:
 def _locate(name: str) -> Any:
     """Return the model that ``module:Class`` names below ``monite_async.models``."""
     module, _, attribute = name.partition(":")
-    return getattr(importlib.import_module(f"monite_async.models.{module}"), attribute)
+    with AtRest():  # the first one brings pydantic along
+        return getattr(importlib.import_module(f"monite_async.models.{module}"), attribute)
 
 
 @functools.lru_cache(maxsize=512)

@@ -97,7 +97,7 @@ class TokenPost:
         return PostResult(outcome.status, outcome.headers, outcome.content, self._asked(outcome))
 
     def _asked(self, answer: Answer) -> float | None:
-        """Return for how many seconds the server asks to stay away, and let the limiter learn from the answer."""
+        """Return for how many seconds the server asks to stay away, and let all calls do so after a 429."""
         if answer.status != 429:
             self.limiter.heard(answer.headers)
         if 200 <= answer.status < 300:
@@ -138,7 +138,7 @@ class TokenPost:
             for name, value in headers.items()
             if name.lower() not in _OWN
         ]
-        target = (path if at_root else self.place.prefix + path).encode("ascii")
+        target = (("" if at_root else self.place.prefix) + path).encode("ascii")
         return Outgoing(method, self.place, target, Head(tuple(head)), body, self.token_header)
 
 
