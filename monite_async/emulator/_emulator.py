@@ -17,9 +17,9 @@ from monite_async.emulator._auth import revoke_key
 from monite_async.emulator._checked import checked
 from monite_async.emulator._clock import Clock
 from monite_async.emulator._courier import Courier
+from monite_async.emulator._dialect import answered, understood
 from monite_async.emulator._entities import seed_entity
 from monite_async.emulator._events import redeliver
-from monite_async.emulator._dialect import answered, understood
 from monite_async.emulator._faults import Fault, Faults, OrderedFault
 from monite_async.emulator._log import Entry, RequestLog
 from monite_async.emulator._message import Delivery, Request
