@@ -6,11 +6,11 @@ import importlib
 import sys
 import time
 from operator import attrgetter
-from typing import Any, cast
+from typing import cast
 
 from monite_async import AsyncMonite, operations
 from monite_async._http.operation import Operation
-from monite_async.models._base import Model, adapter
+from monite_async.models._base import reader
 
 
 def main(name: str) -> None:
@@ -45,13 +45,9 @@ def warm(scopes: tuple[object, ...], name: str) -> None:
 
 
 def build(where: str) -> None:
-    """Build a model as its first answer does."""
+    """Make the reader of a model as its first answer does."""
     home, _, kind = where.partition(":")
-    model: Any = getattr(importlib.import_module(f"monite_async.models.{home}"), kind)
-    if isinstance(model, type) and issubclass(cast("type[object]", model), Model):
-        cast("type[Model]", model).model_rebuild()
-    else:
-        adapter(model)
+    reader(getattr(importlib.import_module(f"monite_async.models.{home}"), kind))
 
 
 if __name__ == "__main__":

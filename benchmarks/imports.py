@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks._import_cases import Cost, Server, first_uses, measure
+from benchmarks._import_cases import Cost, Server, compile_ours, first_uses, measure
 from benchmarks._output import Report, installed, options, publish
 from benchmarks._plot import Panel
 from benchmarks._report import Bar, Table, machine, number, ratio
@@ -27,6 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = options("imports", __doc__, "few rounds, three resources", arguments)
     official = installed("monite")
     where = machine([f"{name} {installed(name)}" for name in _PACKAGES if installed(name)])
+    compile_ours()
     rounds, uses_rounds = (1, 1) if chosen.quick else (7, 2)
     codes = {code: code for code in (_BARE, _NAME, _CLIENT, _PARTS, *([_OFFICIAL] if official else []))}
     with Server() as server:
@@ -58,7 +59,8 @@ def _costs(costs: dict[str, Cost]) -> Table:
         for name, cost in costs.items()
     ]
     method = (
-        "Each in a process of its own, from its start to its end; the least CPU time of interleaved rounds. The first "
+        "Each in a process of its own, from its start to its end, bytecode at hand as pip leaves it; the least CPU time "
+        "of interleaved rounds. The first "
         "payable comes from the emulator in another process: token, call, model. Memory is the peak of the process."
     )
     head = ["what", "CPU ms", "over bare Python", "beside httpx, pydantic", "peak MB"]

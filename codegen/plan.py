@@ -16,9 +16,10 @@ from codegen.naming import class_names
 from codegen.order import closure
 from codegen.places import Places, data_of
 
-__all__ = ["SCOPE_ORDER", "SHARED", "Choices", "Homes", "Method", "Plan", "Resource", "make_plan"]
+__all__ = ["PAIRED", "SCOPE_ORDER", "SHARED", "Choices", "Homes", "Method", "Plan", "Resource", "make_plan"]
 
 SHARED = "_shared"
+PAIRED = "_paired"
 SCOPE_ORDER: tuple[Scope, ...] = ("partner", "entity", "entity_user", "user")
 Side = Literal["models", "types"]
 Paging = Literal["token", "body", "offset"]
@@ -147,7 +148,7 @@ def make_plan(contract: Contract, decided: Choices | None = None) -> Plan:
         contract=contract,
         resources=tuple(_tree(name, by_resource) for name in tops),
         names=class_names(contract.schemas),
-        models=_homes(contract, home, "models"),
+        models=_apart(contract, _homes(contract, home, "models"), _central(by_resource)),
         types=_homes(contract, home, "types"),
     )
 
@@ -218,6 +219,7 @@ def _homes(contract: Contract, home: Mapping[str, str], side: Side) -> Homes:
 
 
 _FEW = 4
+_MANY = 8
 
 
 def _home(users: Collection[str], together: int) -> str:
@@ -229,7 +231,33 @@ def _home(users: Collection[str], together: int) -> str:
     """
     if len(users) == 1:
         return min(users)
-    return "_" + "_".join(sorted(users)) if len(users) == 2 and together >= _FEW else SHARED
+    if len(users) > 2:
+        return SHARED
+    return "_" + "_".join(sorted(users)) if together >= _FEW else PAIRED
+
+
+def _central(by_resource: Mapping[str, Iterable[Method]]) -> list[Op]:
+    """Return the operations that most callers begin with: getting and listing what the client has attributes for."""
+    tops = (methods for name, methods in by_resource.items() if "." not in name)
+    return [method.op for methods in tops for method in methods if method.name in {"get", "list"}]
+
+
+def _apart(contract: Contract, homes: Homes, central: Iterable[Op]) -> Homes:
+    """Move what the first calls of a big family do not need to a module of its own, for the same 0.2 ms a schema.
+
+    It may lead to the family's other module, which never leads back: that one holds all that its schemas need.
+    """
+    needed = closure(contract, [op.result for op in central])
+    rest = {name: home for name, home in homes.by_name.items() if name not in needed and not home.startswith("_")}
+    big = {
+        home
+        for home, count in Counter(
+            home for name, home in rest.items() if isinstance(contract.schemas[name], Object)
+        ).items()
+        if count >= _MANY and any(homes.by_name[name] == home for name in needed)
+    }
+    moved = {name: f"_{home}_besides" for name, home in rest.items() if home in big}
+    return Homes({**homes.by_name, **moved})
 
 
 def _named(contract: Contract) -> set[str]:

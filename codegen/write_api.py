@@ -226,14 +226,13 @@ def _head(
         if mentions(text, name):
             named.setdefault(module, set()).add(name)
     guarded = ["import datetime as dt\n"] if "dt.d" in text else []
-    guarded += ["from monite_async._http.operation import Operation"] if "[Operation[" in text else []
     guarded += [f"from {module} import {', '.join(sorted(names))}" for module, names in sorted(named.items())]
     options = "UNSET, RequestOptions, Unset" if "= UNSET" in text else "RequestOptions"
-    typing = ["TYPE_CHECKING", "Final", *(["Literal"] if "Literal[" in text else [])]
+    typing = [*(["TYPE_CHECKING"] if guarded else []), "Final", *(["Literal"] if "Literal[" in text else [])]
     runtime = [
         f"from typing import {', '.join(typing)}",
         "\nfrom typing_extensions import deprecated\n" if "@deprecated" in text else "",
-        "from monite_async._operations import operation",
+        "from monite_async._http.operation import Operation" if methods else "",
         f"from monite_async._options import {options}",
         "from monite_async._pagination import AsyncPager" if "AsyncPager" in text else "",
         "from monite_async._resource import Resource",
@@ -246,8 +245,7 @@ def _head(
             HEADER.format(what=f"calls on {label(top.name)}."),
             "from __future__ import annotations\n",
             *(line for line in runtime if line),
-            "\nif TYPE_CHECKING:",
-            *(f"    {line}" for line in guarded),
+            *(["\nif TYPE_CHECKING:", *(f"    {line}" for line in guarded)] if guarded else []),
             f"\n__all__ = [{listed}]\n\n",
         ]
     )

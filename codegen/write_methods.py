@@ -116,7 +116,7 @@ class Methods:
     def constant(self, resource: Resource, method: Method) -> str:
         """Return the constant that says what is asked of the call engine."""
         op = method.op
-        words = [quoted(op.operation_id)]
+        words = [quoted(op.method), quoted(op.path)]
         if op.binary:
             words.append("bytes")
         elif isinstance(op.result, Ref):
@@ -124,7 +124,9 @@ class Methods:
         elif op.result is not None:
             words.append("object")
         words += ["multipart=True"] if op.multipart else []
-        return f"{_constant(resource, method)}: Final[Operation[{self.result(op)}]] = operation({', '.join(words)})"
+        # The engine goes by the method where nothing is said.
+        words += ["idempotent=True"] if method.idempotent and op.method == "POST" else []
+        return f"{_constant(resource, method)}: Final[Operation[{self.result(op)}]] = Operation({', '.join(words)})"
 
     def method(self, resource: Resource, method: Method) -> str:
         """Return the method."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 from uuid import UUID
 
 from monite_async._config import Environment, Hidden, Settings, TokenSource, clean_id
@@ -13,6 +13,8 @@ from monite_async._scope import EntityClient, Scope, UserClient
 from monite_async.api._scopes import PartnerResources
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
     from monite_async._core import Tokens
@@ -51,7 +53,16 @@ class AsyncMonite(PartnerResources, Scope):
             alone, token requests included; ``SharedRate(...)`` for a limit that all processes share through the token
             store. Either way a 429 slows down.
         max_response_bytes: Longest decompressed answer that is read, in bytes; default 64 MiB.
-        transport: Carries the requests instead of this library's own connections; it is the caller's to close.
+        transport: Carries the requests instead of this library's own connections; it is the caller's to close. Or
+            ``"fast"``: this library's own connections with the answers read without h11, as strictly and for less
+            time of the processor (needs the extra ``fast``: llhttp decodes what comes in chunks).
+        proxy: URL of a proxy for all requests, as ``http://user:password@proxy.example:8080``; default what
+            ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY`` say.
+        http2: Speak HTTP/2 where the server does (needs the extra ``http2``). It shares one connection among many
+            calls, and costs more time of the processor for each.
+        ssl_context: TLS context, for authorities or client certificates of your own; default one that all clients of
+            the process share, with the authorities of certifi or of ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``.
+        trust_env: Whether the environment may name proxies and certificate authorities.
         issuer: Issues tokens in another way than ``POST /auth/token``.
         wire: Another platform than Monite: where it is, names of headers, how tokens are issued and recognised as dead.
 
@@ -76,14 +87,21 @@ class AsyncMonite(PartnerResources, Scope):
         lenient: bool = False,
         rate_limit: float | SharedRate | None = None,
         max_response_bytes: int | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: httpx.AsyncBaseTransport | Literal["fast"] | None = None,
+        proxy: str | None = None,
+        http2: bool = False,
+        ssl_context: ssl.SSLContext | None = None,
+        trust_env: bool = True,
         issuer: TokenIssuer | None = None,
         wire: Wire | None = None,
     ) -> None:
-        from monite_async._core import Core  # with all that carries out calls; the class alone is cheap to import
+        from monite_async._core import (  # with all that carries out calls; the class alone is cheap to import
+            Core,
+            Wiring,
+        )
 
-        hidden_secret, hidden_token = Hidden(client_secret), Hidden(token)
-        del client_secret, token  # a traceback may show the variables of its frames
+        hidden_secret, hidden_token, hidden_proxy = Hidden(client_secret), Hidden(token), Hidden(proxy)
+        del client_secret, token, proxy  # a traceback may show the variables of its frames
         settings = Settings(
             client_id=client_id,
             client_secret=hidden_secret,
@@ -100,7 +118,8 @@ class AsyncMonite(PartnerResources, Scope):
             max_response_bytes=max_response_bytes,
             issuer=issuer is not None,
         )
-        core = Core(settings, store=token_store, transport=transport, issuer=issuer, wire=wire)
+        wiring = Wiring(transport, hidden_proxy, http2, ssl_context, trust_env)
+        core = Core(settings, store=token_store, wiring=wiring, issuer=issuer, wire=wire)
         super().__init__(core, core.key(), None, core.config.options)
 
     @classmethod
@@ -140,7 +159,7 @@ class AsyncMonite(PartnerResources, Scope):
             ConfigurationError: The id is empty.
         """
         scope = object.__new__(EntityClient)
-        Scope.__init__(scope, self._core, self._core.key(), clean_id("entity id", entity_id), self._channel.options)
+        Scope.__init__(scope, self._core, self._core.key(), clean_id("entity id", entity_id), self._options)
         return scope
 
     def as_user(self, user_id: str | UUID) -> UserClient:
@@ -150,7 +169,7 @@ class AsyncMonite(PartnerResources, Scope):
             ConfigurationError: The id is empty, or the client has a static token.
         """
         scope = object.__new__(UserClient)
-        Scope.__init__(scope, self._core, self._core.key(clean_id("user id", user_id)), None, self._channel.options)
+        Scope.__init__(scope, self._core, self._core.key(clean_id("user id", user_id)), None, self._options)
         return scope
 
     def httpx_auth(self, entity_user_id: str | UUID | None = None) -> httpx.Auth:
@@ -170,4 +189,4 @@ class AsyncMonite(PartnerResources, Scope):
         Raises:
             MoniteError: The API could not be told; the token is dropped all the same.
         """
-        await self._core.revoke(self._channel.key)
+        await self._core.revoke(self._key)

@@ -6,16 +6,17 @@ import datetime as dt
 import ipaddress
 import os
 import re
-import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Literal, Protocol, TypeAlias, cast
 from urllib.parse import SplitResult, urlsplit
+from uuid import UUID
 
 from monite_async._errors import ConfigurationError
 from monite_async._headers import check_headers
 from monite_async._options import RequestOptions, RetryPolicy, check_seconds, check_type, raise_faults
 from monite_async._rate import SharedRate, is_rate
+from monite_async_stores._value import frozen
 
 __all__ = [
     "DEFAULT_API_VERSION",
@@ -43,7 +44,7 @@ ENVIRONMENTS: Final[Mapping[str, str]] = {
 }
 DEFAULT_API_VERSION: Final = "2024-05-25"
 DEFAULT_ENVIRONMENT: Final = "sandbox"
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_is_canonical: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
 _ID = re.compile(r"[\x21-\x7e]{1,256}")
 _HOST = re.compile(
     r"(?=.{1,253}\.?$)[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?|[0-9a-f.]*:[0-9a-f:.]*(?:%[\w%.-]+)?", re.IGNORECASE | re.ASCII
@@ -67,7 +68,7 @@ class Hidden:
         raise TypeError("a secret cannot be pickled")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settings:
     """What a caller passed to ``AsyncMonite``, unchecked; None means "not given"."""
 
@@ -87,7 +88,7 @@ class Settings:
     issuer: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Config:
     """A configuration in which nothing is wrong.
 
@@ -154,7 +155,7 @@ class _Reader:
 
     def client_id(self) -> str:
         value, name = self.text("client_id", "MONITE_CLIENT_ID")
-        text = str(value) if isinstance(value, uuid.UUID) else value
+        text = str(value) if isinstance(value, UUID) else value
         if text is None:
             if self.given.issuer:
                 return ""
@@ -165,7 +166,7 @@ class _Reader:
             self.faults.append(f"{name} must be a string or a UUID, got {type(text).__name__}")
         elif not text.strip():
             self.faults.append(f"{name} must not be blank")
-        elif self.wire.uuid_client_id and not self.given.issuer and not _UUID.fullmatch(text):
+        elif self.wire.uuid_client_id and not self.given.issuer and not _is_canonical(text.lower()):
             self.faults.append(f"{name} must be a UUID like 01234567-89ab-cdef-0123-456789abcdef")
         else:
             return _canonical(text)
@@ -358,7 +359,9 @@ def clean_id(name: str, value: object) -> str:
     Raises:
         ConfigurationError: It is empty, blank, too long, or cannot stand in a header.
     """
-    text = str(value) if isinstance(value, uuid.UUID) else value
+    if type(value) is str and _is_canonical(value):  # as nearly all are: ids come from answers, and go back in calls
+        return value
+    text = str(value) if isinstance(value, UUID) else value
     if not isinstance(text, str):
         raise ConfigurationError(f"{name} must be a string or a UUID, got {type(value).__name__}")
     if not text.strip():
@@ -370,4 +373,5 @@ def clean_id(name: str, value: object) -> str:
 
 def _canonical(text: str) -> str:
     # RFC 9562, section 4: a UUID means the same in either case, and one user must not get two tokens for it.
-    return text.lower() if _UUID.fullmatch(text) else text
+    lower = text.lower()
+    return lower if _is_canonical(lower) else text

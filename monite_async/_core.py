@@ -5,18 +5,18 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import Any, NoReturn, cast
-from uuid import UUID
-
-import httpx
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from monite_async._config import Config, Settings, TokenSource, clean_id, read_config
 from monite_async._errors import ConfigurationError
+from monite_async._headers import is_header_name
+from monite_async._http.budget import RetryBudget
 from monite_async._http.call import Channel, Engine
+from monite_async._http.engines import Wiring, carriers, check_wiring
+from monite_async._http.exchange import Carrier
 from monite_async._http.limits import Limiter, learning_limiter
-from monite_async._http.retry import RetryBudget
+from monite_async._http.place import Place
 from monite_async._http.token_post import TokenPost
-from monite_async._http.transport import PooledTransport
 from monite_async._options import RequestOptions, check_type
 from monite_async._rate import SharedRate
 from monite_async._store_env import store_from_env
@@ -29,10 +29,10 @@ from monite_async._tokens.record import AccessToken
 from monite_async._tokens.static import StaticTokens
 from monite_async_stores import MemoryTokenStore, RateBudget, SystemClock, TokenStore
 
-__all__ = ["Core", "Tokens"]
+if TYPE_CHECKING:
+    from uuid import UUID
 
-_TOKEN_CONNECTIONS = 100
-"""Enough for the first tokens of many users at once: a flight that queues for a connection burns its own time limit."""
+__all__ = ["Core", "Tokens", "Wiring"]
 
 
 class Core:
@@ -41,7 +41,7 @@ class Core:
     Args:
         settings: What the caller passed.
         store: The store that the caller passed, if any.
-        transport: The transport that the caller passed, if any; it is the caller's to close.
+        wiring: What the caller said about connections.
         issuer: The issuer that the caller passed, if any.
         wire: The platform, if it is another than Monite.
 
@@ -49,39 +49,38 @@ class Core:
         ConfigurationError: With everything that is wrong.
     """
 
-    __slots__ = ("_owned", "cache", "config", "engine", "post", "static", "tokens")
+    __slots__ = ("_owned", "_partner", "cache", "config", "engine", "post", "static", "tokens")
 
     def __init__(
         self,
         settings: Settings,
         *,
         store: TokenStore | None,
-        transport: httpx.AsyncBaseTransport | None,
+        wiring: Wiring,
         issuer: TokenIssuer | None,
         wire: Wire | None,
     ) -> None:
         faults: list[str] = []
         check_type(faults, "wire", wire, Wire)
         wire = wire if isinstance(wire, Wire) else Wire()
+        _check_wire(faults, wire)
         _check_issuer(faults, issuer)
         owned_store = store is None
         if settings.token.value is None:
             store = _store(faults, store)
         elif store is not None:
             faults.append("give either token or token_store, not both: a token from elsewhere is not stored")
-        _check_transport(faults, transport)
+        check_wiring(faults, wiring)
         _check_rate(faults, settings.rate_limit, store)
         reserved = (wire.authorization_header, wire.version_header, wire.entity_header)
         config = read_config(settings, wire, reserved=reserved, faults=faults)
         self.config: Config = config
-        base_url = httpx.URL(config.base_url)
-        limiter = _limiter(config, store, transport)
-        self._owned: tuple[httpx.AsyncBaseTransport, ...] = ()
-        token_transport = transport
-        if transport is None or token_transport is None:
-            transport, token_transport = PooledTransport(), PooledTransport(max_connections=_TOKEN_CONNECTIONS)
-            self._owned = (transport, token_transport)
-        self.post: TokenPost = TokenPost(base_url, token_transport, limiter, wire.authorization_header.encode("ascii"))
+        self._partner = TokenKey(config.base_url, config.client_id, "client_credentials")
+        place = Place.parse(config.base_url)
+        limiter = _limiter(config, store, wiring.transport)
+        carrier, token_carrier, own = carriers(wiring)
+        self._owned: tuple[Carrier, ...] = (carrier, token_carrier) if own else ()
+        self.post: TokenPost = TokenPost(place, token_carrier, limiter, wire.authorization_header.encode("ascii"))
         self.static: StaticTokens | None = None
         self.cache: TokenCache | None = None
         if config.static:
@@ -90,10 +89,10 @@ class Core:
             source = issuer or wire.flow(wire, self._flow_parts())
             self.cache = TokenCache(store or MemoryTokenStore(), source, owns_store=owned_store, turn=self.post.turn)
         self.engine: Engine = Engine(
-            base_url=base_url,
+            place=place,
             api_version=config.api_version,
             wire=wire,
-            transport=transport,
+            carrier=carrier,
             tokens=self.static or self.issued(),
             limiter=limiter,
             budget=RetryBudget(),
@@ -120,7 +119,7 @@ class Core:
         """Return the key of a user's token, or of the partner's."""
         config = self.config
         if user_id is None:
-            return TokenKey(config.base_url, config.client_id, "client_credentials")
+            return self._partner
         if self.static is not None:
             raise ConfigurationError("this client was made with token=: as_user() needs client_id and client_secret")
         return TokenKey(config.base_url, config.client_id, "entity_user", user_id)
@@ -143,15 +142,18 @@ class Core:
         """Close everything that the client made; may be repeated."""
         self.engine.closed = self.post.closed = True
         async with contextlib.AsyncExitStack() as stack:
-            for transport in self._owned:
-                stack.push_async_callback(transport.aclose)
+            for carrier in self._owned:
+                stack.push_async_callback(carrier.aclose)
             if self.cache is not None:
                 await self.cache.aclose()
 
 
-def _check_transport(faults: list[str], transport: object) -> None:
-    if transport is not None and not isinstance(transport, httpx.AsyncBaseTransport):
-        faults.append(f"transport must be an httpx.AsyncBaseTransport, got {type(transport).__name__}")
+def _check_wire(faults: list[str], wire: Wire) -> None:
+    for name in ("authorization_header", "version_header", "entity_header"):
+        value: object = getattr(wire, name)
+        optional = name == "version_header" and value == ""
+        if not optional and not (isinstance(value, str) and is_header_name(value)):
+            faults.append(f"wire: {name} must be the name of a header")
 
 
 def _check_issuer(faults: list[str], issuer: object) -> None:
@@ -165,7 +167,7 @@ def _check_rate(faults: list[str], rate: object, store: TokenStore | None) -> No
         faults.append("a SharedRate needs a token store that offers a budget (RateBudget), such as RedisTokenStore")
 
 
-def _limiter(config: Config, store: TokenStore | None, transport: httpx.AsyncBaseTransport | None) -> Limiter:
+def _limiter(config: Config, store: TokenStore | None, transport: object) -> Limiter:
     """Return the limiter of a client: one that all clients share which are one to the server, unless told otherwise."""
     rate = config.rate_limit
     if isinstance(rate, SharedRate):
@@ -176,7 +178,8 @@ def _limiter(config: Config, store: TokenStore | None, transport: httpx.AsyncBas
     if rate is not None or not config.client_id:
         return Limiter(rate)
     # What a transport of the caller's leads to need not be what others lead to: each counts for itself.
-    return learning_limiter((config.base_url, config.client_id, id(transport)))
+    own = transport is None or isinstance(transport, str)
+    return learning_limiter((config.base_url, config.client_id, 0 if own else id(transport)))
 
 
 def _store(faults: list[str], store: object) -> TokenStore | None:

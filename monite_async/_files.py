@@ -9,13 +9,13 @@ import re
 import stat
 import threading
 from collections.abc import AsyncGenerator, AsyncIterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, TypeAlias, TypeGuard
 
 import anyio.to_thread
 
 from monite_async._errors import ConfigurationError
+from monite_async_stores._value import frozen
 
 __all__ = ["MAX_FILE_BYTES", "FileInput", "FilePart", "Upload", "file_part", "is_file"]
 
@@ -63,7 +63,7 @@ _HEAD: Final = max(map(len, _MAGIC))
 _MEDIA_TYPE = re.compile(r"[!#$&^\w.+-]+/[!#$&^\w.+-]+(?:;[\x20-\x7e]*)?", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Upload:
     """A file with the name and type that the server shall see.
 
@@ -86,10 +86,10 @@ FileInput: TypeAlias = bytes | os.PathLike[str] | BinaryIO | AsyncIterable[bytes
 """What an upload takes; a ``str`` is not among it, because it might be a path or the content."""
 
 
-def is_file(value: object) -> TypeGuard[FileInput]:
+def is_file(given: object) -> TypeGuard[FileInput]:
     """Tell whether a value is a file to upload rather than a field of a form."""
-    return isinstance(value, bytes | bytearray | memoryview | os.PathLike | AsyncIterable | Upload) or hasattr(
-        value, "read"
+    return isinstance(given, bytes | bytearray | memoryview | os.PathLike | AsyncIterable | Upload) or hasattr(
+        given, "read"
     )
 
 

@@ -8,7 +8,7 @@ from typing import Final, cast
 
 from monite_async._errors import ConfigurationError
 
-__all__ = ["check_headers", "encode_headers"]
+__all__ = ["check_headers", "encode_headers", "is_header_name"]
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """A token of RFC 9110, section 5.6.2."""
@@ -20,6 +20,11 @@ _FRAMING: Final = frozenset(
     }
 )  # fmt: skip
 """Headers that describe the connection or the body: only this library knows what to put there."""
+
+
+def is_header_name(text: str) -> bool:
+    """Tell whether a text can be the name of a header."""
+    return _HEADER_NAME.fullmatch(text) is not None
 
 
 def check_headers(faults: list[str], headers: object, reserved: Iterable[str]) -> None:

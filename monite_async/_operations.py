@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from monite_async_stores._value import frozen
 
 if TYPE_CHECKING:
     from monite_async._http.operation import Operation
@@ -14,7 +15,7 @@ __all__ = ["OperationInfo", "Row", "Scope", "operation", "operations"]
 Scope: TypeAlias = Literal["partner", "entity", "user", "any"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OperationInfo:
     """One operation of the API and the method that carries it out.
 

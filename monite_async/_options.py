@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field
 from typing import Final, final
 
 from monite_async._errors import ConfigurationError
+from monite_async_stores._value import frozen
 
 __all__ = [
     "DEFAULT_DEADLINE",
@@ -85,7 +86,7 @@ def raise_faults(what: str, faults: list[str]) -> None:
         raise ConfigurationError(f"{what}: " + "; ".join(faults))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RetryPolicy:
     """When and how often a call is sent again.
 
@@ -109,12 +110,11 @@ class RetryPolicy:
     def __post_init__(self) -> None:
         faults: list[str] = []
         check_count(faults, "max_retries", self.max_retries)
-        for entry in fields(self)[1:]:
-            check_seconds(faults, entry.name, getattr(self, entry.name))
+        for name in ("base_wait", "max_wait", "max_retry_after"):
+            check_seconds(faults, name, getattr(self, name))
         raise_faults("RetryPolicy", faults)
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Capture:
     """Where the call engine leaves what came around a body, for those who asked (``with_raw_response``).
 
@@ -123,11 +123,14 @@ class Capture:
         headers: Its headers, found by name whatever their case.
     """
 
-    status: int | None = None
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    __slots__ = ("headers", "status")
+
+    def __init__(self) -> None:
+        self.status: int | None = None
+        self.headers: Mapping[str, str] = {}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RequestOptions:
     """Options of one call, or with ``with_options`` of every call of a view; None means "as the client has it".
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, Literal, Protocol, Self, TypeAlias, TypeVar, cast
 
 from monite_async._errors import ConfigurationError, ResponseValidationError
 from monite_async._http.operation import Caller, Operation
 from monite_async._options import RequestOptions, check_count, is_set, raise_faults
+from monite_async_stores._value import changed, frozen
 
 __all__ = ["AsyncPager", "Cursor", "ItemIterator", "Page", "PageIterator", "Paging"]
 
@@ -40,13 +40,16 @@ class Page(Protocol[Item_co]):
 # -- what is asked for -------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@frozen
 class _Request:
     """The changing part of the request for one page."""
 
     paging: Paging
     query: Mapping[str, object]
     body: Mapping[str, object] | None
+
+    def __repr__(self) -> str:
+        return f"<_Request {self.paging}>"  # filters name people and amounts
 
     @property
     def _fields(self) -> Mapping[str, object]:
@@ -66,10 +69,10 @@ class _Request:
         """
         if self.paging == "token":
             kept: dict[str, object] = {_LIMIT: self.query[_LIMIT]} if _LIMIT in self.query else {}
-            return replace(self, query={_TOKEN: cursor, **kept})
+            return changed(self, query={_TOKEN: cursor, **kept})
         if self.paging == "body":
-            return replace(self, body={**(self.body or {}), _TOKEN: cursor})
-        return replace(self, query={**self.query, _OFFSET: cursor})
+            return changed(self, body={**(self.body or {}), _TOKEN: cursor})
+        return changed(self, query={**self.query, _OFFSET: cursor})
 
     def following(self, page: Page[Any]) -> Cursor | None:
         """Return the cursor of the page after this one, or None after the last."""
@@ -90,8 +93,8 @@ def _first(paging: Paging, query: Mapping[str, object], body: Mapping[str, objec
         # A token given by the caller resumes an earlier list, whose filters the server still knows.
         return request.at(cursor)
     if request.body is not None and paging == "body":
-        return replace(request, body=_without_null(request.body))
-    return replace(request, query=_without_null(query))
+        return changed(request, body=_without_null(request.body))
+    return changed(request, query=_without_null(query))
 
 
 def _without_null(fields: Mapping[str, object]) -> dict[str, object]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from monite_async._errors import ConfigurationError
 from monite_async._options import Capture, RequestOptions, require_options
+from monite_async_stores._value import changed, frozen
 
 __all__ = ["RawResponse", "raw"]
 
@@ -18,7 +17,7 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RawResponse(Generic[T_co]):
     """One answer: the parsed body and what came around it.
 
@@ -51,7 +50,7 @@ def raw(method: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, Ra
         capture = Capture()
         require_options(kwargs.get("options"))
         given = cast("RequestOptions | None", kwargs.get("options"))
-        kwargs["options"] = dataclasses.replace(given or RequestOptions(), capture=capture)
+        kwargs["options"] = changed(given or RequestOptions(), capture=capture)
         parsed = await method(*args, **kwargs)
         if capture.status is None:
             raise ConfigurationError("the caller of this resource does not report status and headers")

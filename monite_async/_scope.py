@@ -37,20 +37,30 @@ _METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "
 class Scope:
     """What all scopes can do; use ``AsyncMonite`` and what it hands out."""
 
+    _channel: Channel
+    _caller: Caller
+
     def __init__(self, core: Core, key: TokenKey, entity_id: str | None, options: RequestOptions) -> None:
         self._core = core
-        self._channel: Channel = core.channel(key, entity_id, options)
-        self._caller: Caller = self._channel
+        self._key = key
+        self._entity_id = entity_id
+        self._options = options
 
     def _like(self, options: RequestOptions) -> Self:
         """Return a scope that differs in its options only."""
         twin = object.__new__(type(self))
-        Scope.__init__(twin, self._core, self._channel.key, self._channel.entity_id, options)
+        Scope.__init__(twin, self._core, self._key, self._entity_id, options)
+        # Now, not at its first call: this is where headers are checked.
+        twin._caller = twin._channel
         return twin
 
     if not TYPE_CHECKING:  # which would let every name pass; at run time it is asked for what is not there
 
         def __getattr__(self, name: str) -> object:
+            if name in {"_channel", "_caller"}:
+                # With its first call: scopes are made by the thousand, for one call each or for none.
+                self._channel = self._caller = self._core.channel(self._key, self._entity_id, self._options)
+                return self._channel
             if hasattr(type(self), name):
                 return object.__getattribute__(self, name)  # it is there, and fails: let its own error be seen
             raise no_attribute(self, name)
@@ -61,22 +71,22 @@ class Scope:
         return (
             type(self) is type(other)
             and self._core is other._core
-            and self._channel.key == other._channel.key
-            and self._channel.entity_id == other._channel.entity_id
-            and self._channel.options == other._channel.options
+            and self._key == other._key
+            and self._entity_id == other._entity_id
+            and self._options == other._options
         )
 
     def __hash__(self) -> int:
-        return hash((id(self._core), self._channel.key.id, self._channel.entity_id))
+        return hash((id(self._core), self._key.id, self._entity_id))
 
     def __repr__(self) -> str:
         # Tracebacks with locals show also a client whose constructor has just failed.
-        channel: Channel | None = getattr(self, "_channel", None)
+        key: TokenKey | None = getattr(self, "_key", None)
         parts: list[str] = []
-        if channel is not None and (channel.entity_id or channel.key.entity_id):
-            parts.append(f"entity_id={channel.entity_id or channel.key.entity_id!r}")
-        if channel is not None and channel.key.entity_user_id:
-            parts.append(f"user_id={channel.key.entity_user_id!r}")
+        if key is not None and (self._entity_id or key.entity_id):
+            parts.append(f"entity_id={self._entity_id or key.entity_id!r}")
+        if key is not None and key.entity_user_id:
+            parts.append(f"user_id={key.entity_user_id!r}")
         return f"<{type(self).__name__}{''.join(' ' + part for part in parts)}>"
 
     def __reduce__(self) -> NoReturn:
@@ -110,7 +120,7 @@ class Scope:
             headers={} if headers is None else headers,
             lenient=lenient,
         )
-        return self._like(options.over(self._channel.options))
+        return self._like(options.over(self._options))
 
     def token(self) -> Coroutine[Any, Any, AccessToken]:
         """Return, awaited, the token that this scope's calls are sent with, fetched if there is none.
@@ -121,7 +131,7 @@ class Scope:
             ClientClosedError: The client was closed.
         """
         # Not a coroutine of its own: of 10,000 that wait for one token each would hold three instead of one.
-        return self._core.token(self._channel.key)
+        return self._core.token(self._key)
 
     def httpx_auth(self) -> httpx.Auth:
         """Return an ``httpx.Auth`` that sends this scope's token, for any other ``httpx.AsyncClient``.
@@ -304,7 +314,7 @@ class EntityClient(EntityResources, Scope):
     @property
     def entity_id(self) -> str:
         """The entity."""
-        return self._channel.entity_id or ""
+        return self._entity_id or ""
 
     def as_user(self, user_id: str | UUID) -> EntityUserClient:
         """Return the scope of one user of this entity.
@@ -314,7 +324,7 @@ class EntityClient(EntityResources, Scope):
         """
         scope = object.__new__(EntityUserClient)
         key = self._core.key(clean_id("user id", user_id))
-        Scope.__init__(scope, self._core, key, self.entity_id, self._channel.options)
+        Scope.__init__(scope, self._core, key, self._entity_id, self._options)
         return scope
 
 
@@ -322,7 +332,7 @@ class _OfUser(Scope):
     @property
     def user_id(self) -> str:
         """The entity user."""
-        return self._channel.key.entity_user_id
+        return self._key.entity_user_id
 
     async def revoke_token(self) -> None:
         """Drop this user's token in every process that shares the store, and have the API revoke it.
@@ -330,7 +340,7 @@ class _OfUser(Scope):
         Raises:
             MoniteError: The API could not be told; the token is dropped all the same.
         """
-        await self._core.revoke(self._channel.key)
+        await self._core.revoke(self._key)
 
 
 class EntityUserClient(EntityUserResources, _OfUser):
@@ -339,7 +349,7 @@ class EntityUserClient(EntityUserResources, _OfUser):
     @property
     def entity_id(self) -> str:
         """The entity."""
-        return self._channel.entity_id or ""
+        return self._entity_id or ""
 
 
 class UserClient(UserResources, _OfUser):

@@ -12,13 +12,11 @@ from monite_async._errors import WorkFailedError, WorkTimeout
 from monite_async._http.operation import Caller, Operation
 from monite_async._options import RequestOptions, check_seconds, raise_faults, require_options
 
-__all__ = ["WAIT_TIMEOUT", "Until", "wait_for"]
+__all__ = ["Until", "wait_for"]
 
 T = TypeVar("T")
 _Progress: TypeAlias = Literal["pending", "done", "failed"]
 
-WAIT_TIMEOUT: Final = 300.0
-"""Seconds that a wait may take unless the caller says otherwise: text recognition may take minutes (Monite)."""
 _FIRST_PAUSE: Final = 0.5
 _GROWTH: Final = 1.5
 _LONGEST_PAUSE: Final = 10.0

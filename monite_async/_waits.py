@@ -1,19 +1,18 @@
 """The waits of the resources whose work goes on after the API has answered (Monite: OCR, exports, PDF links, syncs).
 
-Each class is a base of the generated class of its resource; what is asked, and what ends the wait, is data.
+Each class is a base of the generated class of its resource; what is asked, and what ends the wait, is data, in ``_waited.py``: imported
+with the first wait, for most who import a resource wait for nothing.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from monite_async._operations import operation
 from monite_async._resource import Resource
-from monite_async._waiting import WAIT_TIMEOUT, Until, wait_for
 
 if TYPE_CHECKING:
-    from monite_async._http.operation import Operation
     from monite_async._options import RequestOptions
+    from monite_async.models._receivables_besides import ReceivableFileUrl
     from monite_async.models.accounting import SyncRecordResource
     from monite_async.models.data_exports import DocumentExportResponseSchema
     from monite_async.models.delivery_notes import DeliveryNoteResource
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from monite_async.models.payables import PayableResponseSchema
     from monite_async.models.payments import PaymentsBatchPaymentResponse
     from monite_async.models.receipts import ReceiptResponseSchema
-    from monite_async.models.receivables import ReceivableFileUrl, ReceivableResponse
+    from monite_async.models.receivables import ReceivableResponse
 
 __all__ = [
     "BatchPaymentsToWaitFor",
@@ -38,46 +37,8 @@ __all__ = [
     "SyncedRecordsToWaitFor",
 ]
 
-_OCR: Final = Until("ocr_status", done=frozenset({"success"}), failed=frozenset({"canceled", "error"}), optional=True)
-_TASK: Final = Until("status", done=frozenset({"success"}), failed=frozenset({"error"}))
-# The contract leaves the states of an export open: the link says that it is there, the words are those of its sisters.
-_EXPORT: Final = Until("status", failed=frozenset({"canceled", "error", "expired", "failed"}), ready="source_url")
-_FILE: Final = Until(ready="file_url")
-_ISSUE: Final = Until("status", failed=frozenset({"failed"}), pending=frozenset({"issuing"}))
-_BATCH: Final = Until(
-    "status", done=frozenset({"partially_successful", "succeeded"}), failed=frozenset({"expired", "failed"})
-)
-_SYNC: Final = Until("sync_status", done=frozenset({"done"}), failed=frozenset({"error"}))
-
-_PAYABLES_ID: Final[Operation[PayableResponseSchema]] = operation("get_payables_id", "payables:PayableResponseSchema")
-_PAYABLE_CREDIT_NOTES_ID: Final[Operation[CreditNoteResponse]] = operation(
-    "get_payable_credit_notes_id", "payable_credit_notes:CreditNoteResponse"
-)
-_RECEIPTS_ID: Final[Operation[ReceiptResponseSchema]] = operation("get_receipts_id", "receipts:ReceiptResponseSchema")
-_OCR_TASKS_ID: Final[Operation[OcrTaskResponseSchema]] = operation(
-    "get_ocr_tasks_id", "ocr_tasks:OcrTaskResponseSchema"
-)
-_DATA_EXPORTS_ID: Final[Operation[DocumentExportResponseSchema]] = operation(
-    "get_data_exports_id", "data_exports:DocumentExportResponseSchema"
-)
-_RECEIVABLES_ID_PDF_LINK: Final[Operation[ReceivableFileUrl]] = operation(
-    "get_receivables_id_pdf_link", "receivables:ReceivableFileUrl"
-)
-_DELIVERY_NOTES_ID: Final[Operation[DeliveryNoteResource]] = operation(
-    "get_delivery_notes_id", "delivery_notes:DeliveryNoteResource"
-)
-_PAYABLE_PURCHASE_ORDERS_ID: Final[Operation[PurchaseOrderResponseSchema]] = operation(
-    "get_payable_purchase_orders_id", "payable_purchase_orders:PurchaseOrderResponseSchema"
-)
-_BATCH_PAYMENTS_ID: Final[Operation[PaymentsBatchPaymentResponse]] = operation(
-    "get_batch_payments_id", "payments:PaymentsBatchPaymentResponse"
-)
-_ACCOUNTING_SYNCED_RECORDS_ID: Final[Operation[SyncRecordResource]] = operation(
-    "get_accounting_synced_records_id", "accounting:SyncRecordResource"
-)
-_RECEIVABLES_ID: Final[Operation[ReceivableResponse]] = operation(
-    "get_receivables_id", "receivables:ReceivableResponse"
-)
+WAIT_TIMEOUT: Final = 300.0
+"""Seconds that a wait may take unless the caller says otherwise: text recognition may take minutes (Monite)."""
 
 
 class OcrOfPayables(Resource):
@@ -103,8 +64,15 @@ class OcrOfPayables(Resource):
             WorkTimeout: It was not over in time; it goes on.
             MoniteError: A request failed for good.
         """
-        return await wait_for(
-            self._caller, _PAYABLES_ID, _OCR, path={"payable_id": payable_id}, timeout=timeout, options=options
+        from monite_async import _waited
+
+        return await _waited.wait_for(
+            self._caller,
+            _waited.PAYABLES_ID,
+            _waited.OCR,
+            path={"payable_id": payable_id},
+            timeout=timeout,
+            options=options,
         )
 
 
@@ -131,10 +99,12 @@ class OcrOfCreditNotes(Resource):
             WorkTimeout: It was not over in time; it goes on.
             MoniteError: A request failed for good.
         """
-        return await wait_for(
+        from monite_async import _waited
+
+        return await _waited.wait_for(
             self._caller,
-            _PAYABLE_CREDIT_NOTES_ID,
-            _OCR,
+            _waited.PAYABLE_CREDIT_NOTES_ID,
+            _waited.OCR,
             path={"credit_note_id": credit_note_id},
             timeout=timeout,
             options=options,
@@ -164,8 +134,15 @@ class OcrOfReceipts(Resource):
             WorkTimeout: It was not over in time; it goes on.
             MoniteError: A request failed for good.
         """
-        return await wait_for(
-            self._caller, _RECEIPTS_ID, _OCR, path={"receipt_id": receipt_id}, timeout=timeout, options=options
+        from monite_async import _waited
+
+        return await _waited.wait_for(
+            self._caller,
+            _waited.RECEIPTS_ID,
+            _waited.OCR,
+            path={"receipt_id": receipt_id},
+            timeout=timeout,
+            options=options,
         )
 
 
@@ -192,8 +169,15 @@ class OcrTasksToWaitFor(Resource):
             WorkTimeout: It was not over in time; it goes on.
             MoniteError: A request failed for good.
         """
-        return await wait_for(
-            self._caller, _OCR_TASKS_ID, _TASK, path={"task_id": task_id}, timeout=timeout, options=options
+        from monite_async import _waited
+
+        return await _waited.wait_for(
+            self._caller,
+            _waited.OCR_TASKS_ID,
+            _waited.TASK,
+            path={"task_id": task_id},
+            timeout=timeout,
+            options=options,
         )
 
 
@@ -220,10 +204,12 @@ class DataExportsToWaitFor(Resource):
             WorkTimeout: It was not over in time; it goes on.
             MoniteError: A request failed for good.
         """
-        return await wait_for(
+        from monite_async import _waited
+
+        return await _waited.wait_for(
             self._caller,
-            _DATA_EXPORTS_ID,
-            _EXPORT,
+            _waited.DATA_EXPORTS_ID,
+            _waited.EXPORT,
             path={"document_export_id": document_export_id},
             timeout=timeout,
             options=options,
@@ -252,10 +238,12 @@ class ReceivablesToWaitFor(Resource):
             WorkTimeout: It was not over in time; it goes on.
             MoniteError: A request failed for good.
         """
-        return await wait_for(
+        from monite_async import _waited
+
+        return await _waited.wait_for(
             self._caller,
-            _RECEIVABLES_ID_PDF_LINK,
-            _FILE,
+            _waited.RECEIVABLES_ID_PDF_LINK,
+            _waited.FILE,
             path={"receivable_id": receivable_id},
             timeout=timeout,
             options=options,
@@ -279,10 +267,12 @@ class ReceivablesToWaitFor(Resource):
             WorkTimeout: It was not over in time; it goes on.
             MoniteError: A request failed for good.
         """
-        return await wait_for(
+        from monite_async import _waited
+
+        return await _waited.wait_for(
             self._caller,
-            _RECEIVABLES_ID,
-            _ISSUE,
+            _waited.RECEIVABLES_ID,
+            _waited.ISSUE,
             path={"receivable_id": receivable_id},
             timeout=timeout,
             options=options,
@@ -311,10 +301,12 @@ class PdfOfDeliveryNotes(Resource):
             WorkTimeout: It was not over in time; it goes on.
             MoniteError: A request failed for good.
         """
-        return await wait_for(
+        from monite_async import _waited
+
+        return await _waited.wait_for(
             self._caller,
-            _DELIVERY_NOTES_ID,
-            _FILE,
+            _waited.DELIVERY_NOTES_ID,
+            _waited.FILE,
             path={"delivery_note_id": delivery_note_id},
             timeout=timeout,
             options=options,
@@ -343,10 +335,12 @@ class PdfOfPurchaseOrders(Resource):
             WorkTimeout: It was not over in time; it goes on.
             MoniteError: A request failed for good.
         """
-        return await wait_for(
+        from monite_async import _waited
+
+        return await _waited.wait_for(
             self._caller,
-            _PAYABLE_PURCHASE_ORDERS_ID,
-            _FILE,
+            _waited.PAYABLE_PURCHASE_ORDERS_ID,
+            _waited.FILE,
             path={"purchase_order_id": purchase_order_id},
             timeout=timeout,
             options=options,
@@ -376,10 +370,12 @@ class BatchPaymentsToWaitFor(Resource):
             WorkTimeout: It was not over in time; it goes on.
             MoniteError: A request failed for good.
         """
-        return await wait_for(
+        from monite_async import _waited
+
+        return await _waited.wait_for(
             self._caller,
-            _BATCH_PAYMENTS_ID,
-            _BATCH,
+            _waited.BATCH_PAYMENTS_ID,
+            _waited.BATCH,
             path={"batch_payment_id": batch_payment_id},
             timeout=timeout,
             options=options,
@@ -409,10 +405,12 @@ class SyncedRecordsToWaitFor(Resource):
             WorkTimeout: It was not over in time; it goes on.
             MoniteError: A request failed for good.
         """
-        return await wait_for(
+        from monite_async import _waited
+
+        return await _waited.wait_for(
             self._caller,
-            _ACCOUNTING_SYNCED_RECORDS_ID,
-            _SYNC,
+            _waited.ACCOUNTING_SYNCED_RECORDS_ID,
+            _waited.SYNC,
             path={"synced_record_id": synced_record_id},
             timeout=timeout,
             options=options,

@@ -23,7 +23,8 @@ rm -r "$work/tests/codegen" "$work"/tests/test_benchmarks*.py
 rm -r "$work/tests/web"
 # What kills processes and floods them takes minutes, and says nothing of how they were installed.
 rm -r "$work/tests/fleet" "$work/tests/test_demo_fleet.py" "$work/tests/proofs/test_programs.py" \
-    "$work/tests/proofs/test_flood.py" "$work/tests/stores/test_redis_cancel.py" "$work/tests/stores/test_file_processes.py"
+    "$work/tests/proofs/test_flood.py" "$work/tests/stores/test_redis_cancel.py" "$work/tests/stores/test_file_processes.py" \
+    "$work/tests/http/test_cancel_rounds.py"
 bin=$(cd "$venv/bin" && pwd)
 cd "$work"
 "$bin/python" - <<'EOF'

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from monite_async import AsyncMonite
+from monite_async._http.adapter import HttpxCarrier
 
 CLIENT_ID = "28c10852-7e78-43cf-abfb-efeed1834963"
 CLIENT_SECRET = "canary-615b3cfa-646b-41d9-b768-521f09315ac5"
@@ -59,6 +60,14 @@ def client(transport: httpx.AsyncBaseTransport, **options: Any) -> AsyncMonite:
     """Return a client over a transport."""
     settings: dict[str, Any] = {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "base_url": BASE_URL}
     return AsyncMonite(transport=transport, **{**settings, **options})
+
+
+def scripted(monite: AsyncMonite) -> Scripted:
+    """Return the script behind a client."""
+    carrier = monite._core.engine.carrier
+    assert isinstance(carrier, HttpxCarrier)
+    assert isinstance(carrier.transport, Scripted)
+    return carrier.transport
 
 
 class Chunks(httpx.AsyncByteStream):

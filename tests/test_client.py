@@ -28,7 +28,8 @@ from monite_async import (
 )
 from monite_async._core import Tokens
 from monite_async._http.body import EMPTY
-from monite_async._http.transport import PooledTransport
+from monite_async._http.native import Native
+from monite_async._http.place import Place
 from monite_async.emulator import Emulator
 from monite_async_stores import MemoryTokenStore
 from tests.http._servers import Server, answer, both_loops, read_request
@@ -129,10 +130,9 @@ def test_one_client_serves_loop_after_loop(factory: Any) -> None:
             monite = made[0] if made else over(server)
             made.append(monite)
             # The second server has another port: only the address is new, the client is not.
-            monite._channel._prefix = f"{server.origin}/v1"
+            monite._core.engine.place = monite._core.post.place = Place.parse(f"{server.origin}/v1")
             assert await monite.request("GET", "/x") == {"id": "1"}
-            transport = monite._core.engine.transport
-            assert isinstance(transport, PooledTransport)
+            assert isinstance(monite._core.engine.carrier, Native)
             if len(made) == 2:
                 await monite.aclose()
 
@@ -401,7 +401,7 @@ async def test_refusals_by_the_emulator_after_revocation() -> None:
         token = await monite.token()
         async with httpx.AsyncClient(transport=emulator.transport) as other:
             await other.post(
-                f"{monite._core.engine.base_url}/auth/revoke",
+                f"{monite._core.engine.place}/auth/revoke",
                 json={**emulator_credentials(emulator), "token": token.value},
                 headers={"x-monite-version": "2024-05-25"},
             )

@@ -41,7 +41,7 @@ def refusal(**settings: Any) -> str:
 
 def base_url(monite: AsyncMonite) -> str:
     """Return where a client sends its calls."""
-    return str(monite._core.engine.base_url)
+    return str(monite._core.engine.place)
 
 
 class OtherIssuer:
@@ -219,7 +219,7 @@ def test_what_is_given_is_used() -> None:
     channel = monite._channel
     assert channel.key.client_id == CLIENT_ID
     assert channel.engine.api_version == "2025-06-23"
-    assert (channel._limits.timeout, channel._limits.deadline, channel._limits.retry) == (3, 4, retry)
+    assert (channel.options.timeout, channel.options.deadline, channel.options.retry) == (3, 4, retry)
     assert channel.engine.limiter.active
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from monite_async import AsyncMonite, AsyncPager
 from monite_async._http.operation import Operation
+from monite_async._http.retry import Outcome
 from monite_async._operations import OperationInfo, operations
 from tests.scripted import Scripted, client
 
@@ -64,6 +65,15 @@ def test_the_lists_are_as_long_as_the_contract_says() -> None:
     assert len(PAGED) == 40
     assert {info.id for info in PAGED} >= FORGETFUL
     assert (len(UPLOADS), len(BINARY)) == (8, 1)
+
+
+@pytest.mark.parametrize("info", operations(), ids=ids)
+def test_every_method_is_repeated_as_the_list_of_operations_says(info: OperationInfo) -> None:
+    """What a method tells the call engine agrees with ``operations()``: there is such a call, and it may be repeated."""
+    told = constants(info)
+    assert told
+    for value in told:
+        assert Outcome(info.method, retries=0, idempotent=value.idempotent).harmless == info.idempotent
 
 
 @pytest.mark.parametrize("info", PAGED, ids=ids)

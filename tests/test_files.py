@@ -15,7 +15,7 @@ import pytest
 
 from monite_async import AsyncMonite, ConfigurationError, RetryPolicy, TransportError, Upload
 from monite_async._files import MAX_FILE_BYTES, FilePart, _Reader, file_part
-from monite_async._http.body import multipart_body
+from monite_async._http.multipart import multipart_body
 from monite_async.emulator import Emulator
 from tests.scripted import Scripted, client
 
@@ -328,6 +328,7 @@ async def test_an_opened_path_is_closed_when_the_try_ends_early(
     path.write_bytes(BIG)
     body = await multipart_body({"file": path})
     opened = body.open()
+    assert opened is not None
     chunks = aiter(opened)
     await anext(chunks)
     await anext(chunks)

@@ -56,11 +56,11 @@ def _sample(kind: Any) -> Any:
 
 KINDS: list[Any] = [
     payables.PayablePaginationResponse,
-    payables.PayableHistoryPaginationResponse,
-    payables.PayableTemplatesVariablesObjectList,
+    models.PayableHistoryPaginationResponse,
+    models.PayableTemplatesVariablesObjectList,
     entities.EntityPaginationResponse,
     models.EntityResponse,
-    entities.SettingsResponse,
+    models.SettingsResponse,
     entity_users.EntityUserPaginationResponse,
     roles.RolePaginationResponse,
     RoleResponse,

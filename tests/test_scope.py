@@ -21,7 +21,7 @@ from monite_async import (
     UserClient,
 )
 from monite_async._scope import Scope
-from tests.scripted import Scripted, client
+from tests.scripted import Scripted, client, scripted
 
 pytestmark = pytest.mark.usefixtures("no_blocking_calls")
 
@@ -88,8 +88,7 @@ def test_ids_without_sense_are_refused(monite: AsyncMonite, value: Any) -> None:
 
 async def test_each_scope_sends_its_own_token_and_header(monite: AsyncMonite) -> None:
     """Partner and entity share a token, a user has one of its own whatever the entity, and the header names the entity."""
-    transport = monite._core.engine.transport
-    assert isinstance(transport, Scripted)
+    transport = scripted(monite)
     for make in KINDS.values():
         await make(monite).request("GET", "/x")
     partner, entity, entity_user, user = transport.tokens
@@ -162,16 +161,14 @@ async def test_resources_are_made_once(monite: AsyncMonite) -> None:
     acme = monite.entity(ENTITY)
     assert acme.roles is acme.roles
     await acme.roles.get("r", options=RequestOptions(lenient=True, headers={"x-a": "1"}))
-    transport = monite._core.engine.transport
-    assert isinstance(transport, Scripted)
+    transport = scripted(monite)
     call = transport.calls[0]
     assert (call.url.path, call.headers["x-a"], call.headers["x-monite-entity-id"]) == ("/v1/roles/r", "1", ENTITY)
 
 
 async def test_tokens_and_revocation(monite: AsyncMonite) -> None:
     """A scope's token is the one its calls carry; after revoking it the next call has another."""
-    transport = monite._core.engine.transport
-    assert isinstance(transport, Scripted)
+    transport = scripted(monite)
     ann = monite.entity(ENTITY).as_user(USER)
     token = await ann.token()
     await ann.request("GET", "/x")

@@ -116,13 +116,13 @@ def test_public_things_have_docstrings_and_typed_signatures() -> None:
 # -- imports run one way
 
 FLOORS: list[tuple[str, ...]] = [
-    ("monite_async._version", "monite_async._errors", "monite_async._guidance"),
+    ("monite_async._version", "monite_async._errors", "monite_async._guidance", "monite_async._collector"),
     ("monite_async._options", "monite_async._headers", "monite_async._rate"),
     ("monite_async._config", "monite_async._store_env"),
     ("monite_async._files",),
     ("monite_async._tokens", "monite_async._http"),
     ("monite_async._operations", "monite_async._pagination", "monite_async._downloads", "monite_async._waiting", "monite_async._response", "monite_async._resource", "monite_async.models", "monite_async.types"),
-    ("monite_async._waits", "monite_async._permissions"),
+    ("monite_async._waits", "monite_async._waited", "monite_async._permissions"),
     ("monite_async.api",),
     ("monite_async._core", "monite_async._scope", "monite_async._client"),
     ("monite_async._asgi", "monite_async._webhook_signature", "monite_async._webhook_events", "monite_async._webhook_replay"),

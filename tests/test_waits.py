@@ -11,6 +11,7 @@ import pydantic
 import pytest
 
 from monite_async import EntityClient, WorkFailedError
+from monite_async import _waited as waited
 from monite_async import _waits as waits
 from monite_async._http.operation import Operation
 from monite_async._waiting import Until
@@ -80,11 +81,12 @@ def test_each_wait_looks_at_fields_that_the_contract_has(resource: str, name: st
     module = importlib.import_module(f"monite_async.api.{resource}")
     method = getattr(_mixin(resource), name)
     values: list[object] = [
-        vars(waits)[word] for word in method.__code__.co_names if word.isupper() and word in vars(waits)
+        vars(waited)[word] for word in method.__code__.co_names if word.isupper() and word in vars(waited)
     ]
     (operation,) = [cast("Operation[object]", value) for value in values if isinstance(value, Operation)]
     (until,) = [value for value in values if isinstance(value, Until)]
-    assert operation in [value for value in vars(module).values() if isinstance(value, Operation)]
+    known = [cast("Operation[object]", one) for one in vars(module).values() if isinstance(one, Operation)]
+    assert (operation.method, operation.path, operation.result) in [(one.method, one.path, one.result) for one in known]
     assert isinstance(operation.result, str)
     home, _, model = operation.result.partition(":")
     kinds = _models(getattr(importlib.import_module(f"monite_async.models.{home}"), model))

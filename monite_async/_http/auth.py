@@ -10,7 +10,7 @@ import httpx
 from monite_async._errors import ConfigurationError
 from monite_async._http.call import Channel
 from monite_async._http.decode import Answer, read_error
-from monite_async._http.redirect import origin
+from monite_async._http.place import place_of
 
 __all__ = ["MoniteAuth"]
 
@@ -52,7 +52,8 @@ class MoniteAuth(httpx.Auth):
         """
         channel, engine = self._channel, self._channel.engine
         engine.require_open()
-        if origin(request.url) != origin(engine.base_url):
+        place = place_of(request.url)
+        if place is None or place.origin != engine.place.origin:
             raise ConfigurationError("the token is for the client's own API; this request goes to another host")
         wire = engine.wire
         if wire.version_header:

@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
-import contextlib
-import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
-from typing import Final, Protocol, cast
+from collections.abc import AsyncGenerator
+from typing import Final, Protocol
 
-import httpx
-
-from monite_async._errors import ConfigurationError
-from monite_async._files import FilePart, file_part, is_file
-from monite_async._http.encode import encode_json, field_text, utf8
+from monite_async._http.encode import encode_json
+from monite_async._http.exchange import Fields
 from monite_async._options import UNSET
 
-__all__ = ["EMPTY", "Body", "BytesBody", "MultipartBody", "json_body", "multipart_body"]
+__all__ = ["EMPTY", "INLINE", "Body", "BytesBody", "json_body"]
 
-_ESCAPES: Final = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
-"""How a browser writes names in ``Content-Disposition`` (WHATWG HTML, multipart/form-data encoding)."""
-
-
-_FILE: Final = "file"
-"""What the field with the file is called in every upload of the API."""
+INLINE: Final = 64 * 1024
+"""Most bytes of a body that are written in one piece with the head."""
 
 
 class Body(Protocol):
-    """A body that can be sent, and maybe sent again."""
+    """A body that can be sent, and maybe sent again; it never shows itself."""
 
     @property
-    def headers(self) -> tuple[tuple[bytes, bytes], ...]:
-        """The headers that describe it."""
+    def fields(self) -> Fields:
+        """The header fields that describe it."""
+        ...
+
+    @property
+    def wire(self) -> bytes:
+        """The same as the lines of a head."""
+        ...
+
+    @property
+    def content(self) -> bytes:
+        """All of it, if it is short enough to be written together with the head; nothing for any other."""
+        ...
+
+    @property
+    def length(self) -> int | None:
+        """Its length in bytes, or None when it is sent in chunks."""
         ...
 
     @property
@@ -37,34 +43,46 @@ class Body(Protocol):
         """Whether it can be opened (once more)."""
         ...
 
-    def open(self) -> httpx.AsyncByteStream:
-        """Return it from its beginning; the caller closes what it gets."""
+    def open(self) -> AsyncGenerator[bytes, None] | None:
+        """Return it from its beginning, piece by piece; None when ``content`` is all of it."""
         ...
 
 
 class BytesBody:
     """A body in memory."""
 
-    __slots__ = ("_stream", "headers")
+    __slots__ = ("_bytes", "content", "fields", "wire")
 
     def __init__(self, content: bytes, content_type: bytes | None = None) -> None:
-        self._stream = httpx.ByteStream(content)
-        length = (b"content-length", str(len(content)).encode("ascii"))
-        self.headers: tuple[tuple[bytes, bytes], ...] = (length,)
+        self._bytes = content
+        self.content: bytes = content if len(content) <= INLINE else b""
+        length = b"%d" % len(content)
+        self.fields: Fields = ((b"content-length", length),)
+        self.wire: bytes = b"content-length: %b\r\n" % length
         if content_type is not None:
-            self.headers = (length, (b"content-type", content_type))
+            self.fields = (*self.fields, (b"content-type", content_type))
+            self.wire += b"content-type: %b\r\n" % content_type
 
     def __repr__(self) -> str:
         return "<BytesBody>"
+
+    @property
+    def length(self) -> int:
+        """See ``Body.length``."""
+        return len(self._bytes)
 
     @property
     def replayable(self) -> bool:
         """See ``Body.replayable``."""
         return True
 
-    def open(self) -> httpx.AsyncByteStream:
+    def open(self) -> AsyncGenerator[bytes, None] | None:
         """See ``Body.open``."""
-        return self._stream
+        return None if len(self._bytes) <= INLINE else self._slices()
+
+    async def _slices(self) -> AsyncGenerator[bytes, None]:
+        for start in range(0, len(self._bytes), INLINE):
+            yield self._bytes[start : start + INLINE]
 
 
 class _Empty(BytesBody):
@@ -74,7 +92,7 @@ class _Empty(BytesBody):
 
     def __init__(self) -> None:
         super().__init__(b"")
-        self.headers = ()
+        self.fields, self.wire = (), b""
 
 
 EMPTY: Final[Body] = _Empty()
@@ -92,97 +110,3 @@ def json_body(method: str, value: object) -> Body:
         # RFC 9110, section 8.6: a method that anticipates content says that there is none.
         return _NOTHING if method in _EXPECTING else EMPTY
     return BytesBody(encode_json(value), b"application/json")
-
-
-class MultipartBody:
-    """A multipart/form-data body (RFC 7578), streamed: files are never held in memory as a whole."""
-
-    __slots__ = ("_end", "_parts", "headers")
-
-    def __init__(self, boundary: bytes, parts: list[tuple[bytes, FilePart | None]]) -> None:
-        self._parts = parts
-        self._end = b"--" + boundary + b"--\r\n"
-        sizes = [None if part is None else part.size for _, part in parts]
-        known = all(part is None or part.size is not None for _, part in parts)
-        # Every file is followed by the line break before the next delimiter.
-        total = sum(len(head) for head, _ in parts) + len(self._end)
-        total += sum(size + 2 for size in sizes if size is not None)
-        framing = (b"content-length", str(total).encode("ascii")) if known else (b"transfer-encoding", b"chunked")
-        self.headers = (framing, (b"content-type", b"multipart/form-data; boundary=" + boundary))
-
-    def __repr__(self) -> str:
-        return "<MultipartBody>"
-
-    @property
-    def replayable(self) -> bool:
-        """See ``Body.replayable``."""
-        return all(part is None or part.ready for _, part in self._parts)
-
-    def open(self) -> httpx.AsyncByteStream:
-        """See ``Body.open``."""
-        return _Stream(self._chunks())
-
-    async def _chunks(self) -> AsyncGenerator[bytes, None]:
-        for head, part in self._parts:
-            yield head
-            if part is not None:
-                async with contextlib.aclosing(part.chunks()) as chunks:
-                    async for chunk in chunks:
-                        yield chunk
-                yield b"\r\n"
-        yield self._end
-
-
-class _Stream(httpx.AsyncByteStream):
-    __slots__ = ("_chunks",)
-
-    def __init__(self, chunks: AsyncGenerator[bytes, None]) -> None:
-        self._chunks = chunks
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._chunks
-
-    async def aclose(self) -> None:
-        await self._chunks.aclose()
-
-
-async def multipart_body(fields: Mapping[str, object], *, limit: int | None = None) -> Body:
-    """Return the multipart body of a call; lists repeat the field, ``UNSET`` is left out.
-
-    Args:
-        fields: What to send.
-        limit: Most bytes that each file in it may have.
-
-    Raises:
-        ConfigurationError: A file cannot be read or is too large, or a field has no form here.
-    """
-    boundary = secrets.token_hex(16).encode("ascii")
-    parts: list[tuple[bytes, FilePart | None]] = []
-    for name, value in fields.items():
-        for item in _items(value):
-            if is_file(item):
-                part = await file_part(name, item, limit=limit)
-                parts.append((_head(boundary, name, part), part))
-            elif name == _FILE and isinstance(item, str):
-                raise ConfigurationError(
-                    "file is a str, which could be a path or the content; pass pathlib.Path(...) or bytes"
-                )
-            else:
-                text = field_text(name, item)
-                parts.append((_head(boundary, name, None) + utf8(text, name) + b"\r\n", None))
-    if not parts:
-        raise ConfigurationError("a multipart body needs at least one field")
-    return MultipartBody(boundary, parts)
-
-
-def _items(value: object) -> list[object]:
-    if value is UNSET:
-        return []
-    return list(cast("Iterable[object]", value)) if isinstance(value, list | tuple) else [value]
-
-
-def _head(boundary: bytes, name: str, part: FilePart | None) -> bytes:
-    lines = f'Content-Disposition: form-data; name="{name.translate(_ESCAPES)}"'
-    if part is not None:
-        lines += f'; filename="{part.filename.translate(_ESCAPES)}"\r\nContent-Type: {part.content_type}'
-    return b"--" + boundary + b"\r\n" + lines.encode("utf-8", "replace") + b"\r\n\r\n"

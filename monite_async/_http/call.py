@@ -3,41 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
-import random
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, TypeVar, cast
-
-import httpx
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 from monite_async._errors import ClientClosedError, ConfigurationError, ResponseValidationError
-from monite_async._files import MAX_FILE_BYTES
 from monite_async._headers import encode_headers
-from monite_async._http.body import EMPTY, Body, json_body, multipart_body
+from monite_async._http.body import EMPTY, Body, json_body
+from monite_async._http.budget import RetryBudget
 from monite_async._http.decode import Answer, parse, read_error
 from monite_async._http.encode import encode_path, encode_query
-from monite_async._http.exchange import Lost, Opened, Outgoing, exchange
+from monite_async._http.exchange import Carrier, Head, Lost, Opened, Outgoing
 from monite_async._http.limits import Limiter, WouldWaitTooLongError
 from monite_async._http.operation import Operation
+from monite_async._http.place import Place, place_of
 from monite_async._http.progress import Limits, Progress
-from monite_async._http.redirect import MAX_REDIRECTS, is_protected, redirect_target
-from monite_async._http.retry import Outcome, Retry, RetryBudget, decide, rate_limit, retry_after
 from monite_async._options import RequestOptions, require_options
-from monite_async._tokens.issuer import Wire
-from monite_async._tokens.keys import TokenKey
-from monite_async._tokens.record import AccessToken
 from monite_async._version import __version__
 from monite_async_stores import Clock, SystemClock
+
+if TYPE_CHECKING:
+    from monite_async._tokens.issuer import Wire
+    from monite_async._tokens.keys import TokenKey
+    from monite_async._tokens.record import AccessToken
 
 __all__ = ["USER_AGENT", "Channel", "Engine", "Tokens"]
 
 T = TypeVar("T")
-Headers = tuple[tuple[bytes, bytes], ...]
 
 _log: Final = logging.getLogger("monite_async")
 USER_AGENT: Final = f"monite-async/{__version__}"
+_MAX_TARGET: Final = 65_536
+"""Longest path with its query, in bytes: more than any server takes, and no more than other HTTP clients send."""
 
 
 class Tokens(Protocol):
@@ -56,36 +53,79 @@ class Tokens(Protocol):
         ...
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Engine:
     """What all scopes and views of a client share.
 
     Attributes:
-        base_url: Where the API is, without a slash at its end.
+        place: Where the API is.
         api_version: Value of the version header.
         wire: Names of the headers, and how a dead token is recognised.
-        transport: What carries requests.
+        carrier: What carries requests.
         tokens: Where tokens come from.
         limiter: When to send.
         budget: How many repeats are left.
         max_response_bytes: Longest decompressed answer that is read, in bytes.
         clock: Where time comes from.
         closed: The client was closed.
+        token_header: What carries the token.
     """
 
-    base_url: httpx.URL
-    api_version: str
-    wire: Wire
-    transport: httpx.AsyncBaseTransport
-    tokens: Tokens
-    limiter: Limiter
-    budget: RetryBudget
-    max_response_bytes: int
-    clock: Clock = field(default_factory=SystemClock)
-    closed: bool = False
+    __slots__ = (
+        "_head",
+        "api_version",
+        "budget",
+        "carrier",
+        "clock",
+        "closed",
+        "limiter",
+        "max_response_bytes",
+        "place",
+        "token_header",
+        "tokens",
+        "wire",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        place: Place,
+        api_version: str,
+        wire: Wire,
+        carrier: Carrier,
+        tokens: Tokens,
+        limiter: Limiter,
+        budget: RetryBudget,
+        max_response_bytes: int,
+        clock: Clock | None = None,
+    ) -> None:
+        self.place: Place = place
+        self.api_version: str = api_version
+        self.wire: Wire = wire
+        self.carrier: Carrier = carrier
+        self.tokens: Tokens = tokens
+        self.limiter: Limiter = limiter
+        self.budget: RetryBudget = budget
+        self.max_response_bytes: int = max_response_bytes
+        self.clock: Clock = clock or SystemClock()
+        self.closed: bool = False
+        self.token_header: bytes = wire.authorization_header.encode("ascii")
+        self._head: Head | None = None
 
     def __repr__(self) -> str:
         return "<Engine>"
+
+    def head(self) -> Head:
+        """Return the header fields of every call, made at the first of them."""
+        if self._head is None:
+            common = (
+                (b"host", self.place.authority),
+                (b"accept", b"application/json"),
+                (b"accept-encoding", b"gzip"),
+                (b"user-agent", USER_AGENT.encode("ascii")),
+            )
+            version = self.wire.version_header.encode("ascii")
+            self._head = Head((*common, (version, self.api_version.encode("ascii"))) if version else common)
+        return self._head
 
     @property
     def reserved_headers(self) -> tuple[str, str, str]:
@@ -101,7 +141,7 @@ class Engine:
 class Channel:
     """Carries out operations for one scope; the ``Caller`` of the generated resources.
 
-    Everything that is the same for all calls of the scope is made here, once.
+    What is the same for all calls of the scope is made at the first of them: many scopes are made for one call each.
 
     Args:
         engine: What it shares with the other scopes of its client.
@@ -110,27 +150,17 @@ class Channel:
         options: Options of every call.
     """
 
-    __slots__ = ("_authorization", "_head", "_limits", "_prefix", "engine", "entity_id", "key", "options")
+    __slots__ = ("_head", "_limits", "engine", "entity_id", "key", "options")
 
     def __init__(self, engine: Engine, key: TokenKey, entity_id: str | None, options: RequestOptions) -> None:
         self.engine: Engine = engine
         self.key: TokenKey = key
         self.entity_id: str | None = entity_id
         self.options: RequestOptions = options
-        self._limits = Limits.of(options)
-        self._prefix = str(engine.base_url)
-        self._authorization = engine.wire.authorization_header.encode("ascii")
-        head = [
-            (b"host", engine.base_url.netloc),
-            (b"accept", b"application/json"),
-            (b"accept-encoding", b"gzip"),
-            (b"user-agent", USER_AGENT.encode("ascii")),
-        ]
-        if engine.wire.version_header:
-            head.append((engine.wire.version_header.encode("ascii"), engine.api_version.encode("ascii")))
-        if entity_id is not None:
-            head.append((engine.wire.entity_header.encode("ascii"), entity_id.encode("ascii")))
-        self._head = _overlay(tuple(head), encode_headers(options.headers, engine.reserved_headers))
+        self._limits: Limits | None = None
+        self._head: Head | None = None
+        if options.headers:
+            self._own_head()  # whoever wrote them shall hear what is wrong with them
 
     def __repr__(self) -> str:
         return "<Channel>"
@@ -155,11 +185,12 @@ class Channel:
             ResponseValidationError: The answer is not what the contract says.
         """
         progress = self._start(operation, options)
-        limits = progress.limits
         try:
-            outgoing = await self._prepare(operation, limits, path, query, body, options)
+            upload = operation.multipart and body
+            content = await _upload(operation, body) if upload else json_body(operation.method, body)
+            outgoing = self._prepare(operation, path, query, content, options)
             answer = cast("Answer", await self._run(outgoing, progress))
-            result = parse(operation.result, answer, lenient=limits.lenient)
+            result = parse(operation.result, answer, lenient=progress.limits.lenient)
         except (ConfigurationError, ResponseValidationError) as exc:
             progress.place(exc)
             raise
@@ -184,7 +215,9 @@ class Channel:
         """
         progress = self._start(operation, options)
         try:
-            outgoing = await self._prepare(operation, progress.limits, path, query, body, options)
+            upload = operation.multipart and body
+            content = await _upload(operation, body) if upload else json_body(operation.method, body)
+            outgoing = self._prepare(operation, path, query, content, options)
         except ConfigurationError as exc:
             progress.place(exc)
             raise
@@ -197,63 +230,83 @@ class Channel:
             ConfigurationError: It is not a link, or one over plain http to another machine.
             MoniteError: As ``call``.
         """
+        from monite_async._http.redirect import link_url
+
         progress = self._start(_LINK, options)
-        url = _link(link)
-        if url is None:
+        url = link_url(link)
+        place = None if url is None else place_of(url)
+        if url is None or place is None:
             error = ConfigurationError("a link must begin with https:// (http:// to this machine), and name a host")
             progress.place(error)
             raise error
-        head = (*_ANYTHING, (b"host", url.netloc), (b"user-agent", USER_AGENT.encode("ascii")))
+        head = Head(((b"host", place.authority), (b"user-agent", USER_AGENT.encode("ascii")), *_ANYTHING))
         if options is not None:
-            head = _overlay(head, encode_headers(options.headers, self.engine.reserved_headers))
-        outgoing = Outgoing("GET", url, head, EMPTY, progress.limits.phases, public=True)
+            head = head.over(encode_headers(options.headers, self.engine.reserved_headers))
+        outgoing = Outgoing("GET", place, url.raw_path, head, EMPTY, public=True)
         return cast("Opened", await self._run(outgoing, progress, keep=True)), progress
 
     def _start(self, operation: Operation[Any], options: RequestOptions | None) -> Progress:
         self.engine.require_open()
-        require_options(options)
-        return Progress(operation, self._limits if options is None else Limits.of(options.over(self.options)))
+        if options is not None:
+            require_options(options)
+            return Progress(operation, Limits(options.over(self.options)))
+        limits = self._limits
+        if limits is None:
+            limits = self._limits = Limits(self.options)
+        return Progress(operation, limits)
 
-    async def _prepare(
+    def _own_head(self) -> Head:
+        """Return the header fields of every call of this scope."""
+        head = self._head
+        if head is None:
+            engine = self.engine
+            head = engine.head()
+            if self.entity_id is not None:
+                head = head.over(((engine.wire.entity_header.encode("ascii"), self.entity_id.encode("ascii")),))
+            head = self._head = head.over(encode_headers(self.options.headers, engine.reserved_headers))
+        return head
+
+    def _prepare(
         self,
         operation: Operation[Any],
-        limits: Limits,
         path: Mapping[str, object] | None,
         query: Mapping[str, object] | None,
-        body: Any,
+        body: Body,
         options: RequestOptions | None,
     ) -> Outgoing:
-        url = self._prefix + encode_path(operation.path, path or {})
-        parameters = {**self.options.query, **(query or {})}
-        head = _overlay(self._head, _ANYTHING) if operation.result is bytes else self._head
+        engine = self.engine
+        target = engine.place.prefix + encode_path(operation.path, path or {})
+        head = self._own_head()
+        if operation.result is bytes:
+            head = head.over(_ANYTHING)
+        parameters = self.options.query
+        if query:
+            parameters = {**parameters, **query}
         if options is not None:
-            parameters.update(options.query)
+            if options.query:
+                parameters = {**parameters, **options.query}
             if options.headers:
-                head = _overlay(head, encode_headers(options.headers, self.engine.reserved_headers))
+                head = head.over(encode_headers(options.headers, engine.reserved_headers))
         if parameters and (text := encode_query(parameters)):
-            url = f"{url}?{text}"
-        content: Body
-        if operation.multipart and body:
-            content = await multipart_body(body, limit=MAX_FILE_BYTES.get(operation.path))
-        else:
-            content = json_body(operation.method, body)
-        return Outgoing(operation.method, _url(url), head, content, limits.phases, self._authorization)
+            target = f"{target}?{text}"
+        if len(target) > _MAX_TARGET:
+            raise ConfigurationError("path and query are too long for a URL (65,536 characters): ask for less at once")
+        return Outgoing(operation.method, engine.place, target.encode("ascii"), head, body, engine.token_header)
 
     async def _run(self, outgoing: Outgoing, progress: Progress, *, keep: bool = False) -> Answer | Opened:
         """Send until there is an answer to keep (with ``keep`` the beginning of one), or a failure to raise."""
         engine = self.engine
+        send = engine.carrier.open if keep else engine.carrier.exchange
         engine.budget.earn()
         while True:
-            token = None if outgoing.public else await self._admission(progress)
+            token = None
+            if not outgoing.public:
+                token = engine.tokens.peek(self.key)
+                free = token is not None and progress.token is None
+                if not free or (engine.limiter.active and not engine.limiter.take()):
+                    token = await self._admission(progress)
             progress.sends += 1
-            outcome = await exchange(
-                engine.transport,
-                outgoing,
-                token,
-                until=progress.try_until,
-                max_bytes=engine.max_response_bytes,
-                keep=keep,
-            )
+            outcome = await send(outgoing, token, until=progress.try_until, max_bytes=engine.max_response_bytes)
             if token is not None and not isinstance(outcome, Lost) and outcome.status != 429:
                 engine.limiter.heard(outcome.headers)
             if isinstance(outcome, Opened):
@@ -316,6 +369,10 @@ class Channel:
 
     async def _pause(self, outgoing: Outgoing, outcome: Answer | Lost, progress: Progress) -> None:
         """Wait until the call may be sent again, or raise its failure."""
+        import random
+
+        from monite_async._http.retry import Outcome, Retry, decide, rate_limit, retry_after
+
         engine, policy = self.engine, progress.limits.retry
         status = asked = None
         if isinstance(outcome, Answer):
@@ -348,43 +405,25 @@ class Channel:
 
 _LINK: Final[Operation[bytes]] = Operation("GET", "the link", bytes)
 """What errors call a link: it may be signed, and whoever has it has the file."""
-_ANYTHING: Final[Headers] = ((b"accept", b"*/*"), (b"accept-encoding", b"identity"))
+_ANYTHING: Final = ((b"accept", b"*/*"), (b"accept-encoding", b"identity"))
 """What is asked for where a file is expected: most are compressed already."""
 
 
-def _link(text: str) -> httpx.URL | None:
-    """Return a link as what it is, or None when it is none that may be followed."""
-    try:
-        url = httpx.URL(text)
-    except (httpx.InvalidURL, TypeError):
-        return None
-    return url if is_protected(url) and not url.userinfo else None
+async def _upload(operation: Operation[Any], body: Any) -> Body:
+    """Return the body of an upload."""
+    from monite_async._files import MAX_FILE_BYTES
+    from monite_async._http.multipart import multipart_body
 
-
-@functools.lru_cache(maxsize=1024)
-def _url(text: str) -> httpx.URL:
-    # Parsing costs 20 microseconds, a quarter of everything that is done around a call.
-    try:
-        return httpx.URL(text)
-    except httpx.InvalidURL:
-        pass  # everything in it is quoted: what is left to be wrong is its length
-    raise ConfigurationError("path and query are too long for a URL (65,536 characters): ask for less at once")
+    return await multipart_body(body, limit=MAX_FILE_BYTES.get(operation.path))
 
 
 def _moved(answer: Answer, outgoing: Outgoing, progress: Progress) -> Outgoing | None:
     """Return the request to send instead when the answer is a redirect that may be followed."""
-    if not 300 <= answer.status < 400 or progress.redirects >= MAX_REDIRECTS:
+    if not 300 <= answer.status < 400 or not outgoing.public:
         return None
-    target = redirect_target(answer, outgoing)
-    if target is None:
+    from monite_async._http.redirect import MAX_REDIRECTS, redirected
+
+    if progress.redirects >= MAX_REDIRECTS:
         return None
     progress.redirects += 1
-    return outgoing.to(target)
-
-
-def _overlay(base: Headers, extra: Headers) -> Headers:
-    """Return the headers with those of the same name replaced."""
-    if not extra:
-        return base
-    names = {name for name, _ in extra}
-    return (*(entry for entry in base if entry[0] not in names), *extra)
+    return redirected(answer, outgoing)

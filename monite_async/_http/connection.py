@@ -1,79 +1,56 @@
-"""One HTTP/1.1 connection: h11 does the framing, the event loop's own transport does the I/O.
+"""One HTTP/1.1 connection: a framing reads the answers, the event loop's own transport does the I/O.
 
 A connection carries one exchange at a time and knows nothing of pools. Whatever goes wrong in an exchange, a
 cancellation included, its owner calls ``abort()``: a connection is used again only after an exchange that both sides
 finished, with nothing left over (RFC 9112, section 9.3).
-
-No error raised here holds text of h11's: its messages quote header lines.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import select
 import socket
 import ssl
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncIterable, Callable
 from typing import cast
 
-import h11
-import httpx
+from monite_async._http.failures import (
+    BadAnswerError,
+    BadRequestError,
+    BrokenError,
+    ReadTimeoutError,
+    WriteBrokenError,
+    WriteTimeoutError,
+)
+from monite_async._http.framing import Framing
+from monite_async._http.place import Origin
 
-__all__ = ["Connection", "Head", "Origin"]
-
-Origin = tuple[str, str, int]
-"""Scheme, host and port: what a connection can be used for."""
+__all__ = ["BUFFER", "HIGH_WATER", "Connection"]
 
 HIGH_WATER = 64 * 1024
-"""Unread bytes above which the socket is no longer read; one read adds at most 256 KiB (asyncio's own limit)."""
+"""Unread bytes above which the socket is no longer read; one read adds at most ``BUFFER``."""
 
-_SLICE = 64 * 1024
-"""Largest piece of a request body that is handed to the loop at once."""
-
-
-class Head:
-    """The head of a request; a traceback that shows variables shows h11's own with its headers, the token among them.
-
-    Attributes:
-        event: h11's.
-    """
-
-    __slots__ = ("event",)
-
-    def __init__(self, event: h11.Request) -> None:
-        self.event = event
+BUFFER = 256 * 1024
+"""Most bytes that are read from a socket at once, as many as the loop's own buffers have."""
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """A connection to one origin.
 
     Attributes:
         origin: What it is connected to.
+        framing: Holds what has arrived of the answer.
+        appetite: Unread bytes up to which the reader of the answer need not be woken before its end; set by the reader.
         idle: Whether it waits for its next exchange; set by the pool.
         idle_since: When it went idle, in seconds of the loop's clock.
         written: Whether any byte of the current exchange's request may have left.
     """
 
     __slots__ = (
-        "_dead",
-        "_error",
-        "_h11",
-        "_loop",
-        "_max_head_bytes",
-        "_on_dead",
-        "_poll",
-        "_read_paused",
-        "_received",
-        "_transport",
-        "_unread",
-        "_waiter",
-        "_write_paused",
-        "idle",
-        "idle_since",
-        "origin",
-        "sock",
-        "written",
-    )
+        "_buffer", "_dead", "_error", "_loop", "_on_dead", "_poll", "_read_paused", "_transport", "_unread", "_waiter", "_whole",
+        "_write_paused", "appetite", "framing", "idle", "idle_since", "origin", "sock", "written",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -81,7 +58,8 @@ class Connection(asyncio.Protocol):
         origin: Origin,
         sock: socket.socket,
         *,
-        max_head_bytes: int,
+        framing: Framing,
+        buffer: memoryview,
         on_dead: Callable[[Connection], None],
     ) -> None:
         """Describe a connection; the loop's ``create_connection`` brings it to life.
@@ -90,24 +68,27 @@ class Connection(asyncio.Protocol):
             loop: The loop that it lives on.
             origin: What it is connected to.
             sock: The connected socket; kept so that a forked child can let go of it.
-            max_head_bytes: Most bytes that the head of an answer may have.
+            framing: Reads its answers.
+            buffer: Where the loop puts what it reads; it is taken out at once, so all connections of a loop share one.
             on_dead: Called when it ends, or becomes useless, while idle.
         """
         self.origin = origin
         self.sock = sock
+        self.framing = framing
+        self.appetite = 0
         self.idle = False
         self.idle_since = 0.0
         self.written = False
         self._loop = loop
+        self._buffer = buffer
         self._on_dead = on_dead
-        self._max_head_bytes = max_head_bytes
-        self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=max_head_bytes)
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[bool] | None = None
         self._error: Exception | None = None
         self._dead = False
+        self._whole = False
         self._read_paused = self._write_paused = False
-        self._unread = self._received = 0
+        self._unread = 0
         self._poll = select.poll()
         self._poll.register(sock.fileno(), select.POLLIN)
 
@@ -117,19 +98,24 @@ class Connection(asyncio.Protocol):
         """Take the loop's transport."""
         self._transport = cast("asyncio.Transport", transport)
 
-    def data_received(self, data: bytes) -> None:
-        """Buffer what arrived; more than the high-water mark stops the reading of the socket."""
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Say where to put what has arrived: a new buffer for each read would cost more than the read."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Read what arrived; more than the reader wants at once stops the reading of the socket."""
         if self.idle:
             # Nothing was asked, so this is no answer: often the 408 of a server that is about to close.
             self._on_dead(self)
             return
-        self._h11.receive_data(data)
-        self._unread += len(data)
-        self._received += len(data)
-        if self._unread > HIGH_WATER and not self._read_paused and self._transport is not None:
+        framing = self.framing
+        framing.feed(bytes(self._buffer[:nbytes]))
+        self._unread += nbytes
+        if framing.complete or self._unread > self.appetite or framing.error is not None:
+            self._wake()
+        if self._unread > HIGH_WATER and self._unread > self.appetite and not self._read_paused:
             self._read_paused = True
-            self._transport.pause_reading()
-        self._wake()
+            cast("asyncio.Transport", self._transport).pause_reading()
 
     def eof_received(self) -> None:
         """Note the end of the peer's side; returning None lets the loop close ours."""
@@ -167,180 +153,125 @@ class Connection(asyncio.Protocol):
 
     def recycle(self) -> bool:
         """Make ready for another exchange; False when that cannot be (then abort it)."""
-        framing = self._h11
-        if self._dead or framing.our_state is not h11.DONE or framing.their_state is not h11.DONE:
+        if self._dead or not self._whole or not self.framing.reusable:
             return False
-        if framing.trailing_data[0]:
-            return False  # bytes that belong to no answer would be taken for the next one
-        framing.start_next_cycle()
-        self.written = False
-        self._unread = self._received = 0
+        self.framing.reset()
+        self.written = self._whole = False
+        self._unread = self.appetite = 0
         self._resume_reading()
         return True
 
     # One exchange.
 
-    async def send(
-        self,
-        head: Head,
-        body: AsyncIterable[bytes],
-        *,
-        write_timeout: float | None,
-        read_timeout: float | None,
-    ) -> h11.Response:
-        """Send a request and return the head of its final answer.
+    def begin(self, method: bytes, request: bytes, *, whole: bool, last: bool = False) -> None:
+        """Write the head of a request, or all of it.
+
+        Args:
+            method: Its method.
+            request: The head, and the body if that is short.
+            whole: This is all of it; otherwise ``send_body`` follows.
+            last: The head says ``Connection: close``.
+
+        Raises:
+            BrokenError: The connection has ended; nothing was sent.
+        """
+        if self._dead:
+            raise BadAnswerError("The server closed the connection before the request was sent")
+        self.framing.begin(method, last=last)
+        self._whole = whole
+        self._write(request)
+
+    async def send_body(
+        self, body: AsyncIterable[bytes], length: int | None, *, timeout: float = math.inf, until: float = math.inf
+    ) -> None:
+        """Send the body of the request that was begun.
 
         An answer that arrives before the body was sent ends the sending: the server has made up its mind.
 
         Args:
-            head: The request's head.
-            body: The request's body.
-            write_timeout: Seconds that the peer may take none of the body, or None for no limit.
-            read_timeout: Seconds that the peer may stay silent, or None for no limit.
+            body: The body.
+            length: The bytes that the head promised, or None when it promised chunks.
+            timeout: Seconds that the peer may take none of it.
+            until: When to give up, by the clock of the loop.
 
         Raises:
-            httpx.TransportError: The exchange failed; ``written`` says whether the request may have been seen.
+            BadRequestError: The body has another length.
+            WriteBrokenError: The connection broke.
+            WriteTimeoutError: The peer took too long.
         """
-        if self._dead:
-            raise httpx.RemoteProtocolError("The server closed the connection before the request was sent")
-        if isinstance(body, httpx.ByteStream):
-            if self._write_whole(head, body):
-                return await self._answer(read_timeout)
-            body = _slices(body)
-        self._write(self._frame(head.event))
-        return await self._send_body(body, write_timeout) or await self._answer(read_timeout)
+        left = length
+        async for chunk in body:
+            if await self._answered():
+                return
+            if left is not None:
+                left -= len(chunk)
+                if left < 0:
+                    break
+            if chunk:
+                self._write(chunk if left is not None else b"%x\r\n%b\r\n" % (len(chunk), chunk))
+            while self._write_paused:
+                if self._head_is_here():
+                    return
+                if not await self._wait(min(until, self._loop.time() + timeout)):
+                    raise WriteTimeoutError
+        if left:
+            raise BadRequestError("The request's body does not match the length in its head")
+        if not await self._answered():
+            if left is None:
+                self._write(b"0\r\n\r\n")
+            self._whole = True
 
-    def ready(self, into: list[bytes]) -> bool:
-        """Append what has arrived of the body, without waiting; True when that is all of it.
+    async def head(self, until: float) -> None:
+        """Wait for the head of the answer; raises as ``news`` does."""
+        while not self.framing.status:
+            await self.news(until)
 
-        Raises:
-            httpx.RemoteProtocolError: The framing is broken or the body was cut off.
-        """
-        while True:
-            event = self._next()
-            if isinstance(event, h11.Data):
-                into.append(bytes(event.data))
-            else:
-                return isinstance(event, h11.EndOfMessage)
-
-    async def more(self, timeout: float | None) -> None:
-        """Wait until something arrives.
+    async def news(self, until: float) -> None:
+        """Wait until something arrives, when all that had arrived is not enough.
 
         Args:
-            timeout: Seconds to wait, or None for no limit.
+            until: When to give up, by the clock of the loop.
 
         Raises:
-            httpx.ReadTimeout: Nothing arrived in time.
-            httpx.ReadError: The connection broke.
+            BadAnswerError: The answer is broken.
+            BrokenError: The connection broke.
+            ReadTimeoutError: Nothing arrived in time.
         """
+        if self.framing.error is not None:
+            raise BadAnswerError(self.framing.error)
         if self._dead:
-            raise httpx.ReadError("The connection broke before the answer was complete") from self._error
+            raise BrokenError("The connection broke before the answer was complete") from self._error
         self._unread = 0
-        self._resume_reading()
-        if not await self._wait(timeout):
-            raise httpx.ReadTimeout(f"The server sent nothing for {timeout} s")
+        if self._read_paused:
+            self._resume_reading()
+        if not await self._wait(until):
+            raise ReadTimeoutError
 
-    def _write_whole(self, head: Head, body: httpx.ByteStream) -> bool:
-        """Write a request in one piece; False when its body is too long for that."""
-        size = sum(map(len, body))
-        if size > _SLICE:
-            return False
-        # No variables for the bytes: a traceback may show those of its frames, and there are secrets among them.
-        self._write(
-            self._frame(head.event)
-            + (self._frame(h11.Data(data=b"".join(body))) if size else b"")
-            + self._frame(h11.EndOfMessage())
-        )
-        return True
-
-    async def _answer(self, timeout: float | None) -> h11.Response:
-        while True:
-            head = self._head()
-            if head is not None:
-                return head
-            await self.more(timeout)
-
-    async def _send_body(self, body: AsyncIterable[bytes], timeout: float | None) -> h11.Response | None:
-        async for chunk in body:
-            head = await self._early_head()
-            if head is not None:
-                return head
-            if chunk:
-                self._write(self._frame(h11.Data(data=chunk)))
-            while self._write_paused:
-                head = self._head()
-                if head is not None:
-                    return head
-                if not await self._wait(timeout):
-                    raise httpx.WriteTimeout(f"The server took nothing of the request for {timeout} s")
-        head = await self._early_head()
-        if head is None:
-            self._write(self._frame(h11.EndOfMessage()))
-        return head
-
-    async def _early_head(self) -> h11.Response | None:
+    async def _answered(self) -> bool:
+        """Tell whether the server has answered already, and the rest of the body need not be sent."""
         if not self._dead and self._poll.poll(0):
             # Let the loop read before we write: a write into a connection that was reset loses what came in.
             await asyncio.sleep(0)
-        head = self._head()
-        if head is None and self._dead:
-            raise httpx.WriteError("The connection broke while the request was sent") from self._error
-        return head
+        if self._head_is_here():
+            return True
+        if self._dead:
+            raise WriteBrokenError("The connection broke while the request was sent") from self._error
+        return False
 
-    def _head(self) -> h11.Response | None:
-        """Return the head of the final answer if it is there; interim ones (100, 103) are passed over."""
-        while True:
-            event = self._next()
-            if isinstance(event, h11.Response):
-                if self._received > self._max_head_bytes:
-                    size = sum(len(name) + len(value) + 4 for name, value in event.headers)
-                    if size > self._max_head_bytes:
-                        raise httpx.RemoteProtocolError("The head of the server's answer is too large")
-                return event
-            if event is None:
-                return None
-
-    def _next(self) -> h11.Event | None:
-        """Return h11's next event, or None when it needs more; what cannot be part of an answer is an error."""
-        hint = 0
-        try:
-            event = self._h11.next_event()
-        except h11.RemoteProtocolError as exc:
-            event, hint = h11.PAUSED, exc.error_status_hint
-        # Raised out here, so that h11's exception, which quotes the answer, is not even its context.
-        if event is h11.NEED_DATA:
-            return None
-        if not isinstance(event, h11.Event) or isinstance(event, h11.ConnectionClosed):
-            raise httpx.RemoteProtocolError(self._explain(hint))
-        return event
-
-    def _explain(self, hint: int) -> str:
-        if hint == 431:
-            return "The head of the server's answer is too large"
-        if self._h11.trailing_data[1]:
-            if self._received == 0:
-                return "The server closed the connection without an answer"
-            return "The server closed the connection before its answer was complete"
-        return "The server's answer is not valid HTTP/1.1"
-
-    def _frame(self, event: h11.Request | h11.Data | h11.EndOfMessage) -> bytes:
-        try:
-            return self._h11.send(event)
-        except h11.LocalProtocolError:
-            pass
-        del event  # a traceback may show the variables of its frames
-        # Out here for the same reason as above.
-        raise httpx.LocalProtocolError("The request's body does not match the length in its head")
+    def _head_is_here(self) -> bool:
+        if self.framing.error is not None and not self.framing.status:
+            raise BadAnswerError(self.framing.error)
+        return self.framing.status != 0
 
     def _write(self, data: bytes) -> None:
         self.written = True
         cast("asyncio.Transport", self._transport).write(data)
 
-    async def _wait(self, timeout: float | None) -> bool:
+    async def _wait(self, until: float) -> bool:
         """Wait for any news; False when the time passed without."""
         waiter: asyncio.Future[bool] = self._loop.create_future()
         self._waiter = waiter
-        timer = None if timeout is None else self._loop.call_later(timeout, _settle, waiter, False)
+        timer = None if until == math.inf else self._loop.call_at(until, _settle, waiter, False)
         try:
             return await waiter
         finally:
@@ -357,7 +288,7 @@ class Connection(asyncio.Protocol):
             self._dead = True
             self._error = exc or self._cut_off()
             if self._error is None:
-                self._h11.receive_data(b"")
+                self.framing.eof()
         if self.idle:
             self._on_dead(self)
         self._wake()
@@ -385,9 +316,3 @@ class Connection(asyncio.Protocol):
 def _settle(waiter: asyncio.Future[bool], news: bool) -> None:
     if not waiter.done():
         waiter.set_result(news)
-
-
-async def _slices(body: httpx.ByteStream) -> AsyncIterator[bytes]:
-    for chunk in body:
-        for start in range(0, len(chunk), _SLICE):
-            yield chunk[start : start + _SLICE]

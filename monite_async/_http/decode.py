@@ -11,12 +11,13 @@ import importlib
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
-import pydantic
-
+from monite_async._collector import AtRest
 from monite_async._errors import APIStatusError, ConfigurationError, ResponseValidationError, status_error
+
+if TYPE_CHECKING:
+    import pydantic
 
 __all__ = [
     "Answer",
@@ -119,8 +120,7 @@ class Inflater:
 # -- errors ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorBody:
+class ErrorBody(NamedTuple):
     """What an error body says.
 
     Attributes:
@@ -201,11 +201,14 @@ def api_error(answer: Answer, body: ErrorBody, **facts: Any) -> APIStatusError:
 def _locate(name: str) -> Any:
     """Return the model that ``module:Class`` names below ``monite_async.models``."""
     module, _, attribute = name.partition(":")
-    return getattr(importlib.import_module(f"monite_async.models.{module}"), attribute)
+    with AtRest():  # the first one brings pydantic along
+        return getattr(importlib.import_module(f"monite_async.models.{module}"), attribute)
 
 
 @functools.lru_cache(maxsize=512)
 def _adapter(kind: Any) -> pydantic.TypeAdapter[Any]:
+    import pydantic
+
     # A new adapter costs 4 to 105 microseconds; one per type costs that once.
     return pydantic.TypeAdapter(kind)
 
@@ -218,6 +221,8 @@ def check_result(kind: Any) -> None:
     """
     if kind is None or kind is bytes or (isinstance(kind, type) and issubclass(kind, _models().Model)):
         return
+    import pydantic
+
     try:
         if not isinstance(kind, str):
             _adapter(kind)
@@ -251,6 +256,8 @@ def parse(result: Any, answer: Answer, *, lenient: bool = False) -> Any:
         return _decode(_locate(result), answer, lenient)
     if isinstance(result, type) and issubclass(result, _models().Model):
         return _decode(result, answer, lenient)
+    import pydantic
+
     try:
         return _adapter(result).validate_json(answer.content)
     except pydantic.ValidationError as exc:
@@ -265,6 +272,7 @@ def parse(result: Any, answer: Answer, *, lenient: bool = False) -> Any:
     )
 
 
+@functools.cache
 def _models() -> Any:
     from monite_async.models import _base
 

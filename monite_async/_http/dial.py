@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
 import ssl
 from collections.abc import Callable, Sequence
 from itertools import chain, zip_longest
 from typing import Any
 
-import httpx
-
-from monite_async._http.connection import Connection, Origin
+from monite_async._http.connection import Connection
+from monite_async._http.failures import ConnectFailedError, ConnectTimeoutError
+from monite_async._http.place import Origin
 from monite_async._http.tls import default_context
 
 __all__ = ["dial"]
@@ -32,6 +31,7 @@ async def dial(
     *,
     timeout: float | None,
     context: ssl.SSLContext | None,
+    trust_env: bool = True,
 ) -> Connection:
     """Connect to an origin.
 
@@ -40,32 +40,33 @@ async def dial(
         make: Makes the connection object for a connected socket.
         timeout: Seconds for all of it, names and TLS included, or None for no limit.
         context: TLS context, or None for the process's own.
+        trust_env: Whether the environment may name the certificate authorities of the process's own.
 
     Raises:
-        httpx.ConnectError: It was refused, is unknown, cannot be reached, or its certificate is not accepted.
-        httpx.ConnectTimeout: It took too long.
+        ConnectFailedError: It was refused, is unknown, cannot be reached, or its certificate is not accepted.
+        ConnectTimeoutError: It took too long.
     """
     scheme, host, port = origin
     where = f"{host}:{port}"
     try:
         async with asyncio.timeout(timeout):
             if scheme == "https" and context is None:
-                context = await default_context()
+                context = await default_context(trust_env=trust_env)
             sock = await _open(host, port)
             return await _attach(sock, make(sock), context if scheme == "https" else None, host)
     except TimeoutError as exc:
         limit = "" if timeout is None else f" within {timeout} s"
-        raise httpx.ConnectTimeout(f"No connection to {where}{limit}: timed out") from exc
+        raise ConnectTimeoutError(f"No connection to {where}{limit}: timed out") from exc
     except ssl.SSLCertVerificationError as exc:
-        raise httpx.ConnectError(f"The TLS certificate of {where} is not accepted: {exc.verify_message}") from exc
+        raise ConnectFailedError(f"The TLS certificate of {where} is not accepted: {exc.verify_message}") from exc
     except ssl.SSLError as exc:
-        raise httpx.ConnectError(f"The TLS handshake with {where} failed: {_reason(exc)}") from exc
+        raise ConnectFailedError(f"The TLS handshake with {where} failed: {_reason(exc)}") from exc
     except socket.gaierror as exc:
-        raise httpx.ConnectError(f"The name {host!r} cannot be resolved: {exc.strerror}") from exc
+        raise ConnectFailedError(f"The name {host!r} cannot be resolved: {exc.strerror}") from exc
     except OSError as exc:
-        raise httpx.ConnectError(f"No connection to {where}: {exc.strerror or type(exc).__name__}") from exc
+        raise ConnectFailedError(f"No connection to {where}: {exc.strerror or type(exc).__name__}") from exc
     except ValueError as exc:
-        raise httpx.ConnectError(f"{host!r} is not the name of a host") from exc
+        raise ConnectFailedError(f"{host!r} is not the name of a host") from exc
 
 
 def _reason(exc: ssl.SSLError) -> str:
@@ -96,12 +97,12 @@ async def _open(host: str, port: int) -> socket.socket:
 
 
 async def _resolve(host: str, port: int) -> Sequence[_Address]:
-    try:
-        literal = ipaddress.ip_address(host)
-    except ValueError:
-        pass
-    else:
-        return [(socket.AF_INET if literal.version == 4 else socket.AF_INET6, (host, port))]
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, host)
+        except (OSError, ValueError):
+            continue
+        return [(family, (host, port))]
     found = await _running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     families: dict[socket.AddressFamily, list[_Address]] = {}
     for family, _, _, _, address in found:

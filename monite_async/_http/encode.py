@@ -6,26 +6,29 @@ Every refusal is a ``ConfigurationError`` that names the field and says what to 
 from __future__ import annotations
 
 import datetime as dt
-import decimal
 import enum
 import functools
 import math
 import re
-import uuid
+import sys
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, TypeGuard, cast
 from urllib.parse import quote, unquote
-
-import pydantic
-import pydantic_core
 
 from monite_async._errors import ConfigurationError
 from monite_async._options import UNSET
+
+if TYPE_CHECKING:
+    import decimal
+    import uuid
+
+    import pydantic
 
 __all__ = ["encode_json", "encode_path", "encode_query", "field_text", "raw_path", "utf8"]
 
 _MAX_DEPTH: Final = 100
 _PARAMETER = re.compile(r"\{(\w+)\}")
+_PLAIN = re.compile(r"[0-9A-Za-z_-]+", re.ASCII)
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f\\]")
 
 
@@ -51,9 +54,11 @@ def encode_path(template: str, values: Mapping[str, object]) -> str:
 
 
 def _segment(name: str, value: object) -> str:
+    if type(value) is str and _PLAIN.fullmatch(value):
+        return value  # what an id nearly always is
     if isinstance(value, enum.Enum):
         value = value.value
-    if isinstance(value, bool) or not isinstance(value, str | uuid.UUID | int):
+    if isinstance(value, bool) or not (isinstance(value, str | int) or _is_uuid(value)):
         raise ConfigurationError(f"path parameter {name} must be a string or a UUID, got {type(value).__name__}")
     text = str(value)
     if not text.strip() or text in {".", ".."}:
@@ -127,9 +132,9 @@ def field_text(name: str, value: object) -> str:
         return str(value)
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int | uuid.UUID):
+    if isinstance(value, int) or _is_uuid(value):
         return str(value)
-    if isinstance(value, float | decimal.Decimal) and math.isfinite(value):
+    if (isinstance(value, float) or _is_decimal(value)) and math.isfinite(value):
         return str(value)
     if isinstance(value, dt.datetime):
         return _aware(value, name).astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
@@ -158,6 +163,8 @@ def encode_json(body: object) -> bytes:
     Raises:
         ConfigurationError: Something in it has no JSON form; the message names its place (``body.lines.0.due``).
     """
+    import pydantic_core
+
     return pydantic_core.to_json(_plain(body, "body", 0))
 
 
@@ -174,7 +181,7 @@ def _plain(value: Any, where: str, depth: int) -> Any:
         raise ConfigurationError(
             f"{where.partition('.')[0]} is nested more than {_MAX_DEPTH} levels deep, or holds itself"
         )
-    if isinstance(value, pydantic.BaseModel):
+    if _is_model(value):
         value = value.model_dump(exclude_unset=True, by_alias=True)
     if isinstance(value, Mapping):
         return _plain_mapping(cast("Mapping[object, object]", value), where, depth)
@@ -208,8 +215,26 @@ def _scalar(value: object, where: str) -> object:
         return _aware(value, where).isoformat()
     if isinstance(value, dt.date):
         return value.isoformat()
-    if isinstance(value, uuid.UUID | decimal.Decimal):
-        if isinstance(value, decimal.Decimal) and not value.is_finite():
+    if _is_uuid(value) or _is_decimal(value):
+        if _is_decimal(value) and not value.is_finite():
             raise ConfigurationError(f"{where} is not a finite number, and JSON has no form for it")
         return str(value)
     raise ConfigurationError(f"{where} cannot be sent as JSON: {type(value).__name__} has no form there")
+
+
+# -- types of modules that may not be loaded: then nothing is of them ---------------------------------------------
+
+
+def _is_uuid(value: object) -> TypeGuard[uuid.UUID]:
+    module = sys.modules.get("uuid")
+    return module is not None and isinstance(value, module.UUID)
+
+
+def _is_decimal(value: object) -> TypeGuard[decimal.Decimal]:
+    module = sys.modules.get("decimal")
+    return module is not None and isinstance(value, module.Decimal)
+
+
+def _is_model(value: object) -> TypeGuard[pydantic.BaseModel]:
+    module = sys.modules.get("pydantic")
+    return module is not None and isinstance(value, module.BaseModel)

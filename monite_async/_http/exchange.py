@@ -1,4 +1,4 @@
-"""One try: a request handed to a transport, its answer read within bounds.
+"""One try: a request handed to whatever carries it, and what comes of that.
 
 Whatever goes wrong comes back as a value, not as an exception: exceptions of HTTP libraries hold the request, with the
 token in its headers, and anything raised from within their handlers would carry them along as its context.
@@ -6,34 +6,45 @@ token in its headers, and anything raised from within their handlers would carry
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
-from typing import Final, Literal, Protocol, overload
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, Protocol
 
-import httpx
+from monite_async._errors import MoniteError, ResponseValidationError
+from monite_async._http.failures import BadRequestError
 
-from monite_async._errors import (
-    ConnectError,
-    MoniteError,
-    PoolTimeout,
-    RequestTimeout,
-    ResponseValidationError,
-    TransportError,
-)
-from monite_async._http.body import Body
-from monite_async._http.decode import Answer, Inflater, UnsupportedEncodingError
-from monite_async._http.transport import unsent
+if TYPE_CHECKING:
+    from monite_async._http.body import Body
+    from monite_async._http.decode import Answer, Inflater
+    from monite_async._http.place import Place
 
-__all__ = ["Bearer", "Lost", "Opened", "Outgoing", "exchange", "phase_limits"]
+__all__ = [
+    "MAX_ERROR_BODY",
+    "SLICE",
+    "Bearer",
+    "Carrier",
+    "Fields",
+    "Head",
+    "Lost",
+    "Opened",
+    "Outgoing",
+    "Pieces",
+    "announced",
+    "coding_of",
+    "too_long",
+]
 
-_MAX_ERROR_BODY: Final = 1024 * 1024
-_SLICE: Final = 64 * 1024
-_CONNECT: Final = 5.0
+Fields = tuple[tuple[bytes, bytes], ...]
+
+MAX_ERROR_BODY: Final = 1024 * 1024
+SLICE: Final = 64 * 1024
+"""Bytes that are decompressed at once, so that a bomb is noticed before it is large."""
 _MAX_DIGITS: Final = 20
+_NAME: Final = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+"""What a token of RFC 9110, section 5.6.2, is made of."""
+_VISIBLE: Final = bytes(range(0x21, 0x7F))
+_VALUE: Final = b"\t " + _VISIBLE
 
 
-@dataclass(frozen=True, slots=True)
 class Lost:
     """No answer that can be used.
 
@@ -44,10 +55,16 @@ class Lost:
         again: Another try could have another outcome.
     """
 
-    error: type[MoniteError]
-    text: str
-    unsent: bool = False
-    again: bool = True
+    __slots__ = ("again", "error", "text", "unsent")
+
+    def __init__(self, error: type[MoniteError], text: str, *, unsent: bool = False, again: bool = True) -> None:
+        self.error = error
+        self.text = text
+        self.unsent = unsent
+        self.again = again
+
+    def __repr__(self) -> str:
+        return f"<Lost {self.text}>"
 
 
 class Bearer(Protocol):
@@ -59,114 +76,149 @@ class Bearer(Protocol):
         ...
 
 
+class Head:
+    """Header fields that many requests have in common: checked and encoded once; they never show themselves.
+
+    Attributes:
+        fields: The fields, names in lower case.
+        wire: The same as the lines of a head.
+
+    Raises:
+        BadRequestError: One of them is not a header field (RFC 9110, section 5).
+    """
+
+    __slots__ = ("fields", "wire")
+
+    def __init__(self, fields: Fields) -> None:
+        self.fields = fields
+        good = all(name and not name.translate(None, _NAME) and is_value(value) for name, value in fields)
+        if not good:
+            raise BadRequestError("The request's head holds something that HTTP/1.1 does not allow")
+        self.wire = b"".join(b"%b: %b\r\n" % field for field in fields)
+
+    def __repr__(self) -> str:
+        return "<Head>"
+
+    def over(self, extra: Fields) -> Head:
+        """Return it with these fields in the place of those of the same name."""
+        if not extra:
+            return self
+        names = {name for name, _ in extra}
+        return Head((*(field for field in self.fields if field[0] not in names), *extra))
+
+
+def is_value(value: bytes) -> bool:
+    """Tell whether these bytes may stand behind the colon of a header field: visible ASCII on one line."""
+    return bool(value) and not value.translate(None, _VALUE) and value == value.strip()
+
+
 class Outgoing:
     """A request as it goes on the wire, except for its token; it never shows itself.
 
     Attributes:
+        method: HTTP method, upper case.
+        place: Where it goes.
+        target: Path and query, quoted.
+        head: Its header fields, without those of the token and of the body.
+        body: Its body.
+        token_header: What carries the token.
         public: It goes to whoever a link names: no token is sent with it.
     """
 
-    __slots__ = ("body", "headers", "limits", "method", "public", "token_header", "url")
+    __slots__ = ("body", "head", "method", "place", "public", "target", "token_header")
 
     def __init__(
         self,
         method: str,
-        url: httpx.URL,
-        headers: tuple[tuple[bytes, bytes], ...],
+        place: Place,
+        target: bytes,
+        head: Head,
         body: Body,
-        limits: Mapping[str, float],
         token_header: bytes = b"authorization",
         *,
         public: bool = False,
     ) -> None:
         self.method = method
-        self.url = url
-        self.headers = headers
+        self.place = place
+        self.target = target
+        self.head = head
         self.body = body
-        self.limits = limits
         self.token_header = token_header
         self.public = public
 
     def __repr__(self) -> str:
         return f"<Outgoing {self.method}>"
 
-    def to(self, url: httpx.URL) -> Outgoing:
+    def to(self, place: Place, target: bytes) -> Outgoing:
         """Return the same request to another place."""
-        headers = tuple((name, url.netloc if name == b"host" else value) for name, value in self.headers)
-        return Outgoing(self.method, url, headers, self.body, self.limits, self.token_header, public=self.public)
+        head = self.head.over(((b"host", place.authority),))
+        return Outgoing(self.method, place, target, head, self.body, self.token_header, public=self.public)
 
-    def request(self, token: Bearer | None, body: httpx.AsyncByteStream) -> httpx.Request:
-        """Return it with its token and an opened body, for a transport."""
-        secret = () if token is None else ((self.token_header, token.header),)
-        return httpx.Request(
-            self.method,
-            self.url,
-            headers=[*self.headers, *secret, *self.body.headers],
-            stream=body,
-            extensions={"timeout": self.limits},
+    def encode(self, token: Bearer | None) -> bytes:
+        """Return its head with the token, and its body if that is in memory.
+
+        Raises:
+            BadRequestError: Method, target or token cannot stand in a head.
+        """
+        # No variables for what is secret: a traceback may show those of its frames.
+        body = self.body
+        method = self.method.encode()
+        sound = (
+            method and not method.translate(None, _NAME) and self.target and not self.target.translate(None, _VISIBLE)
         )
+        if not sound or (token is not None and not is_value(token.header)):
+            raise BadRequestError("The request's head holds something that HTTP/1.1 does not allow")
+        if token is None:
+            return b"%b %b HTTP/1.1\r\n%b%b\r\n%b" % (method, self.target, self.head.wire, body.wire, body.content)
+        return b"%b %b HTTP/1.1\r\n%b%b: %b\r\n%b\r\n%b" % (
+            method, self.target, self.head.wire, self.token_header, token.header, body.wire, body.content
+        )  # fmt: skip
 
 
-def phase_limits(timeout: float) -> Mapping[str, float]:
-    """Return the limits of the phases of a try, in seconds, as httpx transports take them.
+class Carrier(Protocol):
+    """Carries requests: this library's own connections, or somebody else's transport."""
 
-    Waiting for a connection ends a little before the try does: what ends it is then known not to have been sent.
-    """
-    return {"connect": min(_CONNECT, timeout), "pool": 0.9 * timeout, "read": timeout, "write": timeout}
+    async def exchange(
+        self, outgoing: Outgoing, token: Bearer | None, *, until: float, max_bytes: int
+    ) -> Answer | Lost:
+        """Send one request and read its answer to the end.
+
+        Args:
+            outgoing: The request.
+            token: The token to send, if any.
+            until: When to give up, by the clock of the running loop.
+            max_bytes: Length of the decompressed body of an answer that is still read.
+        """
+        ...
+
+    async def open(
+        self, outgoing: Outgoing, token: Bearer | None, *, until: float, max_bytes: int
+    ) -> Answer | Opened | Lost:
+        """Send one request; of a successful answer read the beginning only and leave the rest to the caller.
+
+        Args:
+            outgoing: The request.
+            token: The token to send, if any.
+            until: When to give up, by the clock of the running loop.
+            max_bytes: Length of the decompressed body of any other answer that is still read.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close what it opened; may be repeated."""
+        ...
 
 
-@overload
-async def exchange(
-    transport: httpx.AsyncBaseTransport,
-    outgoing: Outgoing,
-    token: Bearer | None,
-    *,
-    until: float,
-    max_bytes: int,
-    keep: Literal[False] = False,
-) -> Answer | Lost: ...
-@overload
-async def exchange(
-    transport: httpx.AsyncBaseTransport,
-    outgoing: Outgoing,
-    token: Bearer | None,
-    *,
-    until: float,
-    max_bytes: int,
-    keep: bool,
-) -> Answer | Opened | Lost: ...
-async def exchange(
-    transport: httpx.AsyncBaseTransport,
-    outgoing: Outgoing,
-    token: Bearer | None,
-    *,
-    until: float,
-    max_bytes: int,
-    keep: bool = False,
-) -> Answer | Opened | Lost:
-    """Send one request and read its answer to the end.
+class Pieces(Protocol):
+    """The body of an answer that is still coming."""
 
-    Args:
-        transport: What carries it.
-        outgoing: The request.
-        token: The token to send, if any.
-        until: When to give up, by the clock of the running loop.
-        max_bytes: Length of the decompressed body of an answer that is still read.
-        keep: Of a successful answer, read the beginning only and leave the rest to the caller.
-    """
-    body = outgoing.body.open()
-    try:
-        async with asyncio.timeout_at(until):
-            response = await transport.handle_async_request(outgoing.request(token, body))
-            if keep and 200 <= response.status_code < 300:
-                return await _open(response)
-            return await _receive(response, max_bytes, head=outgoing.method == "HEAD")
-    except TimeoutError:
-        return Lost(RequestTimeout, "no complete answer came in time")
-    except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError) as exc:
-        return _lost(exc)
-    finally:
-        await body.aclose()
+    async def next(self, until: float) -> bytes | Lost:
+        """Return its next bytes as they came, none at its end, or what went wrong."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close it: a connection with an unread rest is closed with it; may be repeated."""
+        ...
 
 
 class Opened:
@@ -177,18 +229,16 @@ class Opened:
         headers: Its headers, looked up without regard to case.
     """
 
-    __slots__ = ("_chunks", "_first", "_inflater", "_stream", "headers", "status")
+    __slots__ = ("_first", "_inflater", "_pieces", "headers", "status")
 
     def __init__(
-        self, response: httpx.Response, stream: httpx.AsyncByteStream, chunks: AsyncIterator[bytes], first: bytes
+        self, status: int, headers: Mapping[str, str], pieces: Pieces, first: bytes, inflater: Inflater | None
     ) -> None:
-        self.status = response.status_code
-        self.headers: Mapping[str, str] = response.headers
-        self._stream = stream
-        self._chunks = chunks
+        self.status = status
+        self.headers = headers
+        self._pieces = pieces
         self._first = first
-        coding = _coding(response.headers)
-        self._inflater = Inflater(coding) if coding and first else None
+        self._inflater = inflater
 
     def __repr__(self) -> str:
         return f"<Opened {self.status}>"
@@ -199,143 +249,49 @@ class Opened:
         Args:
             until: When to give up waiting for them, by the clock of the running loop.
         """
-        try:
-            async with asyncio.timeout_at(until):
-                return await self._read()
-        except TimeoutError:
-            return Lost(RequestTimeout, "the rest of the answer did not come in time")
-        except UnsupportedEncodingError as exc:
-            problem = str(exc)
-        except (httpx.HTTPError, httpx.StreamError, OSError) as exc:
-            return _lost(exc)
-        return Lost(ResponseValidationError, problem, again=False)
-
-    async def _read(self) -> bytes:
         inflater = self._inflater
         if inflater is None:
-            return await self._packed()
-        piece = inflater.some(b"", _SLICE)
-        while not piece:
-            packed = await self._packed()
-            if not packed:
-                inflater.finish()
-                return b""
-            piece = inflater.some(packed, _SLICE)
-        return piece
+            return await self._packed(until)
+        from monite_async._http.decode import UnsupportedEncodingError
 
-    async def _packed(self) -> bytes:
+        try:
+            piece = inflater.some(b"", SLICE)
+            while not piece:
+                packed = await self._packed(until)
+                if isinstance(packed, Lost):
+                    return packed
+                if not packed:
+                    inflater.finish()
+                    return b""
+                piece = inflater.some(packed, SLICE)
+        except UnsupportedEncodingError as exc:
+            problem = str(exc)
+        else:
+            return piece
+        return Lost(ResponseValidationError, problem, again=False)
+
+    async def _packed(self, until: float) -> bytes | Lost:
         """Return the next bytes as they came, none at the end."""
-        chunk, self._first = self._first, b""
-        while not chunk:
-            try:
-                chunk = await anext(self._chunks)
-            except StopAsyncIteration:
-                return b""
-        return chunk
+        first, self._first = self._first, b""
+        return first or await self._pieces.next(until)
 
     async def aclose(self) -> None:
         """Close the answer: a connection with an unread rest is closed with it; may be repeated."""
-        await self._stream.aclose()
+        await self._pieces.aclose()
 
 
-async def _open(response: httpx.Response) -> Opened | Lost:
-    """Return an answer with the first bytes of its body: until these are there, another try does no harm."""
-    stream = response.stream
-    if not isinstance(stream, httpx.AsyncByteStream):
-        return _UNREADABLE
-    try:
-        chunks = aiter(stream)
-        first = b""
-        while not first:
-            try:
-                first = await anext(chunks)
-            except StopAsyncIteration:
-                break
-        return Opened(response, stream, chunks, first)
-    except UnsupportedEncodingError as exc:
-        problem = str(exc)
-        await stream.aclose()
-    except BaseException:
-        await stream.aclose()
-        raise
-    return Lost(ResponseValidationError, problem, again=False)
-
-
-def _coding(headers: httpx.Headers) -> str:
+def coding_of(headers: Mapping[str, str]) -> str:
     """Return the content coding of an answer, empty for none."""
     coding = headers.get("content-encoding", "").strip().lower()
     return "" if coding == "identity" else coding
 
 
-def _lost(exc: Exception) -> Lost:
-    never_sent = unsent(exc)
-    if isinstance(exc, httpx.ConnectTimeout):
-        return Lost(ConnectError, "no connection could be made in time", unsent=never_sent)
-    if isinstance(exc, httpx.ConnectError):
-        # Only here the text of the cause is safe: no header was ever near it.
-        return Lost(ConnectError, f"no connection could be made: {exc}", unsent=never_sent)
-    if isinstance(exc, httpx.PoolTimeout):
-        return Lost(PoolTimeout, "no connection became free in time", unsent=never_sent)
-    if isinstance(exc, httpx.TimeoutException):
-        return Lost(RequestTimeout, "no complete answer came in time", unsent=never_sent)
-    again = not isinstance(exc, httpx.LocalProtocolError | httpx.UnsupportedProtocol | httpx.InvalidURL)
-    return Lost(TransportError, f"the connection failed ({type(exc).__name__})", unsent=never_sent, again=again)
-
-
-_UNREADABLE: Final = Lost(
-    TransportError, "the transport gave an answer that cannot be read asynchronously", again=False
-)
-
-
-async def _receive(response: httpx.Response, max_bytes: int, *, head: bool) -> Answer | Lost:
-    status = response.status_code
-    fine = 200 <= status < 300
-    stream = response.stream
-    if not isinstance(stream, httpx.AsyncByteStream):
-        return _UNREADABLE
-    room = max_bytes if fine else min(max_bytes, _MAX_ERROR_BODY)
-    try:
-        content = (
-            None if not head and _announced(response.headers) > room else await _read(response.headers, stream, room)
-        )
-    except UnsupportedEncodingError as exc:
-        problem = str(exc)
-    else:
-        if content is not None or not fine:
-            return Answer(status, response.headers, content or b"")
-        problem = f"the answer is longer than max_response_bytes ({max_bytes})"
-    finally:
-        await stream.aclose()
-    if not fine:
-        return Answer(status, response.headers, b"")
-    return Lost(ResponseValidationError, problem, again=False)
-
-
-async def _read(headers: httpx.Headers, stream: httpx.AsyncByteStream, room: int) -> bytes | None:
-    """Return the decompressed body, or None as soon as it is known to be longer than ``room`` bytes."""
-    coding = _coding(headers)
-    chunks: list[bytes] = []
-    if not coding:
-        async for chunk in stream:
-            room -= len(chunk)
-            if room < 0:
-                return None
-            chunks.append(chunk)
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-    inflater: Inflater | None = None
-    async for packed in stream:
-        inflater = inflater or Inflater(coding)
-        for at in range(0, len(packed), _SLICE):
-            chunk = inflater.feed(packed[at : at + _SLICE], room)
-            room -= len(chunk)
-            if room < 0:
-                return None
-            chunks.append(chunk)
-    if inflater is not None:
-        inflater.finish()
-    return b"".join(chunks)
-
-
-def _announced(headers: httpx.Headers) -> int:
+def announced(headers: Mapping[str, str]) -> int:
+    """Return the length that an answer announces, 0 when it does not, or not in a number that can be."""
     length = headers.get("content-length", "")
     return int(length) if len(length) < _MAX_DIGITS and length.isascii() and length.isdecimal() else 0
+
+
+def too_long(max_bytes: int) -> Lost:
+    """Return what becomes of a successful answer that is longer than the caller allows."""
+    return Lost(ResponseValidationError, f"the answer is longer than max_response_bytes ({max_bytes})", again=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from monite_async._options import RequestOptions
@@ -13,9 +12,8 @@ __all__ = ["Caller", "Operation"]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
 class Operation(Generic[T]):
-    """One operation of the contract.
+    """One operation of the contract; never changed once it is made.
 
     Attributes:
         method: HTTP method, upper case.
@@ -26,11 +24,24 @@ class Operation(Generic[T]):
         idempotent: Whether it may be sent again when nobody knows what became of it; None goes by the method.
     """
 
-    method: str
-    path: str
-    result: str | type[T] | None = None
-    multipart: bool = False
-    idempotent: bool | None = None
+    __slots__ = ("idempotent", "method", "multipart", "path", "result")
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        result: str | type[T] | None = None,
+        multipart: bool = False,
+        idempotent: bool | None = None,
+    ) -> None:
+        self.method: str = method
+        self.path: str = path
+        self.result: str | type[T] | None = result
+        self.multipart: bool = multipart
+        self.idempotent: bool | None = idempotent
+
+    def __repr__(self) -> str:
+        return f"<Operation {self.method} {self.path}>"
 
 
 class Caller(Protocol):

@@ -14,25 +14,21 @@ import ssl
 from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
-import httpx
-
-from monite_async._http.connection import Connection, Origin
+from monite_async._http.connection import BUFFER, Connection
 from monite_async._http.dial import dial
+from monite_async._http.failures import ClosedError, PoolTimeoutError
+from monite_async._http.framing import MakeFraming
+from monite_async._http.place import Origin
 
-__all__ = ["Pool", "PoolStats", "TransportClosedError"]
+__all__ = ["Pool", "PoolStats"]
 
 _ORPHANS: list[Connection] = []
 """Connections of a parent process; kept, because collecting an open one warns and closes."""
 
 
-class TransportClosedError(httpx.TransportError, RuntimeError):
-    """The transport was used after ``aclose()``, or closed while it was waited for."""
-
-
-@dataclass(frozen=True, slots=True)
-class PoolStats:
+class PoolStats(NamedTuple):
     """A pool at one moment.
 
     Attributes:
@@ -58,7 +54,9 @@ class Pool:
         max_connections: int,
         keepalive_expiry: float,
         max_head_bytes: int,
+        framing: MakeFraming,
         context: ssl.SSLContext | None,
+        trust_env: bool = True,
         ending: bool = False,
     ) -> None:
         """Make an empty pool; no I/O happens here.
@@ -68,7 +66,9 @@ class Pool:
             max_connections: Most connections open at once, over all origins.
             keepalive_expiry: Seconds that an idle connection is kept.
             max_head_bytes: Most bytes of the head of an answer.
+            framing: Makes what reads the answers of a connection.
             context: TLS context, or None for the process's own.
+            trust_env: Whether the environment may name the certificate authorities of the process's own.
             ending: Whether the loop is shutting down: then no connection outlives its exchange.
         """
         self.closed = False
@@ -77,7 +77,10 @@ class Pool:
         self._max = max_connections
         self._expiry = keepalive_expiry
         self._max_head_bytes = max_head_bytes
+        self._framing = framing
         self._context = context
+        self._trust_env = trust_env
+        self._buffer = memoryview(bytearray(BUFFER))
         self._slots = 0
         self._opened = 0
         self._all: set[Connection] = set()
@@ -91,6 +94,14 @@ class Pool:
         idle = sum(map(len, self._idle.values()))
         return PoolStats(open=self._slots, idle=idle, waiting=len(self._waiters), opened=self._opened)
 
+    def take(self, origin: Origin) -> Connection | None:
+        """Return the connection used last if it is idle and can be used; None means that ``acquire`` has to be asked."""
+        connection = self._take_idle(origin)
+        if connection is None or connection.fresh():
+            return connection
+        self.discard(connection)
+        return None
+
     async def acquire(self, origin: Origin, *, pool_timeout: float | None, connect_timeout: float | None) -> Connection:
         """Return a connection for one exchange: the last used, a new one, or the first that becomes free.
 
@@ -100,10 +111,10 @@ class Pool:
             connect_timeout: Seconds to wait for a new one, or None for no limit.
 
         Raises:
-            httpx.PoolTimeout: None became free in time.
-            httpx.ConnectError: No connection could be made.
-            httpx.ConnectTimeout: No connection could be made in time.
-            TransportClosedError: The pool was closed meanwhile.
+            PoolTimeoutError: None became free in time.
+            ConnectFailedError: No connection could be made.
+            ConnectTimeoutError: No connection could be made in time.
+            ClosedError: The pool was closed meanwhile.
         """
         connection = self._take_idle(origin)
         if connection is None and not self._claim():
@@ -136,7 +147,7 @@ class Pool:
         while self._waiters:
             waiter, _ = self._waiters.popitem(last=False)
             if not waiter.done():
-                waiter.set_exception(TransportClosedError("The transport was closed while a connection was waited for"))
+                waiter.set_exception(ClosedError("The transport was closed while a connection was waited for"))
         if self._reaper is not None:
             self._reaper.cancel()
             self._reaper = None
@@ -222,7 +233,10 @@ class Pool:
             return
         connection.idle = True
         connection.idle_since = self._loop.time()
-        self._idle.setdefault(connection.origin, OrderedDict())[connection] = None
+        idle = self._idle.get(connection.origin)
+        if idle is None:
+            idle = self._idle[connection.origin] = OrderedDict()
+        idle[connection] = None
         if self._reaper is None:
             self._reaper = self._loop.call_later(self._expiry, self._reap)
 
@@ -270,7 +284,11 @@ class Pool:
                 self._guard = self._until_loop_ends()
                 await anext(self._guard)
             connection = await dial(
-                origin, lambda sock: self._make(origin, sock), timeout=timeout, context=self._context
+                origin,
+                lambda sock: self._make(origin, sock),
+                timeout=timeout,
+                context=self._context,
+                trust_env=self._trust_env,
             )
         except BaseException:
             self._free_slot()
@@ -279,11 +297,12 @@ class Pool:
         self._all.add(connection)
         if self.closed:
             self.discard(connection)
-            raise TransportClosedError("The transport was closed while a connection was made")
+            raise ClosedError("The transport was closed while a connection was made")
         return connection
 
     def _make(self, origin: Origin, sock: socket.socket) -> Connection:
-        return Connection(self._loop, origin, sock, max_head_bytes=self._max_head_bytes, on_dead=self.discard)
+        framing = self._framing(self._max_head_bytes)
+        return Connection(self._loop, origin, sock, framing=framing, buffer=self._buffer, on_dead=self.discard)
 
     async def _until_loop_ends(self) -> AsyncGenerator[None, None]:
         """Be told of the loop's end: it closes the generators that it has seen (``loop.shutdown_asyncgens``).
@@ -300,4 +319,4 @@ class Pool:
 
 def _expire(waiter: asyncio.Future[Connection | None], timeout: float) -> None:
     if not waiter.done():
-        waiter.set_exception(httpx.PoolTimeout(f"No connection became free within {timeout} s"))
+        waiter.set_exception(PoolTimeoutError(f"No connection became free within {timeout} s"))

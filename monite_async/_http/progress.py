@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from monite_async._errors import APIStatusError, MoniteError, RequestTimeout
 from monite_async._http.decode import Answer, api_error, read_error
-from monite_async._http.exchange import Lost, phase_limits
+from monite_async._http.exchange import Lost
 from monite_async._http.operation import Operation
 from monite_async._options import DEFAULT_DEADLINE, DEFAULT_TIMEOUT, RequestOptions, RetryPolicy
 from monite_async._tokens.record import AccessToken
@@ -17,31 +15,26 @@ from monite_async._tokens.record import AccessToken
 __all__ = ["Limits", "Progress"]
 
 
-@dataclass(frozen=True, slots=True)
 class Limits:
-    """The options that bound a call, with nothing left open.
+    """The options that bound a call, with nothing left open; the defaults of the library where they say nothing.
 
     Attributes:
         timeout: Seconds for one try.
         deadline: Seconds for the whole call.
         retry: When it is repeated.
-        phases: Seconds for the phases of a try.
         lenient: Whether an answer that does not fit the contract is handed back as far as it does.
     """
 
-    timeout: float
-    deadline: float
-    retry: RetryPolicy
-    phases: Mapping[str, float]
-    lenient: bool = False
+    __slots__ = ("deadline", "lenient", "retry", "timeout")
 
-    @classmethod
-    def of(cls, options: RequestOptions) -> Limits:
-        """Return the limits of options, with the defaults of the library where they say nothing."""
-        timeout = options.timeout or DEFAULT_TIMEOUT
-        deadline = options.deadline or DEFAULT_DEADLINE
-        phases = phase_limits(min(timeout, deadline))
-        return cls(timeout, deadline, options.retry or RetryPolicy(), phases, options.lenient is True)
+    def __init__(self, options: RequestOptions) -> None:
+        self.timeout: float = options.timeout or DEFAULT_TIMEOUT
+        self.deadline: float = options.deadline or DEFAULT_DEADLINE
+        self.retry: RetryPolicy = options.retry or _RETRY
+        self.lenient: bool = options.lenient is True
+
+
+_RETRY: Final = RetryPolicy()
 
 
 class Progress:
@@ -121,9 +114,7 @@ class Progress:
         """Return the error for the last try."""
         if isinstance(outcome, Answer):
             if 300 <= outcome.status < 400:
-                text = (
-                    "the answer is a redirect that is not followed: to another host, without a target, or one too many"
-                )
+                text = "the answer is a redirect that is not followed: with a token none is, from a link three over https are"
                 return APIStatusError(text, status=outcome.status, request_id=outcome.request_id, **self.facts())
             return api_error(outcome, read_error(outcome), retry_after=retry_after, **self.facts())
         if outcome.error is not RequestTimeout:

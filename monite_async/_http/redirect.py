@@ -1,51 +1,55 @@
-"""Which redirects are followed: only to where the token may go anyway."""
+"""Which redirects are followed: those of links, which carry no token, and no others."""
 
 from __future__ import annotations
 
-from typing import Final
-
-import httpx
+from typing import TYPE_CHECKING, Final
 
 from monite_async._config import is_loopback
-from monite_async._http.decode import Answer
-from monite_async._http.exchange import Outgoing
+from monite_async._http.place import place_of
 
-__all__ = ["MAX_REDIRECTS", "is_protected", "origin", "redirect_target"]
+if TYPE_CHECKING:
+    import httpx
+
+    from monite_async._http.decode import Answer
+    from monite_async._http.exchange import Outgoing
+
+__all__ = ["MAX_REDIRECTS", "link_url", "redirected"]
 
 MAX_REDIRECTS: Final = 3
-_SAFE: Final = frozenset({"GET", "HEAD"})
-_ANY_METHOD: Final = frozenset({307, 308})
-_SAFE_ONLY: Final = frozenset({301, 302, 303})
-_PORTS: Final = {"http": 80, "https": 443}
+_FOLLOWED: Final = frozenset({301, 302, 303, 307, 308})
 
 
-def origin(url: httpx.URL) -> tuple[str, str, int | None]:
-    """Return scheme, host and port (RFC 6454); a token of one origin is never sent to another."""
-    return url.scheme, url.host, url.port or _PORTS.get(url.scheme)
+def redirected(answer: Answer, outgoing: Outgoing) -> Outgoing | None:
+    """Return the request to send instead, or None when the redirect is not to be followed.
 
-
-def redirect_target(answer: Answer, outgoing: Outgoing) -> httpx.URL | None:
-    """Return where to send the request instead, or None when the redirect is not to be followed.
-
-    GET and HEAD follow any redirect of their own origin; other methods only 307 and 308, which keep method and body
-    (RFC 9110, section 15.4), and only with a body that can be produced again. A public request, which carries no token,
-    follows to other hosts as well.
+    A call that carries a token follows none: its answer would be somebody else's, and a POST might be done twice. A
+    link is fetched with GET, and whoever has it has the file; so it may lead to other hosts, but not to plain http.
     """
-    safe = outgoing.method in _SAFE
-    if not (answer.status in _ANY_METHOD or (safe and answer.status in _SAFE_ONLY)) or not outgoing.body.replayable:
-        return None
     location = answer.headers.get("location")
-    if not location:
+    if not outgoing.public or answer.status not in _FOLLOWED or not location:
         return None
+    import httpx
+
     try:
-        target = outgoing.url.join(location)
+        url = httpx.URL(outgoing.place.root + outgoing.target.decode("ascii")).join(location)
     except httpx.InvalidURL:
         return None
-    # Without a token there is nothing to lose to another host; in the clear the file itself would be.
-    allowed = is_protected(target) if outgoing.public else origin(target) == origin(outgoing.url)
-    return target if allowed and not target.userinfo else None
+    place = place_of(url)
+    return outgoing.to(place, url.raw_path) if place is not None and _allowed(url) else None
 
 
-def is_protected(url: httpx.URL) -> bool:
-    """Tell whether what is fetched from a URL cannot be read on its way: https, or this machine."""
-    return bool(url.host) and (url.scheme == "https" or (url.scheme == "http" and is_loopback(url.host)))
+def link_url(text: str) -> httpx.URL | None:
+    """Return a link as what it is, or None when it is none that may be followed."""
+    import httpx
+
+    try:
+        url = httpx.URL(text)
+    except (httpx.InvalidURL, TypeError):
+        return None
+    return url if _allowed(url) else None
+
+
+def _allowed(url: httpx.URL) -> bool:
+    """Tell whether what is fetched cannot be read on its way: over https, or from this machine."""
+    protected = url.scheme == "https" or (url.scheme == "http" and is_loopback(url.host))
+    return bool(url.host) and protected and not url.userinfo

@@ -1,48 +1,52 @@
-"""The one TLS context of the process."""
+"""The TLS contexts of the process: one for nearly everybody."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import ssl
 import threading
 
-import anyio.to_thread
-
 __all__ = ["default_context"]
 
 _lock = threading.Lock()
-_context: ssl.SSLContext | None = None
+_contexts: dict[tuple[bool, bool], ssl.SSLContext] = {}
 
 
-async def default_context() -> ssl.SSLContext:
-    """Return the context that all transports of this process share; the first call makes it, in a thread.
+async def default_context(*, trust_env: bool = True, http2: bool = False) -> ssl.SSLContext:
+    """Return the context that all connections of this process share; the first call makes it, in a thread.
 
-    Reading the certificate authorities takes some 15 ms, which the loop does not wait for. ``SSL_CERT_FILE`` and
-    ``SSL_CERT_DIR`` replace the authorities that come with certifi, as they do for OpenSSL.
+    Reading the certificate authorities takes some 15 ms, which the loop does not wait for.
+
+    Args:
+        trust_env: Whether ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` replace the authorities that come with certifi, as
+            they do for OpenSSL.
+        http2: For connections that may speak HTTP/2: what is offered in a handshake is a property of the context.
 
     Raises:
         OSError: The file or folder named by the environment cannot be read.
     """
-    if _context is not None:
-        return _context
-    return await anyio.to_thread.run_sync(_shared, abandon_on_cancel=True)
+    context = _contexts.get((trust_env, http2))
+    if context is not None:
+        return context
+    return await asyncio.get_running_loop().run_in_executor(None, _shared, trust_env, http2)
 
 
-def _shared() -> ssl.SSLContext:
-    global _context  # noqa: PLW0603 - one per process is the point
+def _shared(trust_env: bool = True, http2: bool = False) -> ssl.SSLContext:
     with _lock:
-        if _context is None:
-            _context = make_context()
-        return _context
+        key = trust_env, http2
+        if key not in _contexts:
+            _contexts[key] = make_context(trust_env=trust_env, http2=http2)
+        return _contexts[key]
 
 
-def make_context() -> ssl.SSLContext:
-    """Make a context that verifies certificates and host names and speaks HTTP/1.1 only."""
-    file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+def make_context(*, trust_env: bool = True, http2: bool = False) -> ssl.SSLContext:
+    """Make a context that verifies certificates and host names; see ``default_context``."""
+    file, folder = (os.environ.get(name) if trust_env else None for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
     if not file and not folder:
         import certifi
 
         file = certifi.where()
     context = ssl.create_default_context(cafile=file or None, capath=folder or None)
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols(["h2", "http/1.1"] if http2 else ["http/1.1"])
     return context

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
-
-import httpx
 
 from monite_async._errors import ClientClosedError, RequestTimeout
 from monite_async._http.body import BytesBody
 from monite_async._http.call import USER_AGENT
-from monite_async._http.exchange import Bearer, Lost, Outgoing, exchange, phase_limits
+from monite_async._http.decode import Answer
+from monite_async._http.exchange import Bearer, Carrier, Head, Lost, Outgoing
 from monite_async._http.limits import Limiter, WouldWaitTooLongError
-from monite_async._http.retry import rate_limit, retry_after
+from monite_async._http.place import Place
 from monite_async._tokens.issuer import PostResult
 from monite_async_stores import Clock, SystemClock
 
@@ -24,25 +22,35 @@ _MAX_ANSWER: Final = 1024 * 1024
 _MAX_WAIT: Final = 60.0
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class TokenPost:
     """The ``Post`` of the issuer: no retries, no redirects, at most 1 MiB of answer.
 
     Attributes:
-        base_url: Where the API is.
-        transport: What carries the requests; not the pool of the API calls, so that those cannot starve them.
+        place: Where the API is.
+        carrier: What carries the requests; not the pool of the API calls, so that those cannot starve them.
         limiter: The client's limiter; token requests go first in it.
         token_header: Carries the token of a flow in which one token is asked for with another.
         clock: Where time comes from.
         closed: The client was closed.
     """
 
-    base_url: httpx.URL
-    transport: httpx.AsyncBaseTransport
-    limiter: Limiter
-    token_header: bytes = b"authorization"
-    clock: Clock = field(default_factory=SystemClock)
-    closed: bool = False
+    __slots__ = ("carrier", "clock", "closed", "limiter", "place", "token_header")
+
+    def __init__(
+        self,
+        place: Place,
+        carrier: Carrier,
+        limiter: Limiter,
+        token_header: bytes = b"authorization",
+        *,
+        clock: Clock | None = None,
+    ) -> None:
+        self.place: Place = place
+        self.carrier: Carrier = carrier
+        self.limiter: Limiter = limiter
+        self.token_header: bytes = token_header
+        self.clock: Clock = clock or SystemClock()
+        self.closed: bool = False
 
     def __repr__(self) -> str:
         return "<TokenPost>"
@@ -76,22 +84,30 @@ class TokenPost:
             ResponseValidationError: The answer is longer than 1 MiB.
             ClientClosedError: The client was closed.
         """
-        outgoing = self._outgoing(method, path, BytesBody(body, media_type), headers, timeout, at_root=at_root)
+        outgoing = self._outgoing(method, path, BytesBody(body, media_type), headers, at_root=at_root)
         del body  # it holds the client secret, and a traceback may show the variables of its frames
         now = asyncio.get_running_loop().time
         until = now() + timeout
-        outcome = await exchange(self.transport, outgoing, token, until=until, max_bytes=_MAX_ANSWER)
+        outcome = await self.carrier.exchange(outgoing, token, until=until, max_bytes=_MAX_ANSWER)
         if isinstance(outcome, Lost):
             if self.closed:
                 raise ClientClosedError("the client was closed; make a new one")
             elapsed = now() - until + timeout
             raise outcome.error(outcome.text, method=method, path=path, attempts=1, elapsed=elapsed)
-        asked = retry_after(outcome.status, outcome.headers, wall=self.clock.wall())
-        if outcome.status == 429:
-            self.limiter.refused(asked, rate_limit(outcome.headers))
-        else:
-            self.limiter.heard(outcome.headers)
-        return PostResult(outcome.status, outcome.headers, outcome.content, asked)
+        return PostResult(outcome.status, outcome.headers, outcome.content, self._asked(outcome))
+
+    def _asked(self, answer: Answer) -> float | None:
+        """Return for how many seconds the server asks to stay away, and let all calls do so after a 429."""
+        if answer.status != 429:
+            self.limiter.heard(answer.headers)
+        if 200 <= answer.status < 300:
+            return None
+        from monite_async._http.retry import rate_limit, retry_after
+
+        asked = retry_after(answer.status, answer.headers, wall=self.clock.wall())
+        if answer.status == 429:
+            self.limiter.refused(asked, rate_limit(answer.headers))
+        return asked
 
     async def turn(self) -> None:
         """Wait until the limiter lets a token request go; a flight does so before its time for an attempt begins.
@@ -109,10 +125,10 @@ class TokenPost:
             raise RequestTimeout("too many requests are waiting for the rate limit", method="POST", retry_after=wait)
 
     def _outgoing(
-        self, method: str, path: str, body: BytesBody, headers: Mapping[str, str], timeout: float, *, at_root: bool
+        self, method: str, path: str, body: BytesBody, headers: Mapping[str, str], *, at_root: bool
     ) -> Outgoing:
         head = [
-            (b"host", self.base_url.netloc),
+            (b"host", self.place.authority),
             (b"accept", b"application/json"),
             (b"accept-encoding", b"gzip"),
             (b"user-agent", USER_AGENT.encode("ascii")),
@@ -122,9 +138,8 @@ class TokenPost:
             for name, value in headers.items()
             if name.lower() not in _OWN
         ]
-        url = self.base_url.copy_with(raw_path=path.encode("ascii"))
-        url = url if at_root else httpx.URL(str(self.base_url) + path)
-        return Outgoing(method, url, tuple(head), body, phase_limits(timeout), self.token_header)
+        target = (("" if at_root else self.place.prefix) + path).encode("ascii")
+        return Outgoing(method, self.place, target, Head(tuple(head)), body, self.token_header)
 
 
 _OWN: Final = frozenset({"host", "accept", "accept-encoding", "user-agent", "content-type", "content-length"})

@@ -1,4 +1,4 @@
-"""An httpx transport with a pool of its own, for one event loop or many.
+"""This library's own connections as an httpx transport.
 
 It stands where ``httpx.AsyncHTTPTransport`` would, so that anything with httpx's transport interface can stand in for
 it. What it does better: a pool whose cost does not grow with its size, a first-come-first-served queue, and
@@ -8,25 +8,54 @@ cancellation at any point costs one connection and nothing else. HTTP/1.1 only, 
 from __future__ import annotations
 
 import asyncio
-import os
+import math
 import ssl
-import sys
-import threading
-import weakref
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
 import h11
 import httpx
 
-from monite_async._http.connection import Connection, Head, Origin
-from monite_async._http.pool import Pool, PoolStats, TransportClosedError
+from monite_async._http.body import INLINE
+from monite_async._http.connection import Connection
+from monite_async._http.failures import (
+    BadAnswerError,
+    BadRequestError,
+    BrokenError,
+    ClosedError,
+    ConnectFailedError,
+    ConnectTimeoutError,
+    PoolTimeoutError,
+    ReadTimeoutError,
+    WireError,
+    WriteBrokenError,
+    WriteTimeoutError,
+)
+from monite_async._http.native import CONNECT, Native, Rest
+from monite_async._http.place import Place, place_of
+from monite_async._http.pool import Pool, PoolStats
 
 __all__ = ["PoolStats", "PooledTransport", "TransportClosedError", "unsent"]
 
 _UNSENT: Final = "monite_async_unsent"
-_PORTS: Final = {"http": 80, "https": 443}
+
+
+class TransportClosedError(httpx.TransportError, RuntimeError):
+    """The transport was used after ``aclose()``, or closed while it was waited for."""
+
+
+_ERRORS: Final[dict[type[WireError], type[httpx.TransportError]]] = {
+    BadAnswerError: httpx.RemoteProtocolError,
+    BadRequestError: httpx.LocalProtocolError,
+    BrokenError: httpx.ReadError,
+    ClosedError: TransportClosedError,
+    ConnectFailedError: httpx.ConnectError,
+    ConnectTimeoutError: httpx.ConnectTimeout,
+    PoolTimeoutError: httpx.PoolTimeout,
+    ReadTimeoutError: httpx.ReadTimeout,
+    WriteBrokenError: httpx.WriteError,
+    WriteTimeoutError: httpx.WriteTimeout,
+}
 
 
 def unsent(exc: BaseException) -> bool:
@@ -40,23 +69,12 @@ def unsent(exc: BaseException) -> bool:
     return getattr(exc, _UNSENT, False) is True
 
 
-def _affordable() -> int:
-    """Return how many connections to open at most: not so many that nothing is left for the files of others."""
-    most = 1000
-    if sys.platform != "win32":
-        import resource
-
-        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if soft != resource.RLIM_INFINITY:
-            most = min(most, max(8, soft // 2))
-    return most
-
-
 class PooledTransport(httpx.AsyncBaseTransport):
     """Sends requests over pooled HTTP/1.1 connections.
 
     One transport may be used from several event loops and threads, at once or one after another: each loop has its
-    own connections. In a forked child it starts anew and leaves the parent's connections alone.
+    own connections. In a forked child it starts anew and leaves the parent's connections alone. A client of this
+    library that is given one uses its connections directly.
     """
 
     def __init__(
@@ -64,7 +82,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
         *,
         max_connections: int | None = None,
         keepalive_expiry: float = 15.0,
-        connect_timeout: float = 5.0,
+        connect_timeout: float = CONNECT,
         ssl_context: ssl.SSLContext | None = None,
         max_head_bytes: int = 64 * 1024,
     ) -> None:
@@ -81,18 +99,15 @@ class PooledTransport(httpx.AsyncBaseTransport):
         Raises:
             ValueError: A limit is not positive.
         """
-        max_connections = _affordable() if max_connections is None else max_connections
-        if max_connections < 1 or keepalive_expiry <= 0 or connect_timeout <= 0 or max_head_bytes < 1:
-            raise ValueError("PooledTransport: every limit must be positive")
-        self._max_connections = max_connections
-        self._keepalive_expiry = keepalive_expiry
+        if connect_timeout <= 0:
+            raise ValueError("every limit must be positive")
         self._connect_timeout = connect_timeout
-        self._context = ssl_context
-        self._max_head_bytes = max_head_bytes
-        self._closed = False
-        self._lock = threading.Lock()
-        self._pools: dict[asyncio.AbstractEventLoop, Pool] = {}
-        _transports.add(self)
+        self.native: Native = Native(
+            max_connections=max_connections,
+            keepalive_expiry=keepalive_expiry,
+            ssl_context=ssl_context,
+            max_head_bytes=max_head_bytes,
+        )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and return its answer, the body still streaming unless it has all arrived.
@@ -107,177 +122,157 @@ class PooledTransport(httpx.AsyncBaseTransport):
         connection: Connection | None = None
         pool: Pool | None = None
         try:
-            origin, head, stream = _origin(request), _head(request), _stream(request)
-            pool = self._pool()
+            outgoing = _Outgoing(request)
+            pool = self.native.pool()
             connection = await pool.acquire(
-                origin,
+                outgoing.place.origin,
                 pool_timeout=timeout.get("pool"),
                 connect_timeout=timeout.get("connect", self._connect_timeout),
             )
-            read = timeout.get("read")
-            answer = await connection.send(head, stream, write_timeout=timeout.get("write"), read_timeout=read)
-            chunks: list[bytes] = []
-            complete = connection.ready(chunks)
+            await outgoing.send(connection, _seconds(timeout, "write"))
+            await connection.head(_later(timeout))
+            return await _response(pool, connection, request)
         except BaseException as exc:
-            _annotate(exc, request, sent=connection is not None and connection.written)
+            sent = connection is not None and connection.written
             if pool is not None and connection is not None:
                 pool.discard(connection)
-            raise
-        body: httpx.AsyncByteStream
-        if complete:
-            pool.release(connection)
-            body = httpx.ByteStream(b"".join(chunks))
-        else:
-            body = _Body(pool, connection, request, chunks, read)
-        return httpx.Response(
-            answer.status_code,
-            headers=answer.headers.raw_items(),
-            stream=body,
-            extensions={"http_version": b"HTTP/" + answer.http_version, "reason_phrase": answer.reason},
-        )
+            problem, cause = _told(exc, request, sent=sent), exc.__cause__
+            if problem is exc:
+                raise
+        # Raised out here: what is known of the failure inside must not be its context.
+        raise problem from cause
 
     async def aclose(self) -> None:
         """Close all connections, those of other loops too; requests under way fail. May be repeated."""
-        self._closed = True
-        with self._lock:
-            pools, self._pools = self._pools, {}
-        here = asyncio.get_running_loop()
-        for loop, pool in pools.items():
-            if loop is not here:
-                _close_elsewhere(loop, pool)
-        if here in pools:
-            await pools[here].aclose()
+        await self.native.aclose()
 
     def stats(self) -> PoolStats:
         """Count the connections and waiters of the running loop."""
-        pool = self._pools.get(asyncio.get_running_loop())
-        return PoolStats(0, 0, 0, 0) if pool is None else pool.stats()
+        return self.native.stats()
 
-    def _pool(self) -> Pool:
-        """Return the pool of the running loop."""
-        loop = asyncio.get_running_loop()
-        pool = self._pools.get(loop)
-        if pool is not None and not pool.closed:
-            return pool
-        with self._lock:
-            if self._closed:
-                raise TransportClosedError("The transport was closed; make a new one")
-            for other in [other for other in self._pools if other.is_closed()]:
-                self._pools.pop(other).drop()
-            pool = self._pools[loop] = Pool(
-                loop,
-                max_connections=self._max_connections,
-                keepalive_expiry=self._keepalive_expiry,
-                max_head_bytes=self._max_head_bytes,
-                context=self._context,
-                ending=pool is not None,  # closed by the loop's end, or it would not be here
-            )
-        return pool
 
-    def _after_fork(self) -> None:
-        self._lock = threading.Lock()  # whoever held it does not exist in this process
-        pools, self._pools = self._pools, {}
-        for pool in pools.values():
-            pool.orphan()
+class _Outgoing:
+    """A request of httpx's, held against h11's rules; it never shows itself."""
+
+    __slots__ = ("_event", "_length", "_stream", "place")
+
+    def __init__(self, request: httpx.Request) -> None:
+        place = place_of(request.url)
+        if place is None:
+            raise httpx.UnsupportedProtocol("The URL of a request must begin with http:// or https:// and name a host")
+        event = _event(request)
+        if event is None:
+            raise httpx.LocalProtocolError("The request's head holds something that HTTP/1.1 does not allow")
+        if not isinstance(request.stream, httpx.AsyncByteStream):
+            raise TypeError("The body of the request is a synchronous stream; give bytes or an asynchronous iterator")
+        fields = dict(event.headers)
+        self.place: Place = place
+        self._event = event
+        self._stream = request.stream
+        self._length = None if b"transfer-encoding" in fields else int(fields.get(b"content-length", b"0"))
+
+    async def send(self, connection: Connection, timeout: float) -> None:
+        """Send it.
+
+        Args:
+            connection: Over which.
+            timeout: Seconds that the peer may take none of the body.
+
+        Raises:
+            WireError: It could not be sent.
+        """
+        stream, event = self._stream, self._event
+        last = any(name == b"connection" and b"close" in value.lower() for name, value in event.headers)
+        if isinstance(stream, httpx.ByteStream):
+            size = sum(map(len, stream))
+            if size <= INLINE and self._length is not None:
+                if size != self._length:
+                    raise BadRequestError("The request's body does not match the length in its head")
+                # No variables for the bytes: a traceback may show those of its frames, and there are secrets among them.
+                connection.begin(event.method, self._head() + b"".join(stream), whole=True, last=last)
+                return
+        connection.begin(event.method, self._head(), whole=False, last=last)
+        body = _slices(stream) if isinstance(stream, httpx.ByteStream) else stream
+        await connection.send_body(body, self._length, timeout=timeout)
+
+    def _head(self) -> bytes:
+        event = self._event
+        fields = b"".join([b"%b: %b\r\n" % field for field in event.headers.raw_items()])
+        return b"%b %b HTTP/1.1\r\n%b\r\n" % (event.method, event.target, fields)
+
+
+def _event(request: httpx.Request) -> h11.Request | None:
+    """Return h11's view of a request, or None when h11 refuses it: its exception quotes the header."""
+    try:
+        return h11.Request(method=request.method, target=request.url.raw_path, headers=request.headers.raw)
+    except h11.LocalProtocolError:
+        return None
+
+
+async def _slices(body: httpx.ByteStream) -> AsyncIterator[bytes]:
+    for chunk in body:
+        for start in range(0, len(chunk), INLINE):
+            yield chunk[start : start + INLINE]
+
+
+async def _response(pool: Pool, connection: Connection, request: httpx.Request) -> httpx.Response:
+    """Return the answer whose head is here."""
+    framing = connection.framing
+    status, headers = framing.status, framing.headers
+    extensions = {"http_version": b"HTTP/" + framing.version, "reason_phrase": framing.reason}
+    rest = Rest(pool, connection)
+    stream = httpx.ByteStream(await rest.more(math.inf)) if framing.complete else _Body(rest, request)
+    return httpx.Response(status, headers=headers, stream=stream, extensions=extensions)
 
 
 class _Body(httpx.AsyncByteStream):
     """The body of an answer that had not all arrived with its head."""
 
-    def __init__(
-        self, pool: Pool, connection: Connection, request: httpx.Request, chunks: list[bytes], timeout: float | None
-    ) -> None:
-        self._pool = pool
-        self._connection: Connection | None = connection
+    def __init__(self, rest: Rest, request: httpx.Request) -> None:
+        self._rest = rest
         self._request = request
-        self._chunks = chunks
-        self._timeout = timeout
-        self._complete = False
-        self._loop = asyncio.get_running_loop()
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
-        while not self._chunks:
-            connection = self._connection
-            if self._complete:
-                raise StopAsyncIteration
-            if connection is None:
-                raise httpx.ReadError("The answer was closed before it was read to its end", request=self._request)
-            try:
-                self._complete = connection.ready(self._chunks)
-                if not self._complete and not self._chunks:
-                    await connection.more(self._timeout)
-            except BaseException as exc:
-                _annotate(exc, self._request, sent=True)
-                self._connection = None
-                self._pool.discard(connection)
-                raise
-            if self._complete:
-                self._connection = None
-                self._pool.release(connection)
-        chunks, self._chunks = self._chunks, []
-        return b"".join(chunks)
+        try:
+            piece = await self._rest.more(_later(self._request.extensions.get("timeout", {})))
+        except WireError as exc:
+            problem, cause = _told(exc, self._request, sent=True), exc.__cause__
+        else:
+            if piece:
+                return piece
+            raise StopAsyncIteration
+        raise problem from cause
 
     async def aclose(self) -> None:
         """Let go of the connection; it is kept if the rest of the body is already here."""
-        self._complete = self._complete and not self._chunks
-        self._chunks = []
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with suppress(httpx.RemoteProtocolError):
-                connection.ready([])
-            self._pool.release(connection)  # which discards it unless that was all
-
-    def __del__(self) -> None:
-        # Nobody closed the answer; its slot must not be lost. The collector may run in any thread.
-        if self._connection is not None and not self._loop.is_closed():
-            with suppress(RuntimeError):  # it was closed this very moment
-                self._loop.call_soon_threadsafe(self._pool.discard, self._connection)
+        await self._rest.aclose()
 
 
-def _origin(request: httpx.Request) -> Origin:
-    url = request.url
-    port = url.port or _PORTS.get(url.scheme)
-    if port is None or not url.raw_host:
-        raise httpx.UnsupportedProtocol("The URL of a request must begin with http:// or https:// and name a host")
-    return url.scheme, url.raw_host.decode("ascii"), port
+def _seconds(timeout: Mapping[str, float | None], phase: str) -> float:
+    limit = timeout.get(phase)
+    return math.inf if limit is None else limit
 
 
-def _head(request: httpx.Request) -> Head:
-    try:
-        return Head(h11.Request(method=request.method, target=request.url.raw_path, headers=request.headers.raw))
-    except h11.LocalProtocolError:
-        pass
-    # Raised out here: h11's exception quotes the header, and must not even be the context of ours.
-    raise httpx.LocalProtocolError("The request's head holds something that HTTP/1.1 does not allow")
+def _later(timeout: Mapping[str, float | None]) -> float:
+    """Return until when the peer may stay silent, by the clock of the running loop."""
+    return asyncio.get_running_loop().time() + _seconds(timeout, "read")
 
 
-def _stream(request: httpx.Request) -> httpx.AsyncByteStream:
-    if not isinstance(request.stream, httpx.AsyncByteStream):
-        raise TypeError("The body of the request is a synchronous stream; give bytes or an asynchronous iterator")
-    return request.stream
-
-
-def _annotate(exc: BaseException, request: httpx.Request, *, sent: bool) -> None:
+def _told(exc: BaseException, request: httpx.Request, *, sent: bool) -> BaseException:
+    """Return a failure as httpx says it, with the request it is about."""
+    if isinstance(exc, WireError):
+        timeout = request.extensions.get("timeout", {})
+        text = str(exc)
+        if isinstance(exc, ReadTimeoutError):
+            text = f"The server sent nothing for {timeout['read']} s"
+        elif isinstance(exc, WriteTimeoutError):
+            text = f"The server took nothing of the request for {timeout['write']} s"
+        exc = _ERRORS[type(exc)](text)
     if isinstance(exc, httpx.RequestError):
         exc.request = request
         if not sent:
             setattr(exc, _UNSENT, True)
-
-
-def _close_elsewhere(loop: asyncio.AbstractEventLoop, pool: Pool) -> None:
-    try:
-        loop.call_soon_threadsafe(pool.close)
-    except RuntimeError:  # that loop is closed
-        pool.drop()
-
-
-def _forked() -> None:
-    for transport in list(_transports):
-        transport._after_fork()
-
-
-_transports: Final[weakref.WeakSet[PooledTransport]] = weakref.WeakSet()
-os.register_at_fork(after_in_child=_forked)
+    return exc

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
+
+from monite_async_stores._value import frozen
 
 __all__ = ["EventKind", "Events", "TokenEvent", "TokenStats"]
 
@@ -34,7 +36,7 @@ EventKind = Literal[
 _WARNINGS = frozenset({"flight_failed", "store_degraded", "refusal_braked"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TokenEvent:
     """One thing that happened to the tokens of one key.
 
@@ -51,7 +53,7 @@ class TokenEvent:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TokenStats:
     """Counters of one client since it was made.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from monite_async._errors import (
     AuthenticationError,
@@ -15,6 +14,7 @@ from monite_async._errors import (
     TransportError,
 )
 from monite_async._tokens.lifetime import MIN_INTERVAL
+from monite_async_stores._value import frozen
 
 __all__ = ["Failure", "Trouble", "failure_of", "from_kind"]
 
@@ -31,7 +31,7 @@ _KINDS: dict[str, type[MoniteError]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Failure:
     """Why a flight brought no token.
 

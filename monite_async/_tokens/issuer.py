@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 from monite_async._config import DEFAULT_API_VERSION, DEFAULT_ENVIRONMENT, ENVIRONMENTS
@@ -16,6 +16,7 @@ from monite_async._errors import AuthenticationError, MoniteError, RateLimitErro
 from monite_async._tokens.credentials import ClientCredentials
 from monite_async._tokens.keys import TokenKey
 from monite_async._tokens.lifetime import parse_lifetime
+from monite_async_stores._value import frozen
 
 if TYPE_CHECKING:
     from monite_async._http.exchange import Bearer
@@ -56,7 +57,7 @@ def is_dead_token(status: int, message: str) -> bool:
     return status in (400, 403) and ("expired" in text or "revoked" in text)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@frozen
 class IssuedToken:
     """A new token.
 
@@ -97,7 +98,7 @@ class TokenIssuer(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PostResult:
     """The answer to a POST: status, headers and the whole body.
 
@@ -159,7 +160,7 @@ class Sender(Post, Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@frozen
 class FlowParts:
     """What the issuer of a flow is made of.
 
@@ -175,6 +176,9 @@ class FlowParts:
     api_version: str
     tokens: Callable[[], TokenCache]
 
+    def __repr__(self) -> str:
+        return "<FlowParts>"
+
 
 Flow: TypeAlias = "Callable[[Wire, FlowParts], TokenIssuer]"
 
@@ -184,7 +188,7 @@ def monite_flow(wire: Wire, parts: FlowParts) -> TokenIssuer:
     return MoniteIssuer(post=parts.post, credentials=parts.credentials, api_version=parts.api_version, wire=wire)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wire:
     """A platform: where it is, how it wants things written, and how it issues tokens. Default: Monite.
 

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._resource import Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
-    from monite_async._http.operation import Operation
     from monite_async.models.access_tokens import AccessTokenResponse, MessageResponse
     from monite_async.types.access_tokens import GrantType
 
 __all__ = ["AccessTokens", "AccessTokensWithRawResponse"]
 
-_REVOKE: Final[Operation[MessageResponse]] = operation("post_auth_revoke", "access_tokens:MessageResponse")
+_REVOKE: Final[Operation[MessageResponse]] = Operation("POST", "/auth/revoke", "access_tokens:MessageResponse")
 
-_CREATE: Final[Operation[AccessTokenResponse]] = operation("post_auth_token", "access_tokens:AccessTokenResponse")
+_CREATE: Final[Operation[AccessTokenResponse]] = Operation("POST", "/auth/token", "access_tokens:AccessTokenResponse")
 
 
 class AccessTokens(Resource):

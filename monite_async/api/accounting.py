@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
-    from monite_async._http.operation import Operation
-    from monite_async.models.accounting import (
+    from monite_async.models._accounting_besides import (
         AccountingPayable,
         AccountingPayableList,
         AccountingReceivable,
@@ -26,20 +25,20 @@ __all__ = [
     "AccountingReceivablesWithRawResponse",
 ]
 
-_PAYABLES_LIST: Final[Operation[AccountingPayableList]] = operation(
-    "get_accounting_payables", "accounting:AccountingPayableList"
+_PAYABLES_LIST: Final[Operation[AccountingPayableList]] = Operation(
+    "GET", "/accounting/payables", "_accounting_besides:AccountingPayableList"
 )
 
-_PAYABLES_GET: Final[Operation[AccountingPayable]] = operation(
-    "get_accounting_payables_id", "accounting:AccountingPayable"
+_PAYABLES_GET: Final[Operation[AccountingPayable]] = Operation(
+    "GET", "/accounting/payables/{payable_id}", "_accounting_besides:AccountingPayable"
 )
 
-_RECEIVABLES_LIST: Final[Operation[AccountingReceivableList]] = operation(
-    "get_accounting_receivables", "accounting:AccountingReceivableList"
+_RECEIVABLES_LIST: Final[Operation[AccountingReceivableList]] = Operation(
+    "GET", "/accounting/receivables", "_accounting_besides:AccountingReceivableList"
 )
 
-_RECEIVABLES_GET: Final[Operation[AccountingReceivable]] = operation(
-    "get_accounting_receivables_id", "accounting:AccountingReceivable"
+_RECEIVABLES_GET: Final[Operation[AccountingReceivable]] = Operation(
+    "GET", "/accounting/receivables/{invoice_id}", "_accounting_besides:AccountingReceivable"
 )
 
 

@@ -3,39 +3,35 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import RequestOptions
 from monite_async._resource import Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
-    from monite_async._http.operation import Operation
-    from monite_async.models.accounting import (
-        AccountingConnectionList,
-        AccountingConnectionResponse,
-        AccountingMessageResponse,
-    )
+    from monite_async.models._accounting_besides import AccountingMessageResponse
+    from monite_async.models.accounting import AccountingConnectionList, AccountingConnectionResponse
 
 __all__ = ["AccountingConnections", "AccountingConnectionsWithRawResponse"]
 
-_LIST: Final[Operation[AccountingConnectionList]] = operation(
-    "get_accounting_connections", "accounting:AccountingConnectionList"
+_LIST: Final[Operation[AccountingConnectionList]] = Operation(
+    "GET", "/accounting_connections", "accounting:AccountingConnectionList"
 )
 
-_CREATE: Final[Operation[AccountingConnectionResponse]] = operation(
-    "post_accounting_connections", "accounting:AccountingConnectionResponse"
+_CREATE: Final[Operation[AccountingConnectionResponse]] = Operation(
+    "POST", "/accounting_connections", "accounting:AccountingConnectionResponse"
 )
 
-_GET: Final[Operation[AccountingConnectionResponse]] = operation(
-    "get_accounting_connections_id", "accounting:AccountingConnectionResponse"
+_GET: Final[Operation[AccountingConnectionResponse]] = Operation(
+    "GET", "/accounting_connections/{connection_id}", "accounting:AccountingConnectionResponse"
 )
 
-_DISCONNECT: Final[Operation[AccountingConnectionResponse]] = operation(
-    "post_accounting_connections_id_disconnect", "accounting:AccountingConnectionResponse"
+_DISCONNECT: Final[Operation[AccountingConnectionResponse]] = Operation(
+    "POST", "/accounting_connections/{connection_id}/disconnect", "accounting:AccountingConnectionResponse"
 )
 
-_SYNC: Final[Operation[AccountingMessageResponse]] = operation(
-    "post_accounting_connections_id_sync", "accounting:AccountingMessageResponse"
+_SYNC: Final[Operation[AccountingMessageResponse]] = Operation(
+    "POST", "/accounting_connections/{connection_id}/sync", "_accounting_besides:AccountingMessageResponse"
 )
 
 

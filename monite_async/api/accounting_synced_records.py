@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
@@ -13,7 +13,6 @@ from monite_async._waits import SyncedRecordsToWaitFor
 if TYPE_CHECKING:
     import datetime as dt
 
-    from monite_async._http.operation import Operation
     from collections.abc import Sequence
     from monite_async.models.accounting import SyncRecordResource, SyncRecordResourceList
     from monite_async.types._shared import OrderEnum
@@ -21,16 +20,16 @@ if TYPE_CHECKING:
 
 __all__ = ["AccountingSyncedRecords", "AccountingSyncedRecordsWithRawResponse"]
 
-_LIST: Final[Operation[SyncRecordResourceList]] = operation(
-    "get_accounting_synced_records", "accounting:SyncRecordResourceList"
+_LIST: Final[Operation[SyncRecordResourceList]] = Operation(
+    "GET", "/accounting_synced_records", "accounting:SyncRecordResourceList"
 )
 
-_GET: Final[Operation[SyncRecordResource]] = operation(
-    "get_accounting_synced_records_id", "accounting:SyncRecordResource"
+_GET: Final[Operation[SyncRecordResource]] = Operation(
+    "GET", "/accounting_synced_records/{synced_record_id}", "accounting:SyncRecordResource"
 )
 
-_PUSH: Final[Operation[SyncRecordResource]] = operation(
-    "post_accounting_synced_records_id_push", "accounting:SyncRecordResource"
+_PUSH: Final[Operation[SyncRecordResource]] = Operation(
+    "POST", "/accounting_synced_records/{synced_record_id}/push", "accounting:SyncRecordResource"
 )
 
 

@@ -3,37 +3,36 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
-    from monite_async._http.operation import Operation
     from monite_async.models.accounting import AccountingTaxRateListResponse, AccountingTaxRateResponse
     from monite_async.types._shared import OrderEnum
     from monite_async.types.accounting import TaxRateAccountCursorFields2
 
 __all__ = ["AccountingTaxRates", "AccountingTaxRatesWithRawResponse"]
 
-_LIST: Final[Operation[AccountingTaxRateListResponse]] = operation(
-    "get_accounting_tax_rates", "accounting:AccountingTaxRateListResponse"
+_LIST: Final[Operation[AccountingTaxRateListResponse]] = Operation(
+    "GET", "/accounting_tax_rates", "accounting:AccountingTaxRateListResponse"
 )
 
-_CREATE: Final[Operation[AccountingTaxRateResponse]] = operation(
-    "post_accounting_tax_rates", "accounting:AccountingTaxRateResponse"
+_CREATE: Final[Operation[AccountingTaxRateResponse]] = Operation(
+    "POST", "/accounting_tax_rates", "accounting:AccountingTaxRateResponse"
 )
 
-_GET: Final[Operation[AccountingTaxRateResponse]] = operation(
-    "get_accounting_tax_rates_id", "accounting:AccountingTaxRateResponse"
+_GET: Final[Operation[AccountingTaxRateResponse]] = Operation(
+    "GET", "/accounting_tax_rates/{tax_rate_id}", "accounting:AccountingTaxRateResponse"
 )
 
-_UPDATE: Final[Operation[AccountingTaxRateResponse]] = operation(
-    "patch_accounting_tax_rates_id", "accounting:AccountingTaxRateResponse"
+_UPDATE: Final[Operation[AccountingTaxRateResponse]] = Operation(
+    "PATCH", "/accounting_tax_rates/{tax_rate_id}", "accounting:AccountingTaxRateResponse"
 )
 
-_DELETE: Final[Operation[None]] = operation("delete_accounting_tax_rates_id")
+_DELETE: Final[Operation[None]] = Operation("DELETE", "/accounting_tax_rates/{tax_rate_id}")
 
 
 class AccountingTaxRates(Resource):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._resource import Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
-    from monite_async._http.operation import Operation
     from collections.abc import Sequence
     from monite_async.models.ai import (
         ConversationResource,
@@ -30,33 +29,35 @@ __all__ = [
     "AiPromptsWithRawResponse",
 ]
 
-_CONVERSATIONS_MESSAGES_CREATE: Final[Operation[None]] = operation("post_ai_conversations_id_messages")
-
-_CONVERSATIONS_LIST: Final[Operation[ConversationResourceList]] = operation(
-    "get_ai_conversations", "ai:ConversationResourceList"
+_CONVERSATIONS_MESSAGES_CREATE: Final[Operation[None]] = Operation(
+    "POST", "/ai/conversations/{conversation_id}/messages"
 )
 
-_CONVERSATIONS_CREATE: Final[Operation[ConversationResource]] = operation(
-    "post_ai_conversations", "ai:ConversationResource"
+_CONVERSATIONS_LIST: Final[Operation[ConversationResourceList]] = Operation(
+    "GET", "/ai/conversations", "ai:ConversationResourceList"
 )
 
-_CONVERSATIONS_GET: Final[Operation[ConversationResource]] = operation(
-    "get_ai_conversations_id", "ai:ConversationResource"
+_CONVERSATIONS_CREATE: Final[Operation[ConversationResource]] = Operation(
+    "POST", "/ai/conversations", "ai:ConversationResource"
 )
 
-_MESSAGE_FEEDBACKS_CREATE: Final[Operation[None]] = operation("post_ai_message_feedbacks")
+_CONVERSATIONS_GET: Final[Operation[ConversationResource]] = Operation(
+    "GET", "/ai/conversations/{conversation_id}", "ai:ConversationResource"
+)
 
-_MESSAGE_FEEDBACKS_ADD_COMMENTARY: Final[Operation[None]] = operation("post_ai_message_feedbacks_commentary")
+_MESSAGE_FEEDBACKS_CREATE: Final[Operation[None]] = Operation("POST", "/ai/message_feedbacks")
 
-_PROMPTS_LIST: Final[Operation[PromptResourceList]] = operation("get_ai_prompts", "ai:PromptResourceList")
+_MESSAGE_FEEDBACKS_ADD_COMMENTARY: Final[Operation[None]] = Operation("POST", "/ai/message_feedbacks/commentary")
 
-_PROMPTS_CREATE: Final[Operation[PromptResource]] = operation("post_ai_prompts", "ai:PromptResource")
+_PROMPTS_LIST: Final[Operation[PromptResourceList]] = Operation("GET", "/ai/prompts", "ai:PromptResourceList")
 
-_PROMPTS_GET: Final[Operation[PromptResource]] = operation("get_ai_prompts_id", "ai:PromptResource")
+_PROMPTS_CREATE: Final[Operation[PromptResource]] = Operation("POST", "/ai/prompts", "ai:PromptResource")
 
-_PROMPTS_UPDATE: Final[Operation[None]] = operation("patch_ai_prompts_id")
+_PROMPTS_GET: Final[Operation[PromptResource]] = Operation("GET", "/ai/prompts/{prompt_id}", "ai:PromptResource")
 
-_PROMPTS_DELETE: Final[Operation[None]] = operation("delete_ai_prompts_id")
+_PROMPTS_UPDATE: Final[Operation[None]] = Operation("PATCH", "/ai/prompts/{prompt_id}")
+
+_PROMPTS_DELETE: Final[Operation[None]] = Operation("DELETE", "/ai/prompts/{prompt_id}")
 
 
 class AiConversationsMessages(Resource):

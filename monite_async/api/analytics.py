@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._resource import Resource
 from monite_async._response import raw
@@ -11,21 +11,18 @@ from monite_async._response import raw
 if TYPE_CHECKING:
     import datetime as dt
 
-    from monite_async._http.operation import Operation
     from collections.abc import Sequence
     from monite_async.models.analytics import PayableAnalyticsResponse, ReceivablesAnalyticsResponse
-    from monite_async.types._shared import (
-        CurrencyEnum,
+    from monite_async.types._paired import (
         OcrStatusEnum,
-        OrderEnum,
         OriginEnum,
         PayableCreditNoteStateEnum,
         PayableOriginEnum,
-        PayableStateEnum,
         ReceivableCursorFields,
         ReceivableType,
         SourceOfPayableDataEnum,
     )
+    from monite_async.types._shared import CurrencyEnum, OrderEnum, PayableStateEnum
     from monite_async.types.analytics import (
         AggregationFunctionEnum,
         CreditNoteDimensionEnum,
@@ -39,16 +36,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Analytics", "AnalyticsWithRawResponse"]
 
-_GET_CREDIT_NOTES: Final[Operation[PayableAnalyticsResponse]] = operation(
-    "get_analytics_credit_notes", "analytics:PayableAnalyticsResponse"
+_GET_CREDIT_NOTES: Final[Operation[PayableAnalyticsResponse]] = Operation(
+    "GET", "/analytics/credit_notes", "analytics:PayableAnalyticsResponse"
 )
 
-_GET_PAYABLES: Final[Operation[PayableAnalyticsResponse]] = operation(
-    "get_analytics_payables", "analytics:PayableAnalyticsResponse"
+_GET_PAYABLES: Final[Operation[PayableAnalyticsResponse]] = Operation(
+    "GET", "/analytics/payables", "analytics:PayableAnalyticsResponse"
 )
 
-_GET_RECEIVABLES: Final[Operation[ReceivablesAnalyticsResponse]] = operation(
-    "get_analytics_receivables", "analytics:ReceivablesAnalyticsResponse"
+_GET_RECEIVABLES: Final[Operation[ReceivablesAnalyticsResponse]] = Operation(
+    "GET", "/analytics/receivables", "analytics:ReceivablesAnalyticsResponse"
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
@@ -12,7 +12,6 @@ from monite_async._response import raw
 if TYPE_CHECKING:
     import datetime as dt
 
-    from monite_async._http.operation import Operation
     from collections.abc import Mapping, Sequence
     from monite_async.models.approvals import (
         ApprovalPolicyResource,
@@ -31,39 +30,41 @@ __all__ = [
     "ApprovalPoliciesWithRawResponse",
 ]
 
-_PROCESSES_LIST: Final[Operation[ApprovalProcessResourceList]] = operation(
-    "get_approval_policies_id_processes", "approvals:ApprovalProcessResourceList"
+_PROCESSES_LIST: Final[Operation[ApprovalProcessResourceList]] = Operation(
+    "GET", "/approval_policies/{approval_policy_id}/processes", "approvals:ApprovalProcessResourceList"
 )
 
-_PROCESSES_GET: Final[Operation[ProcessResource]] = operation(
-    "get_approval_policies_id_processes_id", "approvals:ProcessResource"
+_PROCESSES_GET: Final[Operation[ProcessResource]] = Operation(
+    "GET", "/approval_policies/{approval_policy_id}/processes/{process_id}", "approvals:ProcessResource"
 )
 
-_PROCESSES_CANCEL: Final[Operation[ProcessResource]] = operation(
-    "post_approval_policies_id_processes_id_cancel", "approvals:ProcessResource"
+_PROCESSES_CANCEL: Final[Operation[ProcessResource]] = Operation(
+    "POST", "/approval_policies/{approval_policy_id}/processes/{process_id}/cancel", "approvals:ProcessResource"
 )
 
-_PROCESSES_LIST_STEPS: Final[Operation[ApprovalProcessStepResourceList]] = operation(
-    "get_approval_policies_id_processes_id_steps", "approvals:ApprovalProcessStepResourceList"
+_PROCESSES_LIST_STEPS: Final[Operation[ApprovalProcessStepResourceList]] = Operation(
+    "GET",
+    "/approval_policies/{approval_policy_id}/processes/{process_id}/steps",
+    "approvals:ApprovalProcessStepResourceList",
 )
 
-_LIST: Final[Operation[ApprovalPolicyResourceList]] = operation(
-    "get_approval_policies", "approvals:ApprovalPolicyResourceList"
+_LIST: Final[Operation[ApprovalPolicyResourceList]] = Operation(
+    "GET", "/approval_policies", "approvals:ApprovalPolicyResourceList"
 )
 
-_CREATE: Final[Operation[ApprovalPolicyResource]] = operation(
-    "post_approval_policies", "approvals:ApprovalPolicyResource"
+_CREATE: Final[Operation[ApprovalPolicyResource]] = Operation(
+    "POST", "/approval_policies", "approvals:ApprovalPolicyResource"
 )
 
-_GET: Final[Operation[ApprovalPolicyResource]] = operation(
-    "get_approval_policies_id", "approvals:ApprovalPolicyResource"
+_GET: Final[Operation[ApprovalPolicyResource]] = Operation(
+    "GET", "/approval_policies/{approval_policy_id}", "approvals:ApprovalPolicyResource"
 )
 
-_UPDATE: Final[Operation[ApprovalPolicyResource]] = operation(
-    "patch_approval_policies_id", "approvals:ApprovalPolicyResource"
+_UPDATE: Final[Operation[ApprovalPolicyResource]] = Operation(
+    "PATCH", "/approval_policies/{approval_policy_id}", "approvals:ApprovalPolicyResource"
 )
 
-_DELETE: Final[Operation[None]] = operation("delete_approval_policies_id")
+_DELETE: Final[Operation[None]] = Operation("DELETE", "/approval_policies/{approval_policy_id}")
 
 
 class ApprovalPoliciesProcesses(Resource):

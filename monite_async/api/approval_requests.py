@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
@@ -12,7 +12,6 @@ from monite_async._response import raw
 if TYPE_CHECKING:
     import datetime as dt
 
-    from monite_async._http.operation import Operation
     from collections.abc import Sequence
     from monite_async.models.approvals import ApprovalRequestResourceList, ApprovalRequestResourceWithMetadata
     from monite_async.types._shared import OrderEnum
@@ -25,28 +24,28 @@ if TYPE_CHECKING:
 
 __all__ = ["ApprovalRequests", "ApprovalRequestsWithRawResponse"]
 
-_LIST: Final[Operation[ApprovalRequestResourceList]] = operation(
-    "get_approval_requests", "approvals:ApprovalRequestResourceList"
+_LIST: Final[Operation[ApprovalRequestResourceList]] = Operation(
+    "GET", "/approval_requests", "approvals:ApprovalRequestResourceList"
 )
 
-_CREATE: Final[Operation[ApprovalRequestResourceWithMetadata]] = operation(
-    "post_approval_requests", "approvals:ApprovalRequestResourceWithMetadata"
+_CREATE: Final[Operation[ApprovalRequestResourceWithMetadata]] = Operation(
+    "POST", "/approval_requests", "approvals:ApprovalRequestResourceWithMetadata"
 )
 
-_GET: Final[Operation[ApprovalRequestResourceWithMetadata]] = operation(
-    "get_approval_requests_id", "approvals:ApprovalRequestResourceWithMetadata"
+_GET: Final[Operation[ApprovalRequestResourceWithMetadata]] = Operation(
+    "GET", "/approval_requests/{approval_request_id}", "approvals:ApprovalRequestResourceWithMetadata"
 )
 
-_APPROVE: Final[Operation[ApprovalRequestResourceWithMetadata]] = operation(
-    "post_approval_requests_id_approve", "approvals:ApprovalRequestResourceWithMetadata"
+_APPROVE: Final[Operation[ApprovalRequestResourceWithMetadata]] = Operation(
+    "POST", "/approval_requests/{approval_request_id}/approve", "approvals:ApprovalRequestResourceWithMetadata"
 )
 
-_CANCEL: Final[Operation[ApprovalRequestResourceWithMetadata]] = operation(
-    "post_approval_requests_id_cancel", "approvals:ApprovalRequestResourceWithMetadata"
+_CANCEL: Final[Operation[ApprovalRequestResourceWithMetadata]] = Operation(
+    "POST", "/approval_requests/{approval_request_id}/cancel", "approvals:ApprovalRequestResourceWithMetadata"
 )
 
-_REJECT: Final[Operation[ApprovalRequestResourceWithMetadata]] = operation(
-    "post_approval_requests_id_reject", "approvals:ApprovalRequestResourceWithMetadata"
+_REJECT: Final[Operation[ApprovalRequestResourceWithMetadata]] = Operation(
+    "POST", "/approval_requests/{approval_request_id}/reject", "approvals:ApprovalRequestResourceWithMetadata"
 )
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._resource import Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
-    from monite_async._http.operation import Operation
     from monite_async.models._base import Model
     from monite_async.models.bank_accounts import (
         BankAccountVerifications,
@@ -28,46 +27,48 @@ if TYPE_CHECKING:
 
 __all__ = ["BankAccounts", "BankAccountsWithRawResponse"]
 
-_LIST: Final[Operation[EntityBankAccountPaginationResponse]] = operation(
-    "get_bank_accounts", "bank_accounts:EntityBankAccountPaginationResponse"
+_LIST: Final[Operation[EntityBankAccountPaginationResponse]] = Operation(
+    "GET", "/bank_accounts", "bank_accounts:EntityBankAccountPaginationResponse"
 )
 
-_CREATE: Final[Operation[EntityBankAccountResponse]] = operation(
-    "post_bank_accounts", "bank_accounts:EntityBankAccountResponse"
+_CREATE: Final[Operation[EntityBankAccountResponse]] = Operation(
+    "POST", "/bank_accounts", "bank_accounts:EntityBankAccountResponse"
 )
 
-_COMPLETE_VERIFICATION: Final[Operation[CompleteVerificationResponse]] = operation(
-    "post_bank_accounts_complete_verification", "bank_accounts:CompleteVerificationResponse"
+_COMPLETE_VERIFICATION: Final[Operation[CompleteVerificationResponse]] = Operation(
+    "POST", "/bank_accounts/complete_verification", "bank_accounts:CompleteVerificationResponse"
 )
 
-_START_VERIFICATION: Final[Operation[VerificationResponse]] = operation(
-    "post_bank_accounts_start_verification", "bank_accounts:VerificationResponse"
+_START_VERIFICATION: Final[Operation[VerificationResponse]] = Operation(
+    "POST", "/bank_accounts/start_verification", "bank_accounts:VerificationResponse"
 )
 
-_GET: Final[Operation[EntityBankAccountResponse]] = operation(
-    "get_bank_accounts_id", "bank_accounts:EntityBankAccountResponse"
+_GET: Final[Operation[EntityBankAccountResponse]] = Operation(
+    "GET", "/bank_accounts/{bank_account_id}", "bank_accounts:EntityBankAccountResponse"
 )
 
-_UPDATE: Final[Operation[EntityBankAccountResponse]] = operation(
-    "patch_bank_accounts_id", "bank_accounts:EntityBankAccountResponse"
+_UPDATE: Final[Operation[EntityBankAccountResponse]] = Operation(
+    "PATCH", "/bank_accounts/{bank_account_id}", "bank_accounts:EntityBankAccountResponse"
 )
 
-_DELETE: Final[Operation[None]] = operation("delete_bank_accounts_id")
+_DELETE: Final[Operation[None]] = Operation("DELETE", "/bank_accounts/{bank_account_id}")
 
-_COMPLETE_VERIFICATION_BY_ID: Final[Operation[CompleteRefreshVerificationResponse]] = operation(
-    "post_bank_accounts_id_complete_verification", "bank_accounts:CompleteRefreshVerificationResponse"
+_COMPLETE_VERIFICATION_BY_ID: Final[Operation[CompleteRefreshVerificationResponse]] = Operation(
+    "POST",
+    "/bank_accounts/{bank_account_id}/complete_verification",
+    "bank_accounts:CompleteRefreshVerificationResponse",
 )
 
-_MAKE_DEFAULT: Final[Operation[EntityBankAccountResponse]] = operation(
-    "post_bank_accounts_id_make_default", "bank_accounts:EntityBankAccountResponse"
+_MAKE_DEFAULT: Final[Operation[EntityBankAccountResponse]] = Operation(
+    "POST", "/bank_accounts/{bank_account_id}/make_default", "bank_accounts:EntityBankAccountResponse"
 )
 
-_REFRESH_VERIFICATION: Final[Operation[VerificationResponse]] = operation(
-    "post_bank_accounts_id_refresh_verification", "bank_accounts:VerificationResponse"
+_REFRESH_VERIFICATION: Final[Operation[VerificationResponse]] = Operation(
+    "POST", "/bank_accounts/{bank_account_id}/refresh_verification", "bank_accounts:VerificationResponse"
 )
 
-_GET_VERIFICATIONS: Final[Operation[BankAccountVerifications]] = operation(
-    "get_bank_accounts_id_verifications", "bank_accounts:BankAccountVerifications"
+_GET_VERIFICATIONS: Final[Operation[BankAccountVerifications]] = Operation(
+    "GET", "/bank_accounts/{bank_account_id}/verifications", "bank_accounts:BankAccountVerifications"
 )
 
 

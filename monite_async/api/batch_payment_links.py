@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._resource import Resource
 from monite_async._response import raw
@@ -11,25 +11,24 @@ from monite_async._response import raw
 if TYPE_CHECKING:
     import datetime as dt
 
-    from monite_async._http.operation import Operation
     from collections.abc import Sequence
     from monite_async.models._base import Model
     from monite_async.models.payments import BatchPaymentLinkResponse, BatchPaymentLinkWithPaymentIntents
-    from monite_async.types._shared import MoniteAllPaymentMethodsTypes
+    from monite_async.types._paired import MoniteAllPaymentMethodsTypes
     from monite_async.types.payments import BatchSinglePaymentIntentInput
 
 __all__ = ["BatchPaymentLinks", "BatchPaymentLinksWithRawResponse"]
 
-_CREATE: Final[Operation[BatchPaymentLinkResponse]] = operation(
-    "post_batch_payment_links", "payments:BatchPaymentLinkResponse"
+_CREATE: Final[Operation[BatchPaymentLinkResponse]] = Operation(
+    "POST", "/batch_payment_links", "payments:BatchPaymentLinkResponse"
 )
 
-_GET: Final[Operation[BatchPaymentLinkWithPaymentIntents]] = operation(
-    "get_batch_payment_links_id", "payments:BatchPaymentLinkWithPaymentIntents"
+_GET: Final[Operation[BatchPaymentLinkWithPaymentIntents]] = Operation(
+    "GET", "/batch_payment_links/{batch_payment_link_id}", "payments:BatchPaymentLinkWithPaymentIntents"
 )
 
-_EXPIRE: Final[Operation[BatchPaymentLinkWithPaymentIntents]] = operation(
-    "post_batch_payment_links_id_expire", "payments:BatchPaymentLinkWithPaymentIntents"
+_EXPIRE: Final[Operation[BatchPaymentLinkWithPaymentIntents]] = Operation(
+    "POST", "/batch_payment_links/{batch_payment_link_id}/expire", "payments:BatchPaymentLinkWithPaymentIntents"
 )
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import RequestOptions
 from monite_async._resource import Resource
 from monite_async._response import raw
 from monite_async._waits import BatchPaymentsToWaitFor
 
 if TYPE_CHECKING:
-    from monite_async._http.operation import Operation
     from collections.abc import Sequence
     from monite_async.models._base import Model
     from monite_async.models.payments import PaymentsBatchPaymentResponse
@@ -18,12 +17,12 @@ if TYPE_CHECKING:
 
 __all__ = ["BatchPayments", "BatchPaymentsWithRawResponse"]
 
-_CREATE: Final[Operation[PaymentsBatchPaymentResponse]] = operation(
-    "post_batch_payments", "payments:PaymentsBatchPaymentResponse"
+_CREATE: Final[Operation[PaymentsBatchPaymentResponse]] = Operation(
+    "POST", "/batch_payments", "payments:PaymentsBatchPaymentResponse"
 )
 
-_GET: Final[Operation[PaymentsBatchPaymentResponse]] = operation(
-    "get_batch_payments_id", "payments:PaymentsBatchPaymentResponse"
+_GET: Final[Operation[PaymentsBatchPaymentResponse]] = Operation(
+    "GET", "/batch_payments/{batch_payment_id}", "payments:PaymentsBatchPaymentResponse"
 )
 
 

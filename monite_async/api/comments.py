@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
@@ -12,22 +12,21 @@ from monite_async._response import raw
 if TYPE_CHECKING:
     import datetime as dt
 
-    from monite_async._http.operation import Operation
     from monite_async.models.projects import CommentResource, CommentResourceList
     from monite_async.types._shared import OrderEnum
     from monite_async.types.projects import CommentCursorFields, ObjectTypeAvailableComment
 
 __all__ = ["Comments", "CommentsWithRawResponse"]
 
-_LIST: Final[Operation[CommentResourceList]] = operation("get_comments", "projects:CommentResourceList")
+_LIST: Final[Operation[CommentResourceList]] = Operation("GET", "/comments", "projects:CommentResourceList")
 
-_CREATE: Final[Operation[CommentResource]] = operation("post_comments", "projects:CommentResource")
+_CREATE: Final[Operation[CommentResource]] = Operation("POST", "/comments", "projects:CommentResource")
 
-_GET: Final[Operation[CommentResource]] = operation("get_comments_id", "projects:CommentResource")
+_GET: Final[Operation[CommentResource]] = Operation("GET", "/comments/{comment_id}", "projects:CommentResource")
 
-_UPDATE: Final[Operation[CommentResource]] = operation("patch_comments_id", "projects:CommentResource")
+_UPDATE: Final[Operation[CommentResource]] = Operation("PATCH", "/comments/{comment_id}", "projects:CommentResource")
 
-_DELETE: Final[Operation[None]] = operation("delete_comments_id")
+_DELETE: Final[Operation[None]] = Operation("DELETE", "/comments/{comment_id}")
 
 
 class Comments(Resource):

@@ -3,37 +3,36 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
-    from monite_async._http.operation import Operation
     from monite_async.models.projects import AccountingCostCenterListResponse, AccountingCostCenterResponse
     from monite_async.types._shared import OrderEnum
     from monite_async.types.projects import TaxRateAccountCursorFields
 
 __all__ = ["CostCenters", "CostCentersWithRawResponse"]
 
-_LIST: Final[Operation[AccountingCostCenterListResponse]] = operation(
-    "get_cost_centers", "projects:AccountingCostCenterListResponse"
+_LIST: Final[Operation[AccountingCostCenterListResponse]] = Operation(
+    "GET", "/cost_centers", "projects:AccountingCostCenterListResponse"
 )
 
-_CREATE: Final[Operation[AccountingCostCenterResponse]] = operation(
-    "post_cost_centers", "projects:AccountingCostCenterResponse"
+_CREATE: Final[Operation[AccountingCostCenterResponse]] = Operation(
+    "POST", "/cost_centers", "projects:AccountingCostCenterResponse"
 )
 
-_GET: Final[Operation[AccountingCostCenterResponse]] = operation(
-    "get_cost_centers_id", "projects:AccountingCostCenterResponse"
+_GET: Final[Operation[AccountingCostCenterResponse]] = Operation(
+    "GET", "/cost_centers/{cost_center_id}", "projects:AccountingCostCenterResponse"
 )
 
-_UPDATE: Final[Operation[AccountingCostCenterResponse]] = operation(
-    "patch_cost_centers_id", "projects:AccountingCostCenterResponse"
+_UPDATE: Final[Operation[AccountingCostCenterResponse]] = Operation(
+    "PATCH", "/cost_centers/{cost_center_id}", "projects:AccountingCostCenterResponse"
 )
 
-_DELETE: Final[Operation[None]] = operation("delete_cost_centers_id")
+_DELETE: Final[Operation[None]] = Operation("DELETE", "/cost_centers/{cost_center_id}")
 
 
 class CostCenters(Resource):

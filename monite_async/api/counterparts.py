@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
@@ -12,11 +12,9 @@ from monite_async._response import raw
 if TYPE_CHECKING:
     import datetime as dt
 
-    from monite_async._http.operation import Operation
     from collections.abc import Mapping, Sequence
     from monite_async.models._base import Model
-    from monite_async.models._shared import PartnerMetadataResponse
-    from monite_async.models.counterparts import (
+    from monite_async.models._counterparts_besides import (
         CounterpartAddressResourceList,
         CounterpartAddressResponseWithCounterpartID,
         CounterpartBankAccountResourceList,
@@ -25,19 +23,13 @@ if TYPE_CHECKING:
         CounterpartContactsResourceList,
         CounterpartEinvoicingCredentialResponse,
         CounterpartEinvoicingCredentialResponseList,
-        CounterpartPaginationResponse,
-        CounterpartResponse,
         CounterpartVatIDResourceList,
         CounterpartVatIDResponse,
     )
-    from monite_async.types._shared import (
-        AllowedCountries,
-        CounterpartType,
-        CurrencyEnum,
-        EinvoiceSchemaTypeEnum,
-        OrderEnum,
-        VatIDTypeEnum,
-    )
+    from monite_async.models._paired import PartnerMetadataResponse
+    from monite_async.models.counterparts import CounterpartPaginationResponse, CounterpartResponse
+    from monite_async.types._paired import CounterpartType, EinvoiceSchemaTypeEnum, VatIDTypeEnum
+    from monite_async.types._shared import AllowedCountries, CurrencyEnum, OrderEnum
     from monite_async.types.counterparts import (
         CounterpartAddressInput,
         CounterpartCreatePayloadInput,
@@ -61,122 +53,150 @@ __all__ = [
     "CounterpartsWithRawResponse",
 ]
 
-_ADDRESSES_LIST: Final[Operation[CounterpartAddressResourceList]] = operation(
-    "get_counterparts_id_addresses", "counterparts:CounterpartAddressResourceList"
+_ADDRESSES_LIST: Final[Operation[CounterpartAddressResourceList]] = Operation(
+    "GET", "/counterparts/{counterpart_id}/addresses", "_counterparts_besides:CounterpartAddressResourceList"
 )
 
-_ADDRESSES_CREATE: Final[Operation[CounterpartAddressResponseWithCounterpartID]] = operation(
-    "post_counterparts_id_addresses", "counterparts:CounterpartAddressResponseWithCounterpartID"
+_ADDRESSES_CREATE: Final[Operation[CounterpartAddressResponseWithCounterpartID]] = Operation(
+    "POST",
+    "/counterparts/{counterpart_id}/addresses",
+    "_counterparts_besides:CounterpartAddressResponseWithCounterpartID",
 )
 
-_ADDRESSES_GET: Final[Operation[CounterpartAddressResponseWithCounterpartID]] = operation(
-    "get_counterparts_id_addresses_id", "counterparts:CounterpartAddressResponseWithCounterpartID"
+_ADDRESSES_GET: Final[Operation[CounterpartAddressResponseWithCounterpartID]] = Operation(
+    "GET",
+    "/counterparts/{counterpart_id}/addresses/{address_id}",
+    "_counterparts_besides:CounterpartAddressResponseWithCounterpartID",
 )
 
-_ADDRESSES_UPDATE: Final[Operation[CounterpartAddressResponseWithCounterpartID]] = operation(
-    "patch_counterparts_id_addresses_id", "counterparts:CounterpartAddressResponseWithCounterpartID"
+_ADDRESSES_UPDATE: Final[Operation[CounterpartAddressResponseWithCounterpartID]] = Operation(
+    "PATCH",
+    "/counterparts/{counterpart_id}/addresses/{address_id}",
+    "_counterparts_besides:CounterpartAddressResponseWithCounterpartID",
 )
 
-_ADDRESSES_DELETE: Final[Operation[None]] = operation("delete_counterparts_id_addresses_id")
+_ADDRESSES_DELETE: Final[Operation[None]] = Operation("DELETE", "/counterparts/{counterpart_id}/addresses/{address_id}")
 
-_BANK_ACCOUNTS_LIST: Final[Operation[CounterpartBankAccountResourceList]] = operation(
-    "get_counterparts_id_bank_accounts", "counterparts:CounterpartBankAccountResourceList"
+_BANK_ACCOUNTS_LIST: Final[Operation[CounterpartBankAccountResourceList]] = Operation(
+    "GET", "/counterparts/{counterpart_id}/bank_accounts", "_counterparts_besides:CounterpartBankAccountResourceList"
 )
 
-_BANK_ACCOUNTS_CREATE: Final[Operation[CounterpartBankAccountResponse]] = operation(
-    "post_counterparts_id_bank_accounts", "counterparts:CounterpartBankAccountResponse"
+_BANK_ACCOUNTS_CREATE: Final[Operation[CounterpartBankAccountResponse]] = Operation(
+    "POST", "/counterparts/{counterpart_id}/bank_accounts", "_counterparts_besides:CounterpartBankAccountResponse"
 )
 
-_BANK_ACCOUNTS_GET: Final[Operation[CounterpartBankAccountResponse]] = operation(
-    "get_counterparts_id_bank_accounts_id", "counterparts:CounterpartBankAccountResponse"
+_BANK_ACCOUNTS_GET: Final[Operation[CounterpartBankAccountResponse]] = Operation(
+    "GET",
+    "/counterparts/{counterpart_id}/bank_accounts/{bank_account_id}",
+    "_counterparts_besides:CounterpartBankAccountResponse",
 )
 
-_BANK_ACCOUNTS_UPDATE: Final[Operation[CounterpartBankAccountResponse]] = operation(
-    "patch_counterparts_id_bank_accounts_id", "counterparts:CounterpartBankAccountResponse"
+_BANK_ACCOUNTS_UPDATE: Final[Operation[CounterpartBankAccountResponse]] = Operation(
+    "PATCH",
+    "/counterparts/{counterpart_id}/bank_accounts/{bank_account_id}",
+    "_counterparts_besides:CounterpartBankAccountResponse",
 )
 
-_BANK_ACCOUNTS_DELETE: Final[Operation[None]] = operation("delete_counterparts_id_bank_accounts_id")
-
-_BANK_ACCOUNTS_MAKE_DEFAULT: Final[Operation[object]] = operation(
-    "post_counterparts_id_bank_accounts_id_make_default", object
+_BANK_ACCOUNTS_DELETE: Final[Operation[None]] = Operation(
+    "DELETE", "/counterparts/{counterpart_id}/bank_accounts/{bank_account_id}"
 )
 
-_CONTACTS_LIST: Final[Operation[CounterpartContactsResourceList]] = operation(
-    "get_counterparts_id_contacts", "counterparts:CounterpartContactsResourceList"
+_BANK_ACCOUNTS_MAKE_DEFAULT: Final[Operation[object]] = Operation(
+    "POST", "/counterparts/{counterpart_id}/bank_accounts/{bank_account_id}/make_default", object
 )
 
-_CONTACTS_CREATE: Final[Operation[CounterpartContactResponse]] = operation(
-    "post_counterparts_id_contacts", "counterparts:CounterpartContactResponse"
+_CONTACTS_LIST: Final[Operation[CounterpartContactsResourceList]] = Operation(
+    "GET", "/counterparts/{counterpart_id}/contacts", "_counterparts_besides:CounterpartContactsResourceList"
 )
 
-_CONTACTS_GET: Final[Operation[CounterpartContactResponse]] = operation(
-    "get_counterparts_id_contacts_id", "counterparts:CounterpartContactResponse"
+_CONTACTS_CREATE: Final[Operation[CounterpartContactResponse]] = Operation(
+    "POST", "/counterparts/{counterpart_id}/contacts", "_counterparts_besides:CounterpartContactResponse"
 )
 
-_CONTACTS_UPDATE: Final[Operation[CounterpartContactResponse]] = operation(
-    "patch_counterparts_id_contacts_id", "counterparts:CounterpartContactResponse"
+_CONTACTS_GET: Final[Operation[CounterpartContactResponse]] = Operation(
+    "GET", "/counterparts/{counterpart_id}/contacts/{contact_id}", "_counterparts_besides:CounterpartContactResponse"
 )
 
-_CONTACTS_DELETE: Final[Operation[None]] = operation("delete_counterparts_id_contacts_id")
-
-_CONTACTS_MAKE_DEFAULT: Final[Operation[CounterpartContactResponse]] = operation(
-    "post_counterparts_id_contacts_id_make_default", "counterparts:CounterpartContactResponse"
+_CONTACTS_UPDATE: Final[Operation[CounterpartContactResponse]] = Operation(
+    "PATCH", "/counterparts/{counterpart_id}/contacts/{contact_id}", "_counterparts_besides:CounterpartContactResponse"
 )
 
-_EINVOICING_CREDENTIALS_LIST: Final[Operation[CounterpartEinvoicingCredentialResponseList]] = operation(
-    "get_counterparts_id_einvoicing_credentials", "counterparts:CounterpartEinvoicingCredentialResponseList"
+_CONTACTS_DELETE: Final[Operation[None]] = Operation("DELETE", "/counterparts/{counterpart_id}/contacts/{contact_id}")
+
+_CONTACTS_MAKE_DEFAULT: Final[Operation[CounterpartContactResponse]] = Operation(
+    "POST",
+    "/counterparts/{counterpart_id}/contacts/{contact_id}/make_default",
+    "_counterparts_besides:CounterpartContactResponse",
 )
 
-_EINVOICING_CREDENTIALS_CREATE: Final[Operation[CounterpartEinvoicingCredentialResponse]] = operation(
-    "post_counterparts_id_einvoicing_credentials", "counterparts:CounterpartEinvoicingCredentialResponse"
+_EINVOICING_CREDENTIALS_LIST: Final[Operation[CounterpartEinvoicingCredentialResponseList]] = Operation(
+    "GET",
+    "/counterparts/{counterpart_id}/einvoicing_credentials",
+    "_counterparts_besides:CounterpartEinvoicingCredentialResponseList",
 )
 
-_EINVOICING_CREDENTIALS_GET: Final[Operation[CounterpartEinvoicingCredentialResponse]] = operation(
-    "get_counterparts_id_einvoicing_credentials_id", "counterparts:CounterpartEinvoicingCredentialResponse"
+_EINVOICING_CREDENTIALS_CREATE: Final[Operation[CounterpartEinvoicingCredentialResponse]] = Operation(
+    "POST",
+    "/counterparts/{counterpart_id}/einvoicing_credentials",
+    "_counterparts_besides:CounterpartEinvoicingCredentialResponse",
 )
 
-_EINVOICING_CREDENTIALS_UPDATE: Final[Operation[CounterpartEinvoicingCredentialResponse]] = operation(
-    "patch_counterparts_id_einvoicing_credentials_id", "counterparts:CounterpartEinvoicingCredentialResponse"
+_EINVOICING_CREDENTIALS_GET: Final[Operation[CounterpartEinvoicingCredentialResponse]] = Operation(
+    "GET",
+    "/counterparts/{counterpart_id}/einvoicing_credentials/{credential_id}",
+    "_counterparts_besides:CounterpartEinvoicingCredentialResponse",
 )
 
-_EINVOICING_CREDENTIALS_DELETE: Final[Operation[None]] = operation("delete_counterparts_id_einvoicing_credentials_id")
-
-_VAT_IDS_LIST: Final[Operation[CounterpartVatIDResourceList]] = operation(
-    "get_counterparts_id_vat_ids", "counterparts:CounterpartVatIDResourceList"
+_EINVOICING_CREDENTIALS_UPDATE: Final[Operation[CounterpartEinvoicingCredentialResponse]] = Operation(
+    "PATCH",
+    "/counterparts/{counterpart_id}/einvoicing_credentials/{credential_id}",
+    "_counterparts_besides:CounterpartEinvoicingCredentialResponse",
 )
 
-_VAT_IDS_CREATE: Final[Operation[CounterpartVatIDResponse]] = operation(
-    "post_counterparts_id_vat_ids", "counterparts:CounterpartVatIDResponse"
+_EINVOICING_CREDENTIALS_DELETE: Final[Operation[None]] = Operation(
+    "DELETE", "/counterparts/{counterpart_id}/einvoicing_credentials/{credential_id}"
 )
 
-_VAT_IDS_GET: Final[Operation[CounterpartVatIDResponse]] = operation(
-    "get_counterparts_id_vat_ids_id", "counterparts:CounterpartVatIDResponse"
+_VAT_IDS_LIST: Final[Operation[CounterpartVatIDResourceList]] = Operation(
+    "GET", "/counterparts/{counterpart_id}/vat_ids", "_counterparts_besides:CounterpartVatIDResourceList"
 )
 
-_VAT_IDS_UPDATE: Final[Operation[CounterpartVatIDResponse]] = operation(
-    "patch_counterparts_id_vat_ids_id", "counterparts:CounterpartVatIDResponse"
+_VAT_IDS_CREATE: Final[Operation[CounterpartVatIDResponse]] = Operation(
+    "POST", "/counterparts/{counterpart_id}/vat_ids", "_counterparts_besides:CounterpartVatIDResponse"
 )
 
-_VAT_IDS_DELETE: Final[Operation[None]] = operation("delete_counterparts_id_vat_ids_id")
-
-_LIST: Final[Operation[CounterpartPaginationResponse]] = operation(
-    "get_counterparts", "counterparts:CounterpartPaginationResponse"
+_VAT_IDS_GET: Final[Operation[CounterpartVatIDResponse]] = Operation(
+    "GET", "/counterparts/{counterpart_id}/vat_ids/{vat_id}", "_counterparts_besides:CounterpartVatIDResponse"
 )
 
-_CREATE: Final[Operation[CounterpartResponse]] = operation("post_counterparts", "counterparts:CounterpartResponse")
-
-_GET: Final[Operation[CounterpartResponse]] = operation("get_counterparts_id", "counterparts:CounterpartResponse")
-
-_UPDATE: Final[Operation[CounterpartResponse]] = operation("patch_counterparts_id", "counterparts:CounterpartResponse")
-
-_DELETE: Final[Operation[None]] = operation("delete_counterparts_id")
-
-_GET_PARTNER_METADATA: Final[Operation[PartnerMetadataResponse]] = operation(
-    "get_counterparts_id_partner_metadata", "_shared:PartnerMetadataResponse"
+_VAT_IDS_UPDATE: Final[Operation[CounterpartVatIDResponse]] = Operation(
+    "PATCH", "/counterparts/{counterpart_id}/vat_ids/{vat_id}", "_counterparts_besides:CounterpartVatIDResponse"
 )
 
-_UPDATE_PARTNER_METADATA: Final[Operation[PartnerMetadataResponse]] = operation(
-    "put_counterparts_id_partner_metadata", "_shared:PartnerMetadataResponse"
+_VAT_IDS_DELETE: Final[Operation[None]] = Operation("DELETE", "/counterparts/{counterpart_id}/vat_ids/{vat_id}")
+
+_LIST: Final[Operation[CounterpartPaginationResponse]] = Operation(
+    "GET", "/counterparts", "counterparts:CounterpartPaginationResponse"
+)
+
+_CREATE: Final[Operation[CounterpartResponse]] = Operation("POST", "/counterparts", "counterparts:CounterpartResponse")
+
+_GET: Final[Operation[CounterpartResponse]] = Operation(
+    "GET", "/counterparts/{counterpart_id}", "counterparts:CounterpartResponse"
+)
+
+_UPDATE: Final[Operation[CounterpartResponse]] = Operation(
+    "PATCH", "/counterparts/{counterpart_id}", "counterparts:CounterpartResponse"
+)
+
+_DELETE: Final[Operation[None]] = Operation("DELETE", "/counterparts/{counterpart_id}")
+
+_GET_PARTNER_METADATA: Final[Operation[PartnerMetadataResponse]] = Operation(
+    "GET", "/counterparts/{counterpart_id}/partner_metadata", "_paired:PartnerMetadataResponse"
+)
+
+_UPDATE_PARTNER_METADATA: Final[Operation[PartnerMetadataResponse]] = Operation(
+    "PUT", "/counterparts/{counterpart_id}/partner_metadata", "_paired:PartnerMetadataResponse"
 )
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._resource import Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
-    from monite_async._http.operation import Operation
     from collections.abc import Sequence
     from monite_async.models._base import Model
     from monite_async.models.products import CustomVatRateResponse, CustomVatRateResponseList
@@ -17,19 +16,23 @@ if TYPE_CHECKING:
 
 __all__ = ["CustomVatRates", "CustomVatRatesWithRawResponse"]
 
-_LIST: Final[Operation[CustomVatRateResponseList]] = operation(
-    "get_custom_vat_rates", "products:CustomVatRateResponseList"
+_LIST: Final[Operation[CustomVatRateResponseList]] = Operation(
+    "GET", "/custom_vat_rates", "products:CustomVatRateResponseList"
 )
 
-_CREATE: Final[Operation[CustomVatRateResponse]] = operation("post_custom_vat_rates", "products:CustomVatRateResponse")
-
-_GET: Final[Operation[CustomVatRateResponse]] = operation("get_custom_vat_rates_id", "products:CustomVatRateResponse")
-
-_UPDATE: Final[Operation[CustomVatRateResponse]] = operation(
-    "patch_custom_vat_rates_id", "products:CustomVatRateResponse"
+_CREATE: Final[Operation[CustomVatRateResponse]] = Operation(
+    "POST", "/custom_vat_rates", "products:CustomVatRateResponse"
 )
 
-_DELETE: Final[Operation[None]] = operation("delete_custom_vat_rates_id")
+_GET: Final[Operation[CustomVatRateResponse]] = Operation(
+    "GET", "/custom_vat_rates/{custom_vat_rate_id}", "products:CustomVatRateResponse"
+)
+
+_UPDATE: Final[Operation[CustomVatRateResponse]] = Operation(
+    "PATCH", "/custom_vat_rates/{custom_vat_rate_id}", "products:CustomVatRateResponse"
+)
+
+_DELETE: Final[Operation[None]] = Operation("DELETE", "/custom_vat_rates/{custom_vat_rate_id}")
 
 
 class CustomVatRates(Resource):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
@@ -13,7 +13,6 @@ from monite_async._waits import DataExportsToWaitFor
 if TYPE_CHECKING:
     import datetime as dt
 
-    from monite_async._http.operation import Operation
     from collections.abc import Sequence
     from monite_async.models.data_exports import (
         AllDocumentExportResponseSchema,
@@ -34,40 +33,40 @@ if TYPE_CHECKING:
 
 __all__ = ["DataExports", "DataExportsExtraData", "DataExportsExtraDataWithRawResponse", "DataExportsWithRawResponse"]
 
-_EXTRA_DATA_LIST: Final[Operation[ExtraDataResourceList]] = operation(
-    "get_data_exports_extra_data", "data_exports:ExtraDataResourceList"
+_EXTRA_DATA_LIST: Final[Operation[ExtraDataResourceList]] = Operation(
+    "GET", "/data_exports/extra_data", "data_exports:ExtraDataResourceList"
 )
 
-_EXTRA_DATA_CREATE: Final[Operation[ExtraDataResource]] = operation(
-    "post_data_exports_extra_data", "data_exports:ExtraDataResource"
+_EXTRA_DATA_CREATE: Final[Operation[ExtraDataResource]] = Operation(
+    "POST", "/data_exports/extra_data", "data_exports:ExtraDataResource"
 )
 
-_EXTRA_DATA_GET: Final[Operation[ExtraDataResource]] = operation(
-    "get_data_exports_extra_data_id", "data_exports:ExtraDataResource"
+_EXTRA_DATA_GET: Final[Operation[ExtraDataResource]] = Operation(
+    "GET", "/data_exports/extra_data/{extra_data_id}", "data_exports:ExtraDataResource"
 )
 
-_EXTRA_DATA_UPDATE: Final[Operation[ExtraDataResource]] = operation(
-    "patch_data_exports_extra_data_id", "data_exports:ExtraDataResource"
+_EXTRA_DATA_UPDATE: Final[Operation[ExtraDataResource]] = Operation(
+    "PATCH", "/data_exports/extra_data/{extra_data_id}", "data_exports:ExtraDataResource"
 )
 
-_EXTRA_DATA_DELETE: Final[Operation[ExtraDataResource]] = operation(
-    "delete_data_exports_extra_data_id", "data_exports:ExtraDataResource"
+_EXTRA_DATA_DELETE: Final[Operation[ExtraDataResource]] = Operation(
+    "DELETE", "/data_exports/extra_data/{extra_data_id}", "data_exports:ExtraDataResource"
 )
 
-_LIST: Final[Operation[AllDocumentExportResponseSchema]] = operation(
-    "get_data_exports", "data_exports:AllDocumentExportResponseSchema"
+_LIST: Final[Operation[AllDocumentExportResponseSchema]] = Operation(
+    "GET", "/data_exports", "data_exports:AllDocumentExportResponseSchema"
 )
 
-_CREATE: Final[Operation[CreateExportTaskResponseSchema]] = operation(
-    "post_data_exports", "data_exports:CreateExportTaskResponseSchema"
+_CREATE: Final[Operation[CreateExportTaskResponseSchema]] = Operation(
+    "POST", "/data_exports", "data_exports:CreateExportTaskResponseSchema"
 )
 
-_LIST_SUPPORTED_FORMATS: Final[Operation[GetDataExportsSupportedFormatsResult]] = operation(
-    "get_data_exports_supported_formats", "data_exports:GetDataExportsSupportedFormatsResult"
+_LIST_SUPPORTED_FORMATS: Final[Operation[GetDataExportsSupportedFormatsResult]] = Operation(
+    "GET", "/data_exports/supported_formats", "data_exports:GetDataExportsSupportedFormatsResult"
 )
 
-_GET: Final[Operation[DocumentExportResponseSchema]] = operation(
-    "get_data_exports_id", "data_exports:DocumentExportResponseSchema"
+_GET: Final[Operation[DocumentExportResponseSchema]] = Operation(
+    "GET", "/data_exports/{document_export_id}", "data_exports:DocumentExportResponseSchema"
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
@@ -13,7 +13,6 @@ from monite_async._waits import PdfOfDeliveryNotes
 if TYPE_CHECKING:
     import datetime as dt
 
-    from monite_async._http.operation import Operation
     from collections.abc import Sequence
     from monite_async.models._base import Model
     from monite_async.models.delivery_notes import DeliveryNoteResource, DeliveryNoteResourceList
@@ -28,28 +27,30 @@ if TYPE_CHECKING:
 
 __all__ = ["DeliveryNotes", "DeliveryNotesWithRawResponse"]
 
-_LIST: Final[Operation[DeliveryNoteResourceList]] = operation(
-    "get_delivery_notes", "delivery_notes:DeliveryNoteResourceList"
+_LIST: Final[Operation[DeliveryNoteResourceList]] = Operation(
+    "GET", "/delivery_notes", "delivery_notes:DeliveryNoteResourceList"
 )
 
-_CREATE: Final[Operation[DeliveryNoteResource]] = operation(
-    "post_delivery_notes", "delivery_notes:DeliveryNoteResource"
+_CREATE: Final[Operation[DeliveryNoteResource]] = Operation(
+    "POST", "/delivery_notes", "delivery_notes:DeliveryNoteResource"
 )
 
-_GET: Final[Operation[DeliveryNoteResource]] = operation("get_delivery_notes_id", "delivery_notes:DeliveryNoteResource")
-
-_UPDATE: Final[Operation[DeliveryNoteResource]] = operation(
-    "patch_delivery_notes_id", "delivery_notes:DeliveryNoteResource"
+_GET: Final[Operation[DeliveryNoteResource]] = Operation(
+    "GET", "/delivery_notes/{delivery_note_id}", "delivery_notes:DeliveryNoteResource"
 )
 
-_DELETE: Final[Operation[None]] = operation("delete_delivery_notes_id")
-
-_CANCEL: Final[Operation[DeliveryNoteResource]] = operation(
-    "post_delivery_notes_id_cancel", "delivery_notes:DeliveryNoteResource"
+_UPDATE: Final[Operation[DeliveryNoteResource]] = Operation(
+    "PATCH", "/delivery_notes/{delivery_note_id}", "delivery_notes:DeliveryNoteResource"
 )
 
-_MARK_AS_DELIVERED: Final[Operation[DeliveryNoteResource]] = operation(
-    "post_delivery_notes_id_mark_as_delivered", "delivery_notes:DeliveryNoteResource"
+_DELETE: Final[Operation[None]] = Operation("DELETE", "/delivery_notes/{delivery_note_id}")
+
+_CANCEL: Final[Operation[DeliveryNoteResource]] = Operation(
+    "POST", "/delivery_notes/{delivery_note_id}/cancel", "delivery_notes:DeliveryNoteResource"
+)
+
+_MARK_AS_DELIVERED: Final[Operation[DeliveryNoteResource]] = Operation(
+    "POST", "/delivery_notes/{delivery_note_id}/mark_as_delivered", "delivery_notes:DeliveryNoteResource"
 )
 
 

@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import RequestOptions
 from monite_async._resource import Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
-    from monite_async._http.operation import Operation
     from monite_async.models.templates import TemplateListResponse, TemplateReceivableResponse
 
 __all__ = ["DocumentTemplates", "DocumentTemplatesWithRawResponse"]
 
-_LIST: Final[Operation[TemplateListResponse]] = operation("get_document_templates", "templates:TemplateListResponse")
-
-_LIST_SYSTEM: Final[Operation[TemplateListResponse]] = operation(
-    "get_document_templates_system", "templates:TemplateListResponse"
+_LIST: Final[Operation[TemplateListResponse]] = Operation(
+    "GET", "/document_templates", "templates:TemplateListResponse"
 )
 
-_GET: Final[Operation[TemplateReceivableResponse]] = operation(
-    "get_document_templates_id", "templates:TemplateReceivableResponse"
+_LIST_SYSTEM: Final[Operation[TemplateListResponse]] = Operation(
+    "GET", "/document_templates/system", "templates:TemplateListResponse"
 )
 
-_MAKE_DEFAULT: Final[Operation[TemplateReceivableResponse]] = operation(
-    "post_document_templates_id_make_default", "templates:TemplateReceivableResponse"
+_GET: Final[Operation[TemplateReceivableResponse]] = Operation(
+    "GET", "/document_templates/{document_template_id}", "templates:TemplateReceivableResponse"
 )
 
-_PREVIEW: Final[Operation[bytes]] = operation("get_document_templates_id_preview", bytes)
+_MAKE_DEFAULT: Final[Operation[TemplateReceivableResponse]] = Operation(
+    "POST", "/document_templates/{document_template_id}/make_default", "templates:TemplateReceivableResponse"
+)
+
+_PREVIEW: Final[Operation[bytes]] = Operation("GET", "/document_templates/{document_template_id}/preview", bytes)
 
 
 class DocumentTemplates(Resource):

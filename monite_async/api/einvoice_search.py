@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import RequestOptions
 from monite_async._resource import Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
-    from monite_async._http.operation import Operation
     from monite_async.models.einvoicing import CounterpartEinvoicingCredentialExistenceResponse
-    from monite_async.types._shared import EinvoiceSchemaTypeEnum
+    from monite_async.types._paired import EinvoiceSchemaTypeEnum
 
 __all__ = ["EinvoiceSearch", "EinvoiceSearchWithRawResponse"]
 
-_SEARCH: Final[Operation[CounterpartEinvoicingCredentialExistenceResponse]] = operation(
-    "get_einvoice_search", "einvoicing:CounterpartEinvoicingCredentialExistenceResponse"
+_SEARCH: Final[Operation[CounterpartEinvoicingCredentialExistenceResponse]] = Operation(
+    "GET", "/einvoice_search", "einvoicing:CounterpartEinvoicingCredentialExistenceResponse"
 )
 
 

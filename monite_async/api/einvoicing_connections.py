@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._resource import Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
-    from monite_async._http.operation import Operation
     from monite_async.models._base import Model
     from monite_async.models.einvoicing import (
         EInvoicingRetrieveListData,
         EinvoicingConnectionResponse,
         EinvoicingNetworkCredentialsResponse,
     )
-    from monite_async.types._shared import EinvoiceSchemaTypeEnum
+    from monite_async.types._paired import EinvoiceSchemaTypeEnum
     from monite_async.types.einvoicing import EinvoicingAddressInput, UpdateEinvoicingAddressInput
 
 __all__ = [
@@ -26,27 +25,29 @@ __all__ = [
     "EinvoicingConnectionsWithRawResponse",
 ]
 
-_NETWORK_CREDENTIALS_CREATE: Final[Operation[EinvoicingNetworkCredentialsResponse]] = operation(
-    "post_einvoicing_connections_id_network_credentials", "einvoicing:EinvoicingNetworkCredentialsResponse"
+_NETWORK_CREDENTIALS_CREATE: Final[Operation[EinvoicingNetworkCredentialsResponse]] = Operation(
+    "POST",
+    "/einvoicing_connections/{einvoicing_connection_id}/network_credentials",
+    "einvoicing:EinvoicingNetworkCredentialsResponse",
 )
 
-_LIST: Final[Operation[EInvoicingRetrieveListData]] = operation(
-    "get_einvoicing_connections", "einvoicing:EInvoicingRetrieveListData"
+_LIST: Final[Operation[EInvoicingRetrieveListData]] = Operation(
+    "GET", "/einvoicing_connections", "einvoicing:EInvoicingRetrieveListData"
 )
 
-_CREATE: Final[Operation[EinvoicingConnectionResponse]] = operation(
-    "post_einvoicing_connections", "einvoicing:EinvoicingConnectionResponse"
+_CREATE: Final[Operation[EinvoicingConnectionResponse]] = Operation(
+    "POST", "/einvoicing_connections", "einvoicing:EinvoicingConnectionResponse"
 )
 
-_GET: Final[Operation[EinvoicingConnectionResponse]] = operation(
-    "get_einvoicing_connections_id", "einvoicing:EinvoicingConnectionResponse"
+_GET: Final[Operation[EinvoicingConnectionResponse]] = Operation(
+    "GET", "/einvoicing_connections/{einvoicing_connection_id}", "einvoicing:EinvoicingConnectionResponse"
 )
 
-_UPDATE: Final[Operation[EinvoicingConnectionResponse]] = operation(
-    "patch_einvoicing_connections_id", "einvoicing:EinvoicingConnectionResponse"
+_UPDATE: Final[Operation[EinvoicingConnectionResponse]] = Operation(
+    "PATCH", "/einvoicing_connections/{einvoicing_connection_id}", "einvoicing:EinvoicingConnectionResponse"
 )
 
-_DELETE: Final[Operation[None]] = operation("delete_einvoicing_connections_id")
+_DELETE: Final[Operation[None]] = Operation("DELETE", "/einvoicing_connections/{einvoicing_connection_id}")
 
 
 class EinvoicingConnectionsNetworkCredentials(Resource):

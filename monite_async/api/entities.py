@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from typing_extensions import deprecated
 
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
@@ -15,15 +15,11 @@ from monite_async._response import raw
 if TYPE_CHECKING:
     import datetime as dt
 
-    from monite_async._http.operation import Operation
     from collections.abc import Mapping, Sequence
     from monite_async._files import FileInput
     from monite_async.models._base import Model
-    from monite_async.models._entities_entity_users import EntityResponse, FileSchema2
-    from monite_async.models._shared import PartnerMetadataResponse
-    from monite_async.models.entities import (
+    from monite_async.models._entities_besides import (
         EntityOnboardingDataResponse,
-        EntityPaginationResponse,
         EntityVatIDResourceList,
         EntityVatIDResponse,
         NextDocumentNumbers,
@@ -31,20 +27,17 @@ if TYPE_CHECKING:
         OnboardingRequirementsResponse,
         SettingsResponse,
     )
+    from monite_async.models._entities_entity_users import EntityResponse, FileSchema2
+    from monite_async.models._paired import PartnerMetadataResponse
+    from monite_async.models.entities import EntityPaginationResponse
     from monite_async.types._entities_entity_users import (
         OptionalIndividualSchemaInput,
         OptionalOrganizationSchemaInput,
         UpdateEntityAddressSchemaInput,
     )
     from monite_async.types._entities_receivables import VatModeEnum
-    from monite_async.types._shared import (
-        AllowedCountries,
-        CurrencySettingsInput,
-        LanguageCodeEnum,
-        MoniteAllPaymentMethodsTypes,
-        OrderEnum,
-        VatIDTypeEnum,
-    )
+    from monite_async.types._paired import CurrencySettingsInput, MoniteAllPaymentMethodsTypes, VatIDTypeEnum
+    from monite_async.types._shared import AllowedCountries, LanguageCodeEnum, OrderEnum
     from monite_async.types.entities import (
         AccountingSettingsInput,
         BusinessProfileInput,
@@ -78,92 +71,100 @@ __all__ = [
     "EntitiesVatIdsWithRawResponse",
 ]
 
-_DOCUMENTS_CREATE: Final[Operation[None]] = operation("post_entities_id_documents")
+_DOCUMENTS_CREATE: Final[Operation[None]] = Operation("POST", "/entities/{entity_id}/documents")
 
-_VAT_IDS_LIST: Final[Operation[EntityVatIDResourceList]] = operation(
-    "get_entities_id_vat_ids", "entities:EntityVatIDResourceList"
+_VAT_IDS_LIST: Final[Operation[EntityVatIDResourceList]] = Operation(
+    "GET", "/entities/{entity_id}/vat_ids", "_entities_besides:EntityVatIDResourceList"
 )
 
-_VAT_IDS_CREATE: Final[Operation[EntityVatIDResponse]] = operation(
-    "post_entities_id_vat_ids", "entities:EntityVatIDResponse"
+_VAT_IDS_CREATE: Final[Operation[EntityVatIDResponse]] = Operation(
+    "POST", "/entities/{entity_id}/vat_ids", "_entities_besides:EntityVatIDResponse"
 )
 
-_VAT_IDS_GET: Final[Operation[EntityVatIDResponse]] = operation(
-    "get_entities_id_vat_ids_id", "entities:EntityVatIDResponse"
+_VAT_IDS_GET: Final[Operation[EntityVatIDResponse]] = Operation(
+    "GET", "/entities/{entity_id}/vat_ids/{id}", "_entities_besides:EntityVatIDResponse"
 )
 
-_VAT_IDS_UPDATE: Final[Operation[EntityVatIDResponse]] = operation(
-    "patch_entities_id_vat_ids_id", "entities:EntityVatIDResponse"
+_VAT_IDS_UPDATE: Final[Operation[EntityVatIDResponse]] = Operation(
+    "PATCH", "/entities/{entity_id}/vat_ids/{id}", "_entities_besides:EntityVatIDResponse"
 )
 
-_VAT_IDS_DELETE: Final[Operation[None]] = operation("delete_entities_id_vat_ids_id")
+_VAT_IDS_DELETE: Final[Operation[None]] = Operation("DELETE", "/entities/{entity_id}/vat_ids/{id}")
 
-_LIST: Final[Operation[EntityPaginationResponse]] = operation("get_entities", "entities:EntityPaginationResponse")
+_LIST: Final[Operation[EntityPaginationResponse]] = Operation("GET", "/entities", "entities:EntityPaginationResponse")
 
-_CREATE: Final[Operation[EntityResponse]] = operation("post_entities", "_entities_entity_users:EntityResponse")
+_CREATE: Final[Operation[EntityResponse]] = Operation("POST", "/entities", "_entities_entity_users:EntityResponse")
 
-_GET_ME: Final[Operation[EntityResponse]] = operation("get_entities_me", "_entities_entity_users:EntityResponse")
+_GET_ME: Final[Operation[EntityResponse]] = Operation("GET", "/entities/me", "_entities_entity_users:EntityResponse")
 
-_UPDATE_ME: Final[Operation[EntityResponse]] = operation("patch_entities_me", "_entities_entity_users:EntityResponse")
-
-_GET: Final[Operation[EntityResponse]] = operation("get_entities_id", "_entities_entity_users:EntityResponse")
-
-_UPDATE: Final[Operation[EntityResponse]] = operation("patch_entities_id", "_entities_entity_users:EntityResponse")
-
-_ACTIVATE: Final[Operation[EntityResponse]] = operation(
-    "post_entities_id_activate", "_entities_entity_users:EntityResponse"
+_UPDATE_ME: Final[Operation[EntityResponse]] = Operation(
+    "PATCH", "/entities/me", "_entities_entity_users:EntityResponse"
 )
 
-_DEACTIVATE: Final[Operation[EntityResponse]] = operation(
-    "post_entities_id_deactivate", "_entities_entity_users:EntityResponse"
+_GET: Final[Operation[EntityResponse]] = Operation(
+    "GET", "/entities/{entity_id}", "_entities_entity_users:EntityResponse"
 )
 
-_UPLOAD_LOGO: Final[Operation[FileSchema2]] = operation(
-    "put_entities_id_logo", "_entities_entity_users:FileSchema2", multipart=True
+_UPDATE: Final[Operation[EntityResponse]] = Operation(
+    "PATCH", "/entities/{entity_id}", "_entities_entity_users:EntityResponse"
 )
 
-_DELETE_LOGO: Final[Operation[None]] = operation("delete_entities_id_logo")
-
-_GET_ONBOARDING_DATA: Final[Operation[EntityOnboardingDataResponse]] = operation(
-    "get_entities_id_onboarding_data", "entities:EntityOnboardingDataResponse"
+_ACTIVATE: Final[Operation[EntityResponse]] = Operation(
+    "POST", "/entities/{entity_id}/activate", "_entities_entity_users:EntityResponse"
 )
 
-_REPLACE_ONBOARDING_DATA: Final[Operation[EntityOnboardingDataResponse]] = operation(
-    "put_entities_id_onboarding_data", "entities:EntityOnboardingDataResponse"
+_DEACTIVATE: Final[Operation[EntityResponse]] = Operation(
+    "POST", "/entities/{entity_id}/deactivate", "_entities_entity_users:EntityResponse"
 )
 
-_UPDATE_ONBOARDING_DATA: Final[Operation[EntityOnboardingDataResponse]] = operation(
-    "patch_entities_id_onboarding_data", "entities:EntityOnboardingDataResponse"
+_UPLOAD_LOGO: Final[Operation[FileSchema2]] = Operation(
+    "PUT", "/entities/{entity_id}/logo", "_entities_entity_users:FileSchema2", multipart=True
 )
 
-_GET_ONBOARDING_REQUIREMENTS: Final[Operation[OnboardingRequirementsResponse]] = operation(
-    "get_entities_id_onboarding_requirements", "entities:OnboardingRequirementsResponse"
+_DELETE_LOGO: Final[Operation[None]] = Operation("DELETE", "/entities/{entity_id}/logo")
+
+_GET_ONBOARDING_DATA: Final[Operation[EntityOnboardingDataResponse]] = Operation(
+    "GET", "/entities/{entity_id}/onboarding_data", "_entities_besides:EntityOnboardingDataResponse"
 )
 
-_GET_PARTNER_METADATA: Final[Operation[PartnerMetadataResponse]] = operation(
-    "get_entities_id_partner_metadata", "_shared:PartnerMetadataResponse"
+_REPLACE_ONBOARDING_DATA: Final[Operation[EntityOnboardingDataResponse]] = Operation(
+    "PUT", "/entities/{entity_id}/onboarding_data", "_entities_besides:EntityOnboardingDataResponse"
 )
 
-_UPDATE_PARTNER_METADATA: Final[Operation[PartnerMetadataResponse]] = operation(
-    "put_entities_id_partner_metadata", "_shared:PartnerMetadataResponse"
+_UPDATE_ONBOARDING_DATA: Final[Operation[EntityOnboardingDataResponse]] = Operation(
+    "PATCH", "/entities/{entity_id}/onboarding_data", "_entities_besides:EntityOnboardingDataResponse"
 )
 
-_LIST_PAYMENT_METHODS: Final[Operation[OnboardingPaymentMethodsResponse]] = operation(
-    "get_entities_id_payment_methods", "entities:OnboardingPaymentMethodsResponse"
+_GET_ONBOARDING_REQUIREMENTS: Final[Operation[OnboardingRequirementsResponse]] = Operation(
+    "GET", "/entities/{entity_id}/onboarding_requirements", "_entities_besides:OnboardingRequirementsResponse"
 )
 
-_UPDATE_PAYMENT_METHODS: Final[Operation[OnboardingPaymentMethodsResponse]] = operation(
-    "put_entities_id_payment_methods", "entities:OnboardingPaymentMethodsResponse"
+_GET_PARTNER_METADATA: Final[Operation[PartnerMetadataResponse]] = Operation(
+    "GET", "/entities/{entity_id}/partner_metadata", "_paired:PartnerMetadataResponse"
 )
 
-_GET_SETTINGS: Final[Operation[SettingsResponse]] = operation("get_entities_id_settings", "entities:SettingsResponse")
-
-_UPDATE_SETTINGS: Final[Operation[SettingsResponse]] = operation(
-    "patch_entities_id_settings", "entities:SettingsResponse"
+_UPDATE_PARTNER_METADATA: Final[Operation[PartnerMetadataResponse]] = Operation(
+    "PUT", "/entities/{entity_id}/partner_metadata", "_paired:PartnerMetadataResponse"
 )
 
-_GET_NEXT_DOCUMENT_NUMBERS: Final[Operation[NextDocumentNumbers]] = operation(
-    "get_entities_id_settings_next_document_numbers", "entities:NextDocumentNumbers"
+_LIST_PAYMENT_METHODS: Final[Operation[OnboardingPaymentMethodsResponse]] = Operation(
+    "GET", "/entities/{entity_id}/payment_methods", "_entities_besides:OnboardingPaymentMethodsResponse"
+)
+
+_UPDATE_PAYMENT_METHODS: Final[Operation[OnboardingPaymentMethodsResponse]] = Operation(
+    "PUT", "/entities/{entity_id}/payment_methods", "_entities_besides:OnboardingPaymentMethodsResponse"
+)
+
+_GET_SETTINGS: Final[Operation[SettingsResponse]] = Operation(
+    "GET", "/entities/{entity_id}/settings", "_entities_besides:SettingsResponse"
+)
+
+_UPDATE_SETTINGS: Final[Operation[SettingsResponse]] = Operation(
+    "PATCH", "/entities/{entity_id}/settings", "_entities_besides:SettingsResponse"
+)
+
+_GET_NEXT_DOCUMENT_NUMBERS: Final[Operation[NextDocumentNumbers]] = Operation(
+    "GET", "/entities/{entity_id}/settings/next_document_numbers", "_entities_besides:NextDocumentNumbers"
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
@@ -12,7 +12,6 @@ from monite_async._response import raw
 if TYPE_CHECKING:
     import datetime as dt
 
-    from monite_async._http.operation import Operation
     from collections.abc import Sequence
     from monite_async.models._base import Model
     from monite_async.models._entities_entity_users import EntityResponse
@@ -35,31 +34,39 @@ __all__ = [
     "EntityUsersForUserWithRawResponse",
 ]
 
-_LIST: Final[Operation[EntityUserPaginationResponse]] = operation(
-    "get_entity_users", "entity_users:EntityUserPaginationResponse"
+_LIST: Final[Operation[EntityUserPaginationResponse]] = Operation(
+    "GET", "/entity_users", "entity_users:EntityUserPaginationResponse"
 )
 
-_CREATE: Final[Operation[EntityUserResponse]] = operation("post_entity_users", "entity_users:EntityUserResponse")
+_CREATE: Final[Operation[EntityUserResponse]] = Operation("POST", "/entity_users", "entity_users:EntityUserResponse")
 
-_GET_ME: Final[Operation[EntityUserResponse]] = operation("get_entity_users_me", "entity_users:EntityUserResponse")
+_GET_ME: Final[Operation[EntityUserResponse]] = Operation("GET", "/entity_users/me", "entity_users:EntityUserResponse")
 
-_UPDATE_ME: Final[Operation[EntityUserResponse]] = operation("patch_entity_users_me", "entity_users:EntityUserResponse")
-
-_GET_MY_ENTITY: Final[Operation[EntityResponse]] = operation(
-    "get_entity_users_my_entity", "_entities_entity_users:EntityResponse"
+_UPDATE_ME: Final[Operation[EntityUserResponse]] = Operation(
+    "PATCH", "/entity_users/me", "entity_users:EntityUserResponse"
 )
 
-_UPDATE_MY_ENTITY: Final[Operation[EntityResponse]] = operation(
-    "patch_entity_users_my_entity", "_entities_entity_users:EntityResponse"
+_GET_MY_ENTITY: Final[Operation[EntityResponse]] = Operation(
+    "GET", "/entity_users/my_entity", "_entities_entity_users:EntityResponse"
 )
 
-_GET_MY_ROLE: Final[Operation[RoleResponse]] = operation("get_entity_users_my_role", "_entity_users_roles:RoleResponse")
+_UPDATE_MY_ENTITY: Final[Operation[EntityResponse]] = Operation(
+    "PATCH", "/entity_users/my_entity", "_entities_entity_users:EntityResponse"
+)
 
-_GET: Final[Operation[EntityUserResponse]] = operation("get_entity_users_id", "entity_users:EntityUserResponse")
+_GET_MY_ROLE: Final[Operation[RoleResponse]] = Operation(
+    "GET", "/entity_users/my_role", "_entity_users_roles:RoleResponse"
+)
 
-_UPDATE: Final[Operation[EntityUserResponse]] = operation("patch_entity_users_id", "entity_users:EntityUserResponse")
+_GET: Final[Operation[EntityUserResponse]] = Operation(
+    "GET", "/entity_users/{entity_user_id}", "entity_users:EntityUserResponse"
+)
 
-_DELETE: Final[Operation[None]] = operation("delete_entity_users_id")
+_UPDATE: Final[Operation[EntityUserResponse]] = Operation(
+    "PATCH", "/entity_users/{entity_user_id}", "entity_users:EntityUserResponse"
+)
+
+_DELETE: Final[Operation[None]] = Operation("DELETE", "/entity_users/{entity_user_id}")
 
 
 class _EntityUsersOfEntityAndEntityUser(Resource):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
@@ -12,16 +12,15 @@ from monite_async._response import raw
 if TYPE_CHECKING:
     import datetime as dt
 
-    from monite_async._http.operation import Operation
     from monite_async.models.webhooks import EventPaginationResource, EventResource
     from monite_async.types._shared import OrderEnum
     from monite_async.types.webhooks import EventCursorFields, WebhookObjectType
 
 __all__ = ["EventsForEntity", "EventsForEntityWithRawResponse", "EventsForPartner", "EventsForPartnerWithRawResponse"]
 
-_LIST: Final[Operation[EventPaginationResource]] = operation("get_events", "webhooks:EventPaginationResource")
+_LIST: Final[Operation[EventPaginationResource]] = Operation("GET", "/events", "webhooks:EventPaginationResource")
 
-_GET: Final[Operation[EventResource]] = operation("get_events_id", "webhooks:EventResource")
+_GET: Final[Operation[EventResource]] = Operation("GET", "/events/{event_id}", "webhooks:EventResource")
 
 
 class _EventsOfEntityAndEntityUser(Resource):

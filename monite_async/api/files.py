@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._resource import Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
-    from monite_async._http.operation import Operation
     from collections.abc import Sequence
     from monite_async._files import FileInput
     from monite_async.models.templates import FileResponse, FilesResponse
@@ -17,13 +16,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Files", "FilesWithRawResponse"]
 
-_LIST: Final[Operation[FilesResponse]] = operation("get_files", "templates:FilesResponse")
+_LIST: Final[Operation[FilesResponse]] = Operation("GET", "/files", "templates:FilesResponse")
 
-_CREATE: Final[Operation[FileResponse]] = operation("post_files", "templates:FileResponse", multipart=True)
+_CREATE: Final[Operation[FileResponse]] = Operation("POST", "/files", "templates:FileResponse", multipart=True)
 
-_GET: Final[Operation[FileResponse]] = operation("get_files_id", "templates:FileResponse")
+_GET: Final[Operation[FileResponse]] = Operation("GET", "/files/{file_id}", "templates:FileResponse")
 
-_DELETE: Final[Operation[None]] = operation("delete_files_id")
+_DELETE: Final[Operation[None]] = Operation("DELETE", "/files/{file_id}")
 
 
 class Files(Resource):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
@@ -12,7 +12,6 @@ from monite_async._response import raw
 if TYPE_CHECKING:
     import datetime as dt
 
-    from monite_async._http.operation import Operation
     from collections.abc import Sequence
     from monite_async.models._base import Model
     from monite_async.models.financing import (
@@ -30,12 +29,12 @@ if TYPE_CHECKING:
 
 __all__ = ["FinancingInvoices", "FinancingInvoicesWithRawResponse"]
 
-_LIST: Final[Operation[FinancingInvoiceListResponse]] = operation(
-    "get_financing_invoices", "financing:FinancingInvoiceListResponse"
+_LIST: Final[Operation[FinancingInvoiceListResponse]] = Operation(
+    "GET", "/financing_invoices", "financing:FinancingInvoiceListResponse"
 )
 
-_CREATE: Final[Operation[FinancingPushInvoicesResponse]] = operation(
-    "post_financing_invoices", "financing:FinancingPushInvoicesResponse"
+_CREATE: Final[Operation[FinancingPushInvoicesResponse]] = Operation(
+    "POST", "/financing_invoices", "financing:FinancingPushInvoicesResponse"
 )
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import RequestOptions
 from monite_async._resource import Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
-    from monite_async._http.operation import Operation
     from monite_async.models.financing import FinancingOffersResponse
 
 __all__ = ["FinancingOffers", "FinancingOffersWithRawResponse"]
 
-_GET: Final[Operation[FinancingOffersResponse]] = operation("get_financing_offers", "financing:FinancingOffersResponse")
+_GET: Final[Operation[FinancingOffersResponse]] = Operation(
+    "GET", "/financing_offers", "financing:FinancingOffersResponse"
+)
 
 
 class FinancingOffers(Resource):

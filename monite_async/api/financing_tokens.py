@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import RequestOptions
 from monite_async._resource import Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
-    from monite_async._http.operation import Operation
     from monite_async.models.financing import FinancingTokenResponse
 
 __all__ = ["FinancingTokens", "FinancingTokensWithRawResponse"]
 
-_CREATE: Final[Operation[FinancingTokenResponse]] = operation(
-    "post_financing_tokens", "financing:FinancingTokenResponse"
+_CREATE: Final[Operation[FinancingTokenResponse]] = Operation(
+    "POST", "/financing_tokens", "financing:FinancingTokenResponse"
 )
 
 

@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
-    from monite_async._http.operation import Operation
     from monite_async.models.accounting import LedgerAccountListResponse, LedgerAccountResponse
     from monite_async.types._shared import OrderEnum
     from monite_async.types.accounting import LedgerAccountCursorFields
 
 __all__ = ["LedgerAccounts", "LedgerAccountsWithRawResponse"]
 
-_LIST: Final[Operation[LedgerAccountListResponse]] = operation(
-    "get_ledger_accounts", "accounting:LedgerAccountListResponse"
+_LIST: Final[Operation[LedgerAccountListResponse]] = Operation(
+    "GET", "/ledger_accounts", "accounting:LedgerAccountListResponse"
 )
 
-_CREATE: Final[Operation[LedgerAccountResponse]] = operation("post_ledger_accounts", "accounting:LedgerAccountResponse")
-
-_GET: Final[Operation[LedgerAccountResponse]] = operation("get_ledger_accounts_id", "accounting:LedgerAccountResponse")
-
-_UPDATE: Final[Operation[LedgerAccountResponse]] = operation(
-    "patch_ledger_accounts_id", "accounting:LedgerAccountResponse"
+_CREATE: Final[Operation[LedgerAccountResponse]] = Operation(
+    "POST", "/ledger_accounts", "accounting:LedgerAccountResponse"
 )
 
-_DELETE: Final[Operation[None]] = operation("delete_ledger_accounts_id")
+_GET: Final[Operation[LedgerAccountResponse]] = Operation(
+    "GET", "/ledger_accounts/{ledger_account_id}", "accounting:LedgerAccountResponse"
+)
+
+_UPDATE: Final[Operation[LedgerAccountResponse]] = Operation(
+    "PATCH", "/ledger_accounts/{ledger_account_id}", "accounting:LedgerAccountResponse"
+)
+
+_DELETE: Final[Operation[None]] = Operation("DELETE", "/ledger_accounts/{ledger_account_id}")
 
 
 class LedgerAccounts(Resource):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
-    from monite_async._http.operation import Operation
     from collections.abc import Sequence
     from monite_async.models.templates import (
         CustomTemplateDataSchema,
@@ -28,32 +27,34 @@ __all__ = [
     "MailTemplatesForPartnerWithRawResponse",
 ]
 
-_LIST: Final[Operation[CustomTemplatesPaginationResponse]] = operation(
-    "get_mail_templates", "templates:CustomTemplatesPaginationResponse"
+_LIST: Final[Operation[CustomTemplatesPaginationResponse]] = Operation(
+    "GET", "/mail_templates", "templates:CustomTemplatesPaginationResponse"
 )
 
-_CREATE: Final[Operation[CustomTemplateDataSchema]] = operation(
-    "post_mail_templates", "templates:CustomTemplateDataSchema"
+_CREATE: Final[Operation[CustomTemplateDataSchema]] = Operation(
+    "POST", "/mail_templates", "templates:CustomTemplateDataSchema"
 )
 
-_PREVIEW: Final[Operation[PreviewTemplateResponse]] = operation(
-    "post_mail_templates_preview", "templates:PreviewTemplateResponse"
+_PREVIEW: Final[Operation[PreviewTemplateResponse]] = Operation(
+    "POST", "/mail_templates/preview", "templates:PreviewTemplateResponse", idempotent=True
 )
 
-_LIST_SYSTEM: Final[Operation[SystemTemplates]] = operation("get_mail_templates_system", "templates:SystemTemplates")
-
-_GET: Final[Operation[CustomTemplateDataSchema]] = operation(
-    "get_mail_templates_id", "templates:CustomTemplateDataSchema"
+_LIST_SYSTEM: Final[Operation[SystemTemplates]] = Operation(
+    "GET", "/mail_templates/system", "templates:SystemTemplates"
 )
 
-_UPDATE: Final[Operation[CustomTemplateDataSchema]] = operation(
-    "patch_mail_templates_id", "templates:CustomTemplateDataSchema"
+_GET: Final[Operation[CustomTemplateDataSchema]] = Operation(
+    "GET", "/mail_templates/{template_id}", "templates:CustomTemplateDataSchema"
 )
 
-_DELETE: Final[Operation[None]] = operation("delete_mail_templates_id")
+_UPDATE: Final[Operation[CustomTemplateDataSchema]] = Operation(
+    "PATCH", "/mail_templates/{template_id}", "templates:CustomTemplateDataSchema"
+)
 
-_MAKE_DEFAULT: Final[Operation[CustomTemplateDataSchema]] = operation(
-    "post_mail_templates_id_make_default", "templates:CustomTemplateDataSchema"
+_DELETE: Final[Operation[None]] = Operation("DELETE", "/mail_templates/{template_id}")
+
+_MAKE_DEFAULT: Final[Operation[CustomTemplateDataSchema]] = Operation(
+    "POST", "/mail_templates/{template_id}/make_default", "templates:CustomTemplateDataSchema"
 )
 
 

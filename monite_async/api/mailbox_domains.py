@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import RequestOptions
 from monite_async._resource import Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
-    from monite_async._http.operation import Operation
     from monite_async.models.mailboxes import DomainListResponse, DomainResponse, VerifyResponse
 
 __all__ = ["MailboxDomains", "MailboxDomainsWithRawResponse"]
 
-_LIST: Final[Operation[DomainListResponse]] = operation("get_mailbox_domains", "mailboxes:DomainListResponse")
+_LIST: Final[Operation[DomainListResponse]] = Operation("GET", "/mailbox_domains", "mailboxes:DomainListResponse")
 
-_CREATE: Final[Operation[DomainResponse]] = operation("post_mailbox_domains", "mailboxes:DomainResponse")
+_CREATE: Final[Operation[DomainResponse]] = Operation("POST", "/mailbox_domains", "mailboxes:DomainResponse")
 
-_DELETE: Final[Operation[None]] = operation("delete_mailbox_domains_id")
+_DELETE: Final[Operation[None]] = Operation("DELETE", "/mailbox_domains/{domain_id}")
 
-_VERIFY: Final[Operation[VerifyResponse]] = operation("post_mailbox_domains_id_verify", "mailboxes:VerifyResponse")
+_VERIFY: Final[Operation[VerifyResponse]] = Operation(
+    "POST", "/mailbox_domains/{domain_id}/verify", "mailboxes:VerifyResponse"
+)
 
 
 class MailboxDomains(Resource):

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import RequestOptions
 from monite_async._resource import Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
-    from monite_async._http.operation import Operation
     from collections.abc import Sequence
     from monite_async.models.mailboxes import MailboxDataResponse, MailboxResponse
     from monite_async.types.mailboxes import MailboxObjectTypeEnum
 
 __all__ = ["Mailboxes", "MailboxesWithRawResponse"]
 
-_LIST: Final[Operation[MailboxDataResponse]] = operation("get_mailboxes", "mailboxes:MailboxDataResponse")
+_LIST: Final[Operation[MailboxDataResponse]] = Operation("GET", "/mailboxes", "mailboxes:MailboxDataResponse")
 
-_CREATE: Final[Operation[MailboxResponse]] = operation("post_mailboxes", "mailboxes:MailboxResponse")
+_CREATE: Final[Operation[MailboxResponse]] = Operation("POST", "/mailboxes", "mailboxes:MailboxResponse")
 
-_SEARCH: Final[Operation[MailboxDataResponse]] = operation("post_mailboxes_search", "mailboxes:MailboxDataResponse")
+_SEARCH: Final[Operation[MailboxDataResponse]] = Operation(
+    "POST", "/mailboxes/search", "mailboxes:MailboxDataResponse", idempotent=True
+)
 
-_DELETE: Final[Operation[None]] = operation("delete_mailboxes_id")
+_DELETE: Final[Operation[None]] = Operation("DELETE", "/mailboxes/{mailbox_id}")
 
 
 class Mailboxes(Resource):

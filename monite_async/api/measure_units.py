@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._resource import Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
-    from monite_async._http.operation import Operation
     from monite_async.models.products import UnitListResponse, UnitResponse
 
 __all__ = ["MeasureUnits", "MeasureUnitsWithRawResponse"]
 
-_LIST: Final[Operation[UnitListResponse]] = operation("get_measure_units", "products:UnitListResponse")
+_LIST: Final[Operation[UnitListResponse]] = Operation("GET", "/measure_units", "products:UnitListResponse")
 
-_CREATE: Final[Operation[UnitResponse]] = operation("post_measure_units", "products:UnitResponse")
+_CREATE: Final[Operation[UnitResponse]] = Operation("POST", "/measure_units", "products:UnitResponse")
 
-_GET: Final[Operation[UnitResponse]] = operation("get_measure_units_id", "products:UnitResponse")
+_GET: Final[Operation[UnitResponse]] = Operation("GET", "/measure_units/{unit_id}", "products:UnitResponse")
 
-_UPDATE: Final[Operation[UnitResponse]] = operation("patch_measure_units_id", "products:UnitResponse")
+_UPDATE: Final[Operation[UnitResponse]] = Operation("PATCH", "/measure_units/{unit_id}", "products:UnitResponse")
 
-_DELETE: Final[Operation[None]] = operation("delete_measure_units_id")
+_DELETE: Final[Operation[None]] = Operation("DELETE", "/measure_units/{unit_id}")
 
 
 class MeasureUnits(Resource):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
@@ -13,7 +13,6 @@ from monite_async._waits import OcrTasksToWaitFor
 if TYPE_CHECKING:
     import datetime as dt
 
-    from monite_async._http.operation import Operation
     from collections.abc import Sequence
     from monite_async._files import FileInput
     from monite_async.models.ocr_tasks import OCRTasksPaginationResponse, OcrTaskResponseSchema
@@ -22,15 +21,19 @@ if TYPE_CHECKING:
 
 __all__ = ["OcrTasks", "OcrTasksWithRawResponse"]
 
-_LIST: Final[Operation[OCRTasksPaginationResponse]] = operation("get_ocr_tasks", "ocr_tasks:OCRTasksPaginationResponse")
-
-_CREATE: Final[Operation[OcrTaskResponseSchema]] = operation("post_ocr_tasks", "ocr_tasks:OcrTaskResponseSchema")
-
-_UPLOAD_FROM_FILE: Final[Operation[OcrTaskResponseSchema]] = operation(
-    "post_ocr_tasks_upload_from_file", "ocr_tasks:OcrTaskResponseSchema", multipart=True
+_LIST: Final[Operation[OCRTasksPaginationResponse]] = Operation(
+    "GET", "/ocr_tasks", "ocr_tasks:OCRTasksPaginationResponse"
 )
 
-_GET: Final[Operation[OcrTaskResponseSchema]] = operation("get_ocr_tasks_id", "ocr_tasks:OcrTaskResponseSchema")
+_CREATE: Final[Operation[OcrTaskResponseSchema]] = Operation("POST", "/ocr_tasks", "ocr_tasks:OcrTaskResponseSchema")
+
+_UPLOAD_FROM_FILE: Final[Operation[OcrTaskResponseSchema]] = Operation(
+    "POST", "/ocr_tasks/upload_from_file", "ocr_tasks:OcrTaskResponseSchema", multipart=True
+)
+
+_GET: Final[Operation[OcrTaskResponseSchema]] = Operation(
+    "GET", "/ocr_tasks/{task_id}", "ocr_tasks:OcrTaskResponseSchema"
+)
 
 
 class OcrTasks(OcrTasksToWaitFor, Resource):

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._resource import Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
-    from monite_async._http.operation import Operation
     from collections.abc import Sequence
 
 __all__ = ["OnboardingDocuments", "OnboardingDocumentsWithRawResponse"]
 
-_CREATE: Final[Operation[None]] = operation("post_onboarding_documents")
+_CREATE: Final[Operation[None]] = Operation("POST", "/onboarding_documents")
 
 
 class OnboardingDocuments(Resource):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import RequestOptions
 from monite_async._resource import Resource
 from monite_async._response import raw
@@ -11,13 +11,12 @@ from monite_async._response import raw
 if TYPE_CHECKING:
     import datetime as dt
 
-    from monite_async._http.operation import Operation
     from monite_async.models.onboarding import OnboardingLinkPublicResponse
 
 __all__ = ["OnboardingLinks", "OnboardingLinksWithRawResponse"]
 
-_CREATE: Final[Operation[OnboardingLinkPublicResponse]] = operation(
-    "post_onboarding_links", "onboarding:OnboardingLinkPublicResponse"
+_CREATE: Final[Operation[OnboardingLinkPublicResponse]] = Operation(
+    "POST", "/onboarding_links", "onboarding:OnboardingLinkPublicResponse"
 )
 
 

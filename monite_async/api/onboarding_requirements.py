@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import RequestOptions
 from monite_async._resource import Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
-    from monite_async._http.operation import Operation
     from monite_async.models.onboarding import GetOnboardingRequirementsResponse
 
 __all__ = ["OnboardingRequirements", "OnboardingRequirementsWithRawResponse"]
 
-_LIST: Final[Operation[GetOnboardingRequirementsResponse]] = operation(
-    "get_onboarding_requirements", "onboarding:GetOnboardingRequirementsResponse"
+_LIST: Final[Operation[GetOnboardingRequirementsResponse]] = Operation(
+    "GET", "/onboarding_requirements", "onboarding:GetOnboardingRequirementsResponse"
 )
 
 

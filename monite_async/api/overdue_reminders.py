@@ -3,38 +3,37 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._resource import Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
-    from monite_async._http.operation import Operation
     from collections.abc import Sequence
     from monite_async.models._base import Model
     from monite_async.models.reminders import AllOverdueRemindersResponse, OverdueReminderResponse
-    from monite_async.types._shared import RecipientsInput
+    from monite_async.types._paired import RecipientsInput
     from monite_async.types.reminders import OverdueReminderTermInput
 
 __all__ = ["OverdueReminders", "OverdueRemindersWithRawResponse"]
 
-_LIST: Final[Operation[AllOverdueRemindersResponse]] = operation(
-    "get_overdue_reminders", "reminders:AllOverdueRemindersResponse"
+_LIST: Final[Operation[AllOverdueRemindersResponse]] = Operation(
+    "GET", "/overdue_reminders", "reminders:AllOverdueRemindersResponse"
 )
 
-_CREATE: Final[Operation[OverdueReminderResponse]] = operation(
-    "post_overdue_reminders", "reminders:OverdueReminderResponse"
+_CREATE: Final[Operation[OverdueReminderResponse]] = Operation(
+    "POST", "/overdue_reminders", "reminders:OverdueReminderResponse"
 )
 
-_GET: Final[Operation[OverdueReminderResponse]] = operation(
-    "get_overdue_reminders_id", "reminders:OverdueReminderResponse"
+_GET: Final[Operation[OverdueReminderResponse]] = Operation(
+    "GET", "/overdue_reminders/{overdue_reminder_id}", "reminders:OverdueReminderResponse"
 )
 
-_UPDATE: Final[Operation[OverdueReminderResponse]] = operation(
-    "patch_overdue_reminders_id", "reminders:OverdueReminderResponse"
+_UPDATE: Final[Operation[OverdueReminderResponse]] = Operation(
+    "PATCH", "/overdue_reminders/{overdue_reminder_id}", "reminders:OverdueReminderResponse"
 )
 
-_DELETE: Final[Operation[None]] = operation("delete_overdue_reminders_id")
+_DELETE: Final[Operation[None]] = Operation("DELETE", "/overdue_reminders/{overdue_reminder_id}")
 
 
 class OverdueReminders(Resource):

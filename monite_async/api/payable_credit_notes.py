@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
@@ -13,7 +13,6 @@ from monite_async._waits import OcrOfCreditNotes
 if TYPE_CHECKING:
     import datetime as dt
 
-    from monite_async._http.operation import Operation
     from collections.abc import Sequence
     from monite_async._files import FileInput
     from monite_async.models._base import Model
@@ -25,7 +24,8 @@ if TYPE_CHECKING:
         CreditNoteValidationResponse,
         CreditNoteValidationsResource,
     )
-    from monite_async.types._shared import CurrencyEnum, OrderEnum, OriginEnum, PayableCreditNoteStateEnum
+    from monite_async.types._paired import OriginEnum, PayableCreditNoteStateEnum
+    from monite_async.types._shared import CurrencyEnum, OrderEnum
     from monite_async.types.payable_credit_notes import (
         CreditNoteCursorFields,
         CreditNoteFieldsAllowedForValidate,
@@ -42,86 +42,96 @@ __all__ = [
     "PayableCreditNotesLineItemsWithRawResponse",
 ]
 
-_LINE_ITEMS_LIST: Final[Operation[CreditNoteLineItemPaginationResponse]] = operation(
-    "get_payable_credit_notes_id_line_items", "payable_credit_notes:CreditNoteLineItemPaginationResponse"
+_LINE_ITEMS_LIST: Final[Operation[CreditNoteLineItemPaginationResponse]] = Operation(
+    "GET",
+    "/payable_credit_notes/{credit_note_id}/line_items",
+    "payable_credit_notes:CreditNoteLineItemPaginationResponse",
 )
 
-_LINE_ITEMS_CREATE: Final[Operation[CreditNoteLineItemResponse]] = operation(
-    "post_payable_credit_notes_id_line_items", "payable_credit_notes:CreditNoteLineItemResponse"
+_LINE_ITEMS_CREATE: Final[Operation[CreditNoteLineItemResponse]] = Operation(
+    "POST", "/payable_credit_notes/{credit_note_id}/line_items", "payable_credit_notes:CreditNoteLineItemResponse"
 )
 
-_LINE_ITEMS_REPLACE: Final[Operation[CreditNoteLineItemPaginationResponse]] = operation(
-    "put_payable_credit_notes_id_line_items", "payable_credit_notes:CreditNoteLineItemPaginationResponse"
+_LINE_ITEMS_REPLACE: Final[Operation[CreditNoteLineItemPaginationResponse]] = Operation(
+    "PUT",
+    "/payable_credit_notes/{credit_note_id}/line_items",
+    "payable_credit_notes:CreditNoteLineItemPaginationResponse",
 )
 
-_LINE_ITEMS_GET: Final[Operation[CreditNoteLineItemResponse]] = operation(
-    "get_payable_credit_notes_id_line_items_id", "payable_credit_notes:CreditNoteLineItemResponse"
+_LINE_ITEMS_GET: Final[Operation[CreditNoteLineItemResponse]] = Operation(
+    "GET",
+    "/payable_credit_notes/{credit_note_id}/line_items/{line_item_id}",
+    "payable_credit_notes:CreditNoteLineItemResponse",
 )
 
-_LINE_ITEMS_UPDATE: Final[Operation[CreditNoteLineItemResponse]] = operation(
-    "patch_payable_credit_notes_id_line_items_id", "payable_credit_notes:CreditNoteLineItemResponse"
+_LINE_ITEMS_UPDATE: Final[Operation[CreditNoteLineItemResponse]] = Operation(
+    "PATCH",
+    "/payable_credit_notes/{credit_note_id}/line_items/{line_item_id}",
+    "payable_credit_notes:CreditNoteLineItemResponse",
 )
 
-_LINE_ITEMS_DELETE: Final[Operation[CreditNoteLineItemPaginationResponse]] = operation(
-    "delete_payable_credit_notes_id_line_items_id", "payable_credit_notes:CreditNoteLineItemPaginationResponse"
+_LINE_ITEMS_DELETE: Final[Operation[CreditNoteLineItemPaginationResponse]] = Operation(
+    "DELETE",
+    "/payable_credit_notes/{credit_note_id}/line_items/{line_item_id}",
+    "payable_credit_notes:CreditNoteLineItemPaginationResponse",
 )
 
-_LIST: Final[Operation[CreditNotePaginationResponse]] = operation(
-    "get_payable_credit_notes", "payable_credit_notes:CreditNotePaginationResponse"
+_LIST: Final[Operation[CreditNotePaginationResponse]] = Operation(
+    "GET", "/payable_credit_notes", "payable_credit_notes:CreditNotePaginationResponse"
 )
 
-_CREATE: Final[Operation[CreditNoteResponse]] = operation(
-    "post_payable_credit_notes", "payable_credit_notes:CreditNoteResponse"
+_CREATE: Final[Operation[CreditNoteResponse]] = Operation(
+    "POST", "/payable_credit_notes", "payable_credit_notes:CreditNoteResponse"
 )
 
-_UPLOAD_FROM_FILE: Final[Operation[CreditNoteResponse]] = operation(
-    "post_payable_credit_notes_upload_from_file", "payable_credit_notes:CreditNoteResponse", multipart=True
+_UPLOAD_FROM_FILE: Final[Operation[CreditNoteResponse]] = Operation(
+    "POST", "/payable_credit_notes/upload_from_file", "payable_credit_notes:CreditNoteResponse", multipart=True
 )
 
-_GET_VALIDATIONS: Final[Operation[CreditNoteValidationsResource]] = operation(
-    "get_payable_credit_notes_validations", "payable_credit_notes:CreditNoteValidationsResource"
+_GET_VALIDATIONS: Final[Operation[CreditNoteValidationsResource]] = Operation(
+    "GET", "/payable_credit_notes/validations", "payable_credit_notes:CreditNoteValidationsResource"
 )
 
-_UPDATE_VALIDATIONS: Final[Operation[CreditNoteValidationsResource]] = operation(
-    "put_payable_credit_notes_validations", "payable_credit_notes:CreditNoteValidationsResource"
+_UPDATE_VALIDATIONS: Final[Operation[CreditNoteValidationsResource]] = Operation(
+    "PUT", "/payable_credit_notes/validations", "payable_credit_notes:CreditNoteValidationsResource"
 )
 
-_RESET_VALIDATIONS: Final[Operation[CreditNoteValidationsResource]] = operation(
-    "post_payable_credit_notes_validations_reset", "payable_credit_notes:CreditNoteValidationsResource"
+_RESET_VALIDATIONS: Final[Operation[CreditNoteValidationsResource]] = Operation(
+    "POST", "/payable_credit_notes/validations/reset", "payable_credit_notes:CreditNoteValidationsResource"
 )
 
-_GET: Final[Operation[CreditNoteResponse]] = operation(
-    "get_payable_credit_notes_id", "payable_credit_notes:CreditNoteResponse"
+_GET: Final[Operation[CreditNoteResponse]] = Operation(
+    "GET", "/payable_credit_notes/{credit_note_id}", "payable_credit_notes:CreditNoteResponse"
 )
 
-_UPDATE: Final[Operation[CreditNoteResponse]] = operation(
-    "patch_payable_credit_notes_id", "payable_credit_notes:CreditNoteResponse"
+_UPDATE: Final[Operation[CreditNoteResponse]] = Operation(
+    "PATCH", "/payable_credit_notes/{credit_note_id}", "payable_credit_notes:CreditNoteResponse"
 )
 
-_DELETE: Final[Operation[None]] = operation("delete_payable_credit_notes_id")
+_DELETE: Final[Operation[None]] = Operation("DELETE", "/payable_credit_notes/{credit_note_id}")
 
-_APPROVE: Final[Operation[CreditNoteResponse]] = operation(
-    "post_payable_credit_notes_id_approve", "payable_credit_notes:CreditNoteResponse"
+_APPROVE: Final[Operation[CreditNoteResponse]] = Operation(
+    "POST", "/payable_credit_notes/{credit_note_id}/approve", "payable_credit_notes:CreditNoteResponse"
 )
 
-_CANCEL: Final[Operation[CreditNoteResponse]] = operation(
-    "post_payable_credit_notes_id_cancel", "payable_credit_notes:CreditNoteResponse"
+_CANCEL: Final[Operation[CreditNoteResponse]] = Operation(
+    "POST", "/payable_credit_notes/{credit_note_id}/cancel", "payable_credit_notes:CreditNoteResponse"
 )
 
-_CANCEL_OCR: Final[Operation[CreditNoteResponse]] = operation(
-    "post_payable_credit_notes_id_cancel_ocr", "payable_credit_notes:CreditNoteResponse"
+_CANCEL_OCR: Final[Operation[CreditNoteResponse]] = Operation(
+    "POST", "/payable_credit_notes/{credit_note_id}/cancel_ocr", "payable_credit_notes:CreditNoteResponse"
 )
 
-_REJECT: Final[Operation[CreditNoteResponse]] = operation(
-    "post_payable_credit_notes_id_reject", "payable_credit_notes:CreditNoteResponse"
+_REJECT: Final[Operation[CreditNoteResponse]] = Operation(
+    "POST", "/payable_credit_notes/{credit_note_id}/reject", "payable_credit_notes:CreditNoteResponse"
 )
 
-_SUBMIT_FOR_APPROVAL: Final[Operation[CreditNoteResponse]] = operation(
-    "post_payable_credit_notes_id_submit_for_approval", "payable_credit_notes:CreditNoteResponse"
+_SUBMIT_FOR_APPROVAL: Final[Operation[CreditNoteResponse]] = Operation(
+    "POST", "/payable_credit_notes/{credit_note_id}/submit_for_approval", "payable_credit_notes:CreditNoteResponse"
 )
 
-_VALIDATE: Final[Operation[CreditNoteValidationResponse]] = operation(
-    "get_payable_credit_notes_id_validate", "payable_credit_notes:CreditNoteValidationResponse"
+_VALIDATE: Final[Operation[CreditNoteValidationResponse]] = Operation(
+    "GET", "/payable_credit_notes/{credit_note_id}/validate", "payable_credit_notes:CreditNoteValidationResponse"
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
@@ -13,7 +13,6 @@ from monite_async._waits import PdfOfPurchaseOrders
 if TYPE_CHECKING:
     import datetime as dt
 
-    from monite_async._http.operation import Operation
     from collections.abc import Sequence
     from monite_async.models._base import Model
     from monite_async.models.payable_purchase_orders import (
@@ -37,34 +36,39 @@ __all__ = [
     "PayablePurchaseOrdersForPartnerWithRawResponse",
 ]
 
-_LIST: Final[Operation[PurchaseOrderPaginationResponse]] = operation(
-    "get_payable_purchase_orders", "payable_purchase_orders:PurchaseOrderPaginationResponse"
+_LIST: Final[Operation[PurchaseOrderPaginationResponse]] = Operation(
+    "GET", "/payable_purchase_orders", "payable_purchase_orders:PurchaseOrderPaginationResponse"
 )
 
-_CREATE: Final[Operation[PurchaseOrderResponseSchema]] = operation(
-    "post_payable_purchase_orders", "payable_purchase_orders:PurchaseOrderResponseSchema"
+_CREATE: Final[Operation[PurchaseOrderResponseSchema]] = Operation(
+    "POST", "/payable_purchase_orders", "payable_purchase_orders:PurchaseOrderResponseSchema"
 )
 
-_GET_VARIABLES: Final[Operation[VariablesObjectList]] = operation(
-    "get_payable_purchase_orders_variables", "payable_purchase_orders:VariablesObjectList"
+_GET_VARIABLES: Final[Operation[VariablesObjectList]] = Operation(
+    "GET", "/payable_purchase_orders/variables", "payable_purchase_orders:VariablesObjectList"
 )
 
-_GET: Final[Operation[PurchaseOrderResponseSchema]] = operation(
-    "get_payable_purchase_orders_id", "payable_purchase_orders:PurchaseOrderResponseSchema"
+_GET: Final[Operation[PurchaseOrderResponseSchema]] = Operation(
+    "GET", "/payable_purchase_orders/{purchase_order_id}", "payable_purchase_orders:PurchaseOrderResponseSchema"
 )
 
-_UPDATE: Final[Operation[PurchaseOrderResponseSchema]] = operation(
-    "patch_payable_purchase_orders_id", "payable_purchase_orders:PurchaseOrderResponseSchema"
+_UPDATE: Final[Operation[PurchaseOrderResponseSchema]] = Operation(
+    "PATCH", "/payable_purchase_orders/{purchase_order_id}", "payable_purchase_orders:PurchaseOrderResponseSchema"
 )
 
-_DELETE: Final[Operation[None]] = operation("delete_payable_purchase_orders_id")
+_DELETE: Final[Operation[None]] = Operation("DELETE", "/payable_purchase_orders/{purchase_order_id}")
 
-_PREVIEW: Final[Operation[PurchaseOrderEmailPreviewResponse]] = operation(
-    "post_payable_purchase_orders_id_preview", "payable_purchase_orders:PurchaseOrderEmailPreviewResponse"
+_PREVIEW: Final[Operation[PurchaseOrderEmailPreviewResponse]] = Operation(
+    "POST",
+    "/payable_purchase_orders/{purchase_order_id}/preview",
+    "payable_purchase_orders:PurchaseOrderEmailPreviewResponse",
+    idempotent=True,
 )
 
-_SEND: Final[Operation[PurchaseOrderEmailSentResponse]] = operation(
-    "post_payable_purchase_orders_id_send", "payable_purchase_orders:PurchaseOrderEmailSentResponse"
+_SEND: Final[Operation[PurchaseOrderEmailSentResponse]] = Operation(
+    "POST",
+    "/payable_purchase_orders/{purchase_order_id}/send",
+    "payable_purchase_orders:PurchaseOrderEmailSentResponse",
 )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from typing_extensions import deprecated
 
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
@@ -16,32 +16,24 @@ from monite_async._waits import OcrOfPayables
 if TYPE_CHECKING:
     import datetime as dt
 
-    from monite_async._http.operation import Operation
     from collections.abc import Mapping, Sequence
     from monite_async._files import FileInput
     from monite_async.models._base import Model
-    from monite_async.models.payables import (
+    from monite_async.models._payables_besides import (
         LineItemPaginationResponse,
         LineItemResponse,
         LineItemsReplaceResponse,
         PayableAggregatedDataResponse,
         PayableHistoryPaginationResponse,
         PayableHistoryResponse,
-        PayablePaginationResponse,
-        PayableResponseSchema,
         PayableTemplatesVariablesObjectList,
         PayableValidationResponse,
         PayableValidationsResource,
         SuggestedResponse,
     )
-    from monite_async.types._shared import (
-        CurrencyEnum,
-        OcrStatusEnum,
-        OrderEnum,
-        PayableOriginEnum,
-        PayableStateEnum,
-        SourceOfPayableDataEnum,
-    )
+    from monite_async.models.payables import PayablePaginationResponse, PayableResponseSchema
+    from monite_async.types._paired import OcrStatusEnum, PayableOriginEnum, SourceOfPayableDataEnum
+    from monite_async.types._shared import CurrencyEnum, OrderEnum, PayableStateEnum
     from monite_async.types.payables import (
         CounterpartRawDataUpdateRequestInput,
         LineItemCursorFields,
@@ -65,110 +57,114 @@ __all__ = [
     "PayablesLineItemsWithRawResponse",
 ]
 
-_HISTORY_LIST: Final[Operation[PayableHistoryPaginationResponse]] = operation(
-    "get_payables_id_history", "payables:PayableHistoryPaginationResponse"
+_HISTORY_LIST: Final[Operation[PayableHistoryPaginationResponse]] = Operation(
+    "GET", "/payables/{payable_id}/history", "_payables_besides:PayableHistoryPaginationResponse"
 )
 
-_LINE_ITEMS_LIST: Final[Operation[LineItemPaginationResponse]] = operation(
-    "get_payables_id_line_items", "payables:LineItemPaginationResponse"
+_LINE_ITEMS_LIST: Final[Operation[LineItemPaginationResponse]] = Operation(
+    "GET", "/payables/{payable_id}/line_items", "_payables_besides:LineItemPaginationResponse"
 )
 
-_LINE_ITEMS_CREATE: Final[Operation[LineItemResponse]] = operation(
-    "post_payables_id_line_items", "payables:LineItemResponse"
+_LINE_ITEMS_CREATE: Final[Operation[LineItemResponse]] = Operation(
+    "POST", "/payables/{payable_id}/line_items", "_payables_besides:LineItemResponse"
 )
 
-_LINE_ITEMS_REPLACE: Final[Operation[LineItemsReplaceResponse]] = operation(
-    "put_payables_id_line_items", "payables:LineItemsReplaceResponse"
+_LINE_ITEMS_REPLACE: Final[Operation[LineItemsReplaceResponse]] = Operation(
+    "PUT", "/payables/{payable_id}/line_items", "_payables_besides:LineItemsReplaceResponse"
 )
 
-_LINE_ITEMS_GET: Final[Operation[LineItemResponse]] = operation(
-    "get_payables_id_line_items_id", "payables:LineItemResponse"
+_LINE_ITEMS_GET: Final[Operation[LineItemResponse]] = Operation(
+    "GET", "/payables/{payable_id}/line_items/{line_item_id}", "_payables_besides:LineItemResponse"
 )
 
-_LINE_ITEMS_UPDATE: Final[Operation[LineItemResponse]] = operation(
-    "patch_payables_id_line_items_id", "payables:LineItemResponse"
+_LINE_ITEMS_UPDATE: Final[Operation[LineItemResponse]] = Operation(
+    "PATCH", "/payables/{payable_id}/line_items/{line_item_id}", "_payables_besides:LineItemResponse"
 )
 
-_LINE_ITEMS_DELETE: Final[Operation[None]] = operation("delete_payables_id_line_items_id")
+_LINE_ITEMS_DELETE: Final[Operation[None]] = Operation("DELETE", "/payables/{payable_id}/line_items/{line_item_id}")
 
-_LIST: Final[Operation[PayablePaginationResponse]] = operation("get_payables", "payables:PayablePaginationResponse")
+_LIST: Final[Operation[PayablePaginationResponse]] = Operation("GET", "/payables", "payables:PayablePaginationResponse")
 
-_CREATE: Final[Operation[PayableResponseSchema]] = operation("post_payables", "payables:PayableResponseSchema")
+_CREATE: Final[Operation[PayableResponseSchema]] = Operation("POST", "/payables", "payables:PayableResponseSchema")
 
-_GET_ANALYTICS: Final[Operation[PayableAggregatedDataResponse]] = operation(
-    "get_payables_analytics", "payables:PayableAggregatedDataResponse"
+_GET_ANALYTICS: Final[Operation[PayableAggregatedDataResponse]] = Operation(
+    "GET", "/payables/analytics", "_payables_besides:PayableAggregatedDataResponse"
 )
 
-_UPLOAD_FROM_FILE: Final[Operation[PayableResponseSchema]] = operation(
-    "post_payables_upload_from_file", "payables:PayableResponseSchema", multipart=True
+_UPLOAD_FROM_FILE: Final[Operation[PayableResponseSchema]] = Operation(
+    "POST", "/payables/upload_from_file", "payables:PayableResponseSchema", multipart=True
 )
 
-_GET_VALIDATIONS: Final[Operation[PayableValidationsResource]] = operation(
-    "get_payables_validations", "payables:PayableValidationsResource"
+_GET_VALIDATIONS: Final[Operation[PayableValidationsResource]] = Operation(
+    "GET", "/payables/validations", "_payables_besides:PayableValidationsResource"
 )
 
-_UPDATE_VALIDATIONS: Final[Operation[PayableValidationsResource]] = operation(
-    "put_payables_validations", "payables:PayableValidationsResource"
+_UPDATE_VALIDATIONS: Final[Operation[PayableValidationsResource]] = Operation(
+    "PUT", "/payables/validations", "_payables_besides:PayableValidationsResource"
 )
 
-_RESET_VALIDATIONS: Final[Operation[PayableValidationsResource]] = operation(
-    "post_payables_validations_reset", "payables:PayableValidationsResource"
+_RESET_VALIDATIONS: Final[Operation[PayableValidationsResource]] = Operation(
+    "POST", "/payables/validations/reset", "_payables_besides:PayableValidationsResource"
 )
 
-_GET_VARIABLES: Final[Operation[PayableTemplatesVariablesObjectList]] = operation(
-    "get_payables_variables", "payables:PayableTemplatesVariablesObjectList"
+_GET_VARIABLES: Final[Operation[PayableTemplatesVariablesObjectList]] = Operation(
+    "GET", "/payables/variables", "_payables_besides:PayableTemplatesVariablesObjectList"
 )
 
-_GET: Final[Operation[PayableResponseSchema]] = operation("get_payables_id", "payables:PayableResponseSchema")
-
-_UPDATE: Final[Operation[PayableResponseSchema]] = operation("patch_payables_id", "payables:PayableResponseSchema")
-
-_DELETE: Final[Operation[None]] = operation("delete_payables_id")
-
-_APPROVE_PAYMENT_OPERATION: Final[Operation[PayableResponseSchema]] = operation(
-    "post_payables_id_approve_payment_operation", "payables:PayableResponseSchema"
+_GET: Final[Operation[PayableResponseSchema]] = Operation(
+    "GET", "/payables/{payable_id}", "payables:PayableResponseSchema"
 )
 
-_ATTACH_FILE: Final[Operation[PayableResponseSchema]] = operation(
-    "post_payables_id_attach_file", "payables:PayableResponseSchema", multipart=True
+_UPDATE: Final[Operation[PayableResponseSchema]] = Operation(
+    "PATCH", "/payables/{payable_id}", "payables:PayableResponseSchema"
 )
 
-_CANCEL: Final[Operation[PayableResponseSchema]] = operation(
-    "post_payables_id_cancel", "payables:PayableResponseSchema"
+_DELETE: Final[Operation[None]] = Operation("DELETE", "/payables/{payable_id}")
+
+_APPROVE_PAYMENT_OPERATION: Final[Operation[PayableResponseSchema]] = Operation(
+    "POST", "/payables/{payable_id}/approve_payment_operation", "payables:PayableResponseSchema"
 )
 
-_CANCEL_OCR: Final[Operation[PayableResponseSchema]] = operation(
-    "post_payables_id_cancel_ocr", "payables:PayableResponseSchema"
+_ATTACH_FILE: Final[Operation[PayableResponseSchema]] = Operation(
+    "POST", "/payables/{payable_id}/attach_file", "payables:PayableResponseSchema", multipart=True
 )
 
-_MARK_AS_PAID: Final[Operation[PayableResponseSchema]] = operation(
-    "post_payables_id_mark_as_paid", "payables:PayableResponseSchema"
+_CANCEL: Final[Operation[PayableResponseSchema]] = Operation(
+    "POST", "/payables/{payable_id}/cancel", "payables:PayableResponseSchema"
 )
 
-_MARK_AS_PARTIALLY_PAID: Final[Operation[PayableResponseSchema]] = operation(
-    "post_payables_id_mark_as_partially_paid", "payables:PayableResponseSchema"
+_CANCEL_OCR: Final[Operation[PayableResponseSchema]] = Operation(
+    "POST", "/payables/{payable_id}/cancel_ocr", "payables:PayableResponseSchema"
 )
 
-_REJECT: Final[Operation[PayableResponseSchema]] = operation(
-    "post_payables_id_reject", "payables:PayableResponseSchema"
+_MARK_AS_PAID: Final[Operation[PayableResponseSchema]] = Operation(
+    "POST", "/payables/{payable_id}/mark_as_paid", "payables:PayableResponseSchema"
 )
 
-_REOPEN: Final[Operation[PayableResponseSchema]] = operation(
-    "post_payables_id_reopen", "payables:PayableResponseSchema"
+_MARK_AS_PARTIALLY_PAID: Final[Operation[PayableResponseSchema]] = Operation(
+    "POST", "/payables/{payable_id}/mark_as_partially_paid", "payables:PayableResponseSchema"
 )
 
-_SUBMIT_FOR_APPROVAL: Final[Operation[PayableResponseSchema]] = operation(
-    "post_payables_id_submit_for_approval", "payables:PayableResponseSchema"
+_REJECT: Final[Operation[PayableResponseSchema]] = Operation(
+    "POST", "/payables/{payable_id}/reject", "payables:PayableResponseSchema"
 )
 
-_GET_SUGGESTIONS: Final[Operation[SuggestedResponse]] = operation(
-    "get_payables_id_suggestions", "payables:SuggestedResponse"
+_REOPEN: Final[Operation[PayableResponseSchema]] = Operation(
+    "POST", "/payables/{payable_id}/reopen", "payables:PayableResponseSchema"
 )
 
-_DELETE_SUGGESTIONS: Final[Operation[None]] = operation("delete_payables_id_suggestions")
+_SUBMIT_FOR_APPROVAL: Final[Operation[PayableResponseSchema]] = Operation(
+    "POST", "/payables/{payable_id}/submit_for_approval", "payables:PayableResponseSchema"
+)
 
-_VALIDATE: Final[Operation[PayableValidationResponse]] = operation(
-    "post_payables_id_validate", "payables:PayableValidationResponse"
+_GET_SUGGESTIONS: Final[Operation[SuggestedResponse]] = Operation(
+    "GET", "/payables/{payable_id}/suggestions", "_payables_besides:SuggestedResponse"
+)
+
+_DELETE_SUGGESTIONS: Final[Operation[None]] = Operation("DELETE", "/payables/{payable_id}/suggestions")
+
+_VALIDATE: Final[Operation[PayableValidationResponse]] = Operation(
+    "POST", "/payables/{payable_id}/validate", "_payables_besides:PayableValidationResponse"
 )
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
-    from monite_async._http.operation import Operation
     from collections.abc import Sequence
     from monite_async.models.payments import (
         PaymentIntentHistoryResponse,
@@ -27,18 +26,20 @@ __all__ = [
     "PaymentIntentsWithRawResponse",
 ]
 
-_HISTORY_LIST: Final[Operation[PaymentIntentHistoryResponse]] = operation(
-    "get_payment_intents_id_history", "payments:PaymentIntentHistoryResponse"
+_HISTORY_LIST: Final[Operation[PaymentIntentHistoryResponse]] = Operation(
+    "GET", "/payment_intents/{payment_intent_id}/history", "payments:PaymentIntentHistoryResponse"
 )
 
-_LIST: Final[Operation[PaymentIntentsListResponse]] = operation(
-    "get_payment_intents", "payments:PaymentIntentsListResponse"
+_LIST: Final[Operation[PaymentIntentsListResponse]] = Operation(
+    "GET", "/payment_intents", "payments:PaymentIntentsListResponse"
 )
 
-_GET: Final[Operation[PaymentIntentResponse]] = operation("get_payment_intents_id", "payments:PaymentIntentResponse")
+_GET: Final[Operation[PaymentIntentResponse]] = Operation(
+    "GET", "/payment_intents/{payment_intent_id}", "payments:PaymentIntentResponse"
+)
 
-_UPDATE: Final[Operation[PaymentIntentResponse]] = operation(
-    "patch_payment_intents_id", "payments:PaymentIntentResponse"
+_UPDATE: Final[Operation[PaymentIntentResponse]] = Operation(
+    "PATCH", "/payment_intents/{payment_intent_id}", "payments:PaymentIntentResponse"
 )
 
 

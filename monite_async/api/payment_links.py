@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._resource import Resource
 from monite_async._response import raw
@@ -11,25 +11,25 @@ from monite_async._response import raw
 if TYPE_CHECKING:
     import datetime as dt
 
-    from monite_async._http.operation import Operation
     from collections.abc import Sequence
     from monite_async.models._base import Model
     from monite_async.models.payments import PublicPaymentLinkResponse
-    from monite_async.types._shared import CurrencyEnum, MoniteAllPaymentMethodsTypes
+    from monite_async.types._paired import MoniteAllPaymentMethodsTypes
+    from monite_async.types._shared import CurrencyEnum
     from monite_async.types.payments import InvoiceInput, PaymentAccountObjectInput, PaymentObjectInput
 
 __all__ = ["PaymentLinks", "PaymentLinksWithRawResponse"]
 
-_CREATE: Final[Operation[PublicPaymentLinkResponse]] = operation(
-    "post_payment_links", "payments:PublicPaymentLinkResponse"
+_CREATE: Final[Operation[PublicPaymentLinkResponse]] = Operation(
+    "POST", "/payment_links", "payments:PublicPaymentLinkResponse"
 )
 
-_GET: Final[Operation[PublicPaymentLinkResponse]] = operation(
-    "get_payment_links_id", "payments:PublicPaymentLinkResponse"
+_GET: Final[Operation[PublicPaymentLinkResponse]] = Operation(
+    "GET", "/payment_links/{payment_link_id}", "payments:PublicPaymentLinkResponse"
 )
 
-_EXPIRE: Final[Operation[PublicPaymentLinkResponse]] = operation(
-    "post_payment_links_id_expire", "payments:PublicPaymentLinkResponse"
+_EXPIRE: Final[Operation[PublicPaymentLinkResponse]] = Operation(
+    "POST", "/payment_links/{payment_link_id}/expire", "payments:PublicPaymentLinkResponse"
 )
 
 

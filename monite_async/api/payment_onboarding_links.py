@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import RequestOptions
 from monite_async._resource import Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
-    from monite_async._http.operation import Operation
     from monite_async.models._base import Model
     from monite_async.models.onboarding import OnboardingLinkResponse
     from monite_async.types.onboarding import RecipientInput
 
 __all__ = ["PaymentOnboardingLinks", "PaymentOnboardingLinksWithRawResponse"]
 
-_CREATE: Final[Operation[OnboardingLinkResponse]] = operation(
-    "post_payment_onboarding_links", "onboarding:OnboardingLinkResponse"
+_CREATE: Final[Operation[OnboardingLinkResponse]] = Operation(
+    "POST", "/payment_onboarding_links", "onboarding:OnboardingLinkResponse"
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
@@ -12,7 +12,6 @@ from monite_async._response import raw
 if TYPE_CHECKING:
     import datetime as dt
 
-    from monite_async._http.operation import Operation
     from collections.abc import Sequence
     from monite_async.models._base import Model
     from monite_async.models.payments import PaymentRecordResponse, PaymentRecordResponseList
@@ -26,28 +25,32 @@ if TYPE_CHECKING:
 
 __all__ = ["PaymentRecords", "PaymentRecordsWithRawResponse"]
 
-_LIST: Final[Operation[PaymentRecordResponseList]] = operation(
-    "get_payment_records", "payments:PaymentRecordResponseList"
+_LIST: Final[Operation[PaymentRecordResponseList]] = Operation(
+    "GET", "/payment_records", "payments:PaymentRecordResponseList"
 )
 
-_CREATE: Final[Operation[PaymentRecordResponse]] = operation("post_payment_records", "payments:PaymentRecordResponse")
-
-_GET: Final[Operation[PaymentRecordResponse]] = operation("get_payment_records_id", "payments:PaymentRecordResponse")
-
-_UPDATE: Final[Operation[PaymentRecordResponse]] = operation(
-    "patch_payment_records_id", "payments:PaymentRecordResponse"
+_CREATE: Final[Operation[PaymentRecordResponse]] = Operation(
+    "POST", "/payment_records", "payments:PaymentRecordResponse"
 )
 
-_CANCEL: Final[Operation[PaymentRecordResponse]] = operation(
-    "post_payment_records_id_cancel", "payments:PaymentRecordResponse"
+_GET: Final[Operation[PaymentRecordResponse]] = Operation(
+    "GET", "/payment_records/{payment_record_id}", "payments:PaymentRecordResponse"
 )
 
-_MARK_AS_SUCCEEDED: Final[Operation[PaymentRecordResponse]] = operation(
-    "post_payment_records_id_mark_as_succeeded", "payments:PaymentRecordResponse"
+_UPDATE: Final[Operation[PaymentRecordResponse]] = Operation(
+    "PATCH", "/payment_records/{payment_record_id}", "payments:PaymentRecordResponse"
 )
 
-_START_PROCESSING: Final[Operation[PaymentRecordResponse]] = operation(
-    "post_payment_records_id_start_processing", "payments:PaymentRecordResponse"
+_CANCEL: Final[Operation[PaymentRecordResponse]] = Operation(
+    "POST", "/payment_records/{payment_record_id}/cancel", "payments:PaymentRecordResponse"
+)
+
+_MARK_AS_SUCCEEDED: Final[Operation[PaymentRecordResponse]] = Operation(
+    "POST", "/payment_records/{payment_record_id}/mark_as_succeeded", "payments:PaymentRecordResponse"
+)
+
+_START_PROCESSING: Final[Operation[PaymentRecordResponse]] = Operation(
+    "POST", "/payment_records/{payment_record_id}/start_processing", "payments:PaymentRecordResponse"
 )
 
 

@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._resource import Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
-    from monite_async._http.operation import Operation
     from monite_async.models._base import Model
     from monite_async.models.reminders import GetAllPaymentReminders, PaymentReminderResponse
-    from monite_async.types._shared import RecipientsInput
+    from monite_async.types._paired import RecipientsInput
     from monite_async.types.reminders import ReminderInput
 
 __all__ = ["PaymentReminders", "PaymentRemindersWithRawResponse"]
 
-_LIST: Final[Operation[GetAllPaymentReminders]] = operation("get_payment_reminders", "reminders:GetAllPaymentReminders")
-
-_CREATE: Final[Operation[PaymentReminderResponse]] = operation(
-    "post_payment_reminders", "reminders:PaymentReminderResponse"
+_LIST: Final[Operation[GetAllPaymentReminders]] = Operation(
+    "GET", "/payment_reminders", "reminders:GetAllPaymentReminders"
 )
 
-_GET: Final[Operation[PaymentReminderResponse]] = operation(
-    "get_payment_reminders_id", "reminders:PaymentReminderResponse"
+_CREATE: Final[Operation[PaymentReminderResponse]] = Operation(
+    "POST", "/payment_reminders", "reminders:PaymentReminderResponse"
 )
 
-_UPDATE: Final[Operation[PaymentReminderResponse]] = operation(
-    "patch_payment_reminders_id", "reminders:PaymentReminderResponse"
+_GET: Final[Operation[PaymentReminderResponse]] = Operation(
+    "GET", "/payment_reminders/{payment_reminder_id}", "reminders:PaymentReminderResponse"
 )
 
-_DELETE: Final[Operation[None]] = operation("delete_payment_reminders_id")
+_UPDATE: Final[Operation[PaymentReminderResponse]] = Operation(
+    "PATCH", "/payment_reminders/{payment_reminder_id}", "reminders:PaymentReminderResponse"
+)
+
+_DELETE: Final[Operation[None]] = Operation("DELETE", "/payment_reminders/{payment_reminder_id}")
 
 
 class PaymentReminders(Resource):

@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._resource import Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
-    from monite_async._http.operation import Operation
     from monite_async.models._base import Model
     from monite_async.models.products import PaymentTermsListResponse, PaymentTermsResponse
     from monite_async.types.products import TermDiscountDaysInput, TermFinalDaysInput
 
 __all__ = ["PaymentTerms", "PaymentTermsWithRawResponse"]
 
-_LIST: Final[Operation[PaymentTermsListResponse]] = operation("get_payment_terms", "products:PaymentTermsListResponse")
+_LIST: Final[Operation[PaymentTermsListResponse]] = Operation(
+    "GET", "/payment_terms", "products:PaymentTermsListResponse"
+)
 
-_CREATE: Final[Operation[PaymentTermsResponse]] = operation("post_payment_terms", "products:PaymentTermsResponse")
+_CREATE: Final[Operation[PaymentTermsResponse]] = Operation("POST", "/payment_terms", "products:PaymentTermsResponse")
 
-_GET: Final[Operation[PaymentTermsResponse]] = operation("get_payment_terms_id", "products:PaymentTermsResponse")
+_GET: Final[Operation[PaymentTermsResponse]] = Operation(
+    "GET", "/payment_terms/{payment_terms_id}", "products:PaymentTermsResponse"
+)
 
-_UPDATE: Final[Operation[PaymentTermsResponse]] = operation("patch_payment_terms_id", "products:PaymentTermsResponse")
+_UPDATE: Final[Operation[PaymentTermsResponse]] = Operation(
+    "PATCH", "/payment_terms/{payment_terms_id}", "products:PaymentTermsResponse"
+)
 
-_DELETE: Final[Operation[None]] = operation("delete_payment_terms_id")
+_DELETE: Final[Operation[None]] = Operation("DELETE", "/payment_terms/{payment_terms_id}")
 
 
 class PaymentTerms(Resource):

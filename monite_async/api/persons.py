@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from typing_extensions import deprecated
 
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._resource import Resource
 from monite_async._response import raw
@@ -14,7 +14,6 @@ from monite_async._response import raw
 if TYPE_CHECKING:
     import datetime as dt
 
-    from monite_async._http.operation import Operation
     from monite_async.models._base import Model
     from monite_async.models.onboarding import PersonResponse, PersonsResponse
     from monite_async.types._shared import AllowedCountries
@@ -34,19 +33,19 @@ __all__ = [
     "PersonsWithRawResponse",
 ]
 
-_DOCUMENTS_CREATE: Final[Operation[None]] = operation("post_persons_id_documents")
+_DOCUMENTS_CREATE: Final[Operation[None]] = Operation("POST", "/persons/{person_id}/documents")
 
-_ONBOARDING_DOCUMENTS_CREATE: Final[Operation[None]] = operation("post_persons_id_onboarding_documents")
+_ONBOARDING_DOCUMENTS_CREATE: Final[Operation[None]] = Operation("POST", "/persons/{person_id}/onboarding_documents")
 
-_LIST: Final[Operation[PersonsResponse]] = operation("get_persons", "onboarding:PersonsResponse")
+_LIST: Final[Operation[PersonsResponse]] = Operation("GET", "/persons", "onboarding:PersonsResponse")
 
-_CREATE: Final[Operation[PersonResponse]] = operation("post_persons", "onboarding:PersonResponse")
+_CREATE: Final[Operation[PersonResponse]] = Operation("POST", "/persons", "onboarding:PersonResponse")
 
-_GET: Final[Operation[PersonResponse]] = operation("get_persons_id", "onboarding:PersonResponse")
+_GET: Final[Operation[PersonResponse]] = Operation("GET", "/persons/{person_id}", "onboarding:PersonResponse")
 
-_UPDATE: Final[Operation[PersonResponse]] = operation("patch_persons_id", "onboarding:PersonResponse")
+_UPDATE: Final[Operation[PersonResponse]] = Operation("PATCH", "/persons/{person_id}", "onboarding:PersonResponse")
 
-_DELETE: Final[Operation[None]] = operation("delete_persons_id")
+_DELETE: Final[Operation[None]] = Operation("DELETE", "/persons/{person_id}")
 
 
 class PersonsDocuments(Resource):

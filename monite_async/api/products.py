@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
@@ -12,26 +12,30 @@ from monite_async._response import raw
 if TYPE_CHECKING:
     import datetime as dt
 
-    from monite_async._http.operation import Operation
     from collections.abc import Sequence
     from monite_async.models._base import Model
     from monite_async.models.products import ProductServicePaginationResponse, ProductServiceResponse
-    from monite_async.types._shared import CurrencyEnum, OrderEnum, PriceInput, ProductServiceTypeEnum
+    from monite_async.types._paired import PriceInput, ProductServiceTypeEnum
+    from monite_async.types._shared import CurrencyEnum, OrderEnum
     from monite_async.types.products import ProductCursorFields
 
 __all__ = ["Products", "ProductsWithRawResponse"]
 
-_LIST: Final[Operation[ProductServicePaginationResponse]] = operation(
-    "get_products", "products:ProductServicePaginationResponse"
+_LIST: Final[Operation[ProductServicePaginationResponse]] = Operation(
+    "GET", "/products", "products:ProductServicePaginationResponse"
 )
 
-_CREATE: Final[Operation[ProductServiceResponse]] = operation("post_products", "products:ProductServiceResponse")
+_CREATE: Final[Operation[ProductServiceResponse]] = Operation("POST", "/products", "products:ProductServiceResponse")
 
-_GET: Final[Operation[ProductServiceResponse]] = operation("get_products_id", "products:ProductServiceResponse")
+_GET: Final[Operation[ProductServiceResponse]] = Operation(
+    "GET", "/products/{product_id}", "products:ProductServiceResponse"
+)
 
-_UPDATE: Final[Operation[ProductServiceResponse]] = operation("patch_products_id", "products:ProductServiceResponse")
+_UPDATE: Final[Operation[ProductServiceResponse]] = Operation(
+    "PATCH", "/products/{product_id}", "products:ProductServiceResponse"
+)
 
-_DELETE: Final[Operation[None]] = operation("delete_products_id")
+_DELETE: Final[Operation[None]] = Operation("DELETE", "/products/{product_id}")
 
 
 class Products(Resource):

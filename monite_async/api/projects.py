@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
@@ -12,7 +12,6 @@ from monite_async._response import raw
 if TYPE_CHECKING:
     import datetime as dt
 
-    from monite_async._http.operation import Operation
     from collections.abc import Mapping, Sequence
     from monite_async.models.projects import ProjectPaginationResponse, ProjectResource
     from monite_async.types._shared import OrderEnum
@@ -20,15 +19,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Projects", "ProjectsWithRawResponse"]
 
-_LIST: Final[Operation[ProjectPaginationResponse]] = operation("get_projects", "projects:ProjectPaginationResponse")
+_LIST: Final[Operation[ProjectPaginationResponse]] = Operation("GET", "/projects", "projects:ProjectPaginationResponse")
 
-_CREATE: Final[Operation[ProjectResource]] = operation("post_projects", "projects:ProjectResource")
+_CREATE: Final[Operation[ProjectResource]] = Operation("POST", "/projects", "projects:ProjectResource")
 
-_GET: Final[Operation[ProjectResource]] = operation("get_projects_id", "projects:ProjectResource")
+_GET: Final[Operation[ProjectResource]] = Operation("GET", "/projects/{project_id}", "projects:ProjectResource")
 
-_UPDATE: Final[Operation[ProjectResource]] = operation("patch_projects_id", "projects:ProjectResource")
+_UPDATE: Final[Operation[ProjectResource]] = Operation("PATCH", "/projects/{project_id}", "projects:ProjectResource")
 
-_DELETE: Final[Operation[None]] = operation("delete_projects_id")
+_DELETE: Final[Operation[None]] = Operation("DELETE", "/projects/{project_id}")
 
 
 class Projects(Resource):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
@@ -13,7 +13,6 @@ from monite_async._waits import OcrOfReceipts
 if TYPE_CHECKING:
     import datetime as dt
 
-    from monite_async._http.operation import Operation
     from collections.abc import Mapping, Sequence
     from monite_async._files import FileInput
     from monite_async.models.receipts import (
@@ -27,36 +26,40 @@ if TYPE_CHECKING:
 
 __all__ = ["Receipts", "ReceiptsLineItems", "ReceiptsLineItemsWithRawResponse", "ReceiptsWithRawResponse"]
 
-_LINE_ITEMS_LIST: Final[Operation[ReceiptLineItemsPaginationResponse]] = operation(
-    "get_receipts_id_line_items", "receipts:ReceiptLineItemsPaginationResponse"
+_LINE_ITEMS_LIST: Final[Operation[ReceiptLineItemsPaginationResponse]] = Operation(
+    "GET", "/receipts/{receipt_id}/line_items", "receipts:ReceiptLineItemsPaginationResponse"
 )
 
-_LINE_ITEMS_CREATE: Final[Operation[ReceiptLineItemResponseSchema]] = operation(
-    "post_receipts_id_line_items", "receipts:ReceiptLineItemResponseSchema"
+_LINE_ITEMS_CREATE: Final[Operation[ReceiptLineItemResponseSchema]] = Operation(
+    "POST", "/receipts/{receipt_id}/line_items", "receipts:ReceiptLineItemResponseSchema"
 )
 
-_LINE_ITEMS_UPDATE: Final[Operation[ReceiptLineItemResponseSchema]] = operation(
-    "patch_receipts_id_line_items_id", "receipts:ReceiptLineItemResponseSchema"
+_LINE_ITEMS_UPDATE: Final[Operation[ReceiptLineItemResponseSchema]] = Operation(
+    "PATCH", "/receipts/{receipt_id}/line_items/{line_item_id}", "receipts:ReceiptLineItemResponseSchema"
 )
 
-_LINE_ITEMS_DELETE: Final[Operation[None]] = operation("delete_receipts_id_line_items_id")
+_LINE_ITEMS_DELETE: Final[Operation[None]] = Operation("DELETE", "/receipts/{receipt_id}/line_items/{line_item_id}")
 
-_LIST: Final[Operation[ReceiptPaginationResponse]] = operation("get_receipts", "receipts:ReceiptPaginationResponse")
+_LIST: Final[Operation[ReceiptPaginationResponse]] = Operation("GET", "/receipts", "receipts:ReceiptPaginationResponse")
 
-_CREATE: Final[Operation[ReceiptResponseSchema]] = operation("post_receipts", "receipts:ReceiptResponseSchema")
+_CREATE: Final[Operation[ReceiptResponseSchema]] = Operation("POST", "/receipts", "receipts:ReceiptResponseSchema")
 
-_UPLOAD_FROM_FILE: Final[Operation[ReceiptResponseSchema]] = operation(
-    "post_receipts_upload_from_file", "receipts:ReceiptResponseSchema", multipart=True
+_UPLOAD_FROM_FILE: Final[Operation[ReceiptResponseSchema]] = Operation(
+    "POST", "/receipts/upload_from_file", "receipts:ReceiptResponseSchema", multipart=True
 )
 
-_GET: Final[Operation[ReceiptResponseSchema]] = operation("get_receipts_id", "receipts:ReceiptResponseSchema")
+_GET: Final[Operation[ReceiptResponseSchema]] = Operation(
+    "GET", "/receipts/{receipt_id}", "receipts:ReceiptResponseSchema"
+)
 
-_UPDATE: Final[Operation[ReceiptResponseSchema]] = operation("patch_receipts_id", "receipts:ReceiptResponseSchema")
+_UPDATE: Final[Operation[ReceiptResponseSchema]] = Operation(
+    "PATCH", "/receipts/{receipt_id}", "receipts:ReceiptResponseSchema"
+)
 
-_DELETE: Final[Operation[None]] = operation("delete_receipts_id")
+_DELETE: Final[Operation[None]] = Operation("DELETE", "/receipts/{receipt_id}")
 
-_ATTACH_FILE: Final[Operation[ReceiptResponseSchema]] = operation(
-    "post_receipts_id_attach_file", "receipts:ReceiptResponseSchema", multipart=True
+_ATTACH_FILE: Final[Operation[ReceiptResponseSchema]] = Operation(
+    "POST", "/receipts/{receipt_id}/attach_file", "receipts:ReceiptResponseSchema", multipart=True
 )
 
 

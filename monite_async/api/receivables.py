@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from typing_extensions import deprecated
 
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
@@ -16,35 +16,26 @@ from monite_async._waits import ReceivablesToWaitFor
 if TYPE_CHECKING:
     import datetime as dt
 
-    from monite_async._http.operation import Operation
     from collections.abc import Sequence
     from monite_async.models._base import Model
-    from monite_async.models.receivables import (
+    from monite_async.models._receivables_besides import (
         LineItemsResponse,
         ReceivableFileUrl,
         ReceivableHistoryPaginationResponse,
         ReceivableHistoryResponse,
         ReceivableMailPaginationResponse,
         ReceivableMailResponse,
-        ReceivablePaginationResponse,
         ReceivablePreviewResponse,
         ReceivableRequiredFields,
-        ReceivableResponse,
         ReceivableSendResponse,
         ReceivableTemplatesVariablesObjectList,
         ReceivablesSendResponse,
         ReceivablesVerifyResponse,
         SuccessResult,
     )
-    from monite_async.types._shared import (
-        AllowedCountries,
-        CounterpartType,
-        LanguageCodeEnum,
-        OrderEnum,
-        ReceivableCursorFields,
-        ReceivableType,
-        RecipientsInput,
-    )
+    from monite_async.models.receivables import ReceivablePaginationResponse, ReceivableResponse
+    from monite_async.types._paired import CounterpartType, ReceivableCursorFields, ReceivableType, RecipientsInput
+    from monite_async.types._shared import AllowedCountries, LanguageCodeEnum, OrderEnum
     from monite_async.types.receivables import (
         LineItemInput,
         ReceivableCursorFields2,
@@ -72,90 +63,104 @@ __all__ = [
     "ReceivablesMailsWithRawResponse",
 ]
 
-_HISTORY_LIST: Final[Operation[ReceivableHistoryPaginationResponse]] = operation(
-    "get_receivables_id_history", "receivables:ReceivableHistoryPaginationResponse"
+_HISTORY_LIST: Final[Operation[ReceivableHistoryPaginationResponse]] = Operation(
+    "GET", "/receivables/{receivable_id}/history", "_receivables_besides:ReceivableHistoryPaginationResponse"
 )
 
-_HISTORY_GET: Final[Operation[ReceivableHistoryResponse]] = operation(
-    "get_receivables_id_history_id", "receivables:ReceivableHistoryResponse"
+_HISTORY_GET: Final[Operation[ReceivableHistoryResponse]] = Operation(
+    "GET",
+    "/receivables/{receivable_id}/history/{receivable_history_id}",
+    "_receivables_besides:ReceivableHistoryResponse",
 )
 
-_LINE_ITEMS_REPLACE: Final[Operation[LineItemsResponse]] = operation(
-    "put_receivables_id_line_items", "receivables:LineItemsResponse"
+_LINE_ITEMS_REPLACE: Final[Operation[LineItemsResponse]] = Operation(
+    "PUT", "/receivables/{receivable_id}/line_items", "_receivables_besides:LineItemsResponse"
 )
 
-_MAILS_LIST: Final[Operation[ReceivableMailPaginationResponse]] = operation(
-    "get_receivables_id_mails", "receivables:ReceivableMailPaginationResponse"
+_MAILS_LIST: Final[Operation[ReceivableMailPaginationResponse]] = Operation(
+    "GET", "/receivables/{receivable_id}/mails", "_receivables_besides:ReceivableMailPaginationResponse"
 )
 
-_MAILS_GET: Final[Operation[ReceivableMailResponse]] = operation(
-    "get_receivables_id_mails_id", "receivables:ReceivableMailResponse"
+_MAILS_GET: Final[Operation[ReceivableMailResponse]] = Operation(
+    "GET", "/receivables/{receivable_id}/mails/{mail_id}", "_receivables_besides:ReceivableMailResponse"
 )
 
-_LIST: Final[Operation[ReceivablePaginationResponse]] = operation(
-    "get_receivables", "receivables:ReceivablePaginationResponse"
+_LIST: Final[Operation[ReceivablePaginationResponse]] = Operation(
+    "GET", "/receivables", "receivables:ReceivablePaginationResponse"
 )
 
-_CREATE: Final[Operation[ReceivableResponse]] = operation("post_receivables", "receivables:ReceivableResponse")
+_CREATE: Final[Operation[ReceivableResponse]] = Operation("POST", "/receivables", "receivables:ReceivableResponse")
 
-_GET_REQUIRED_FIELDS: Final[Operation[ReceivableRequiredFields]] = operation(
-    "get_receivables_required_fields", "receivables:ReceivableRequiredFields"
+_GET_REQUIRED_FIELDS: Final[Operation[ReceivableRequiredFields]] = Operation(
+    "GET", "/receivables/required_fields", "_receivables_besides:ReceivableRequiredFields"
 )
 
-_SEARCH: Final[Operation[ReceivablePaginationResponse]] = operation(
-    "post_receivables_search", "receivables:ReceivablePaginationResponse"
+_SEARCH: Final[Operation[ReceivablePaginationResponse]] = Operation(
+    "POST", "/receivables/search", "receivables:ReceivablePaginationResponse", idempotent=True
 )
 
-_GET_VARIABLES: Final[Operation[ReceivableTemplatesVariablesObjectList]] = operation(
-    "get_receivables_variables", "receivables:ReceivableTemplatesVariablesObjectList"
+_GET_VARIABLES: Final[Operation[ReceivableTemplatesVariablesObjectList]] = Operation(
+    "GET", "/receivables/variables", "_receivables_besides:ReceivableTemplatesVariablesObjectList"
 )
 
-_GET: Final[Operation[ReceivableResponse]] = operation("get_receivables_id", "receivables:ReceivableResponse")
-
-_UPDATE: Final[Operation[ReceivableResponse]] = operation("patch_receivables_id", "receivables:ReceivableResponse")
-
-_DELETE: Final[Operation[None]] = operation("delete_receivables_id")
-
-_ACCEPT: Final[Operation[SuccessResult]] = operation("post_receivables_id_accept", "receivables:SuccessResult")
-
-_CANCEL: Final[Operation[None]] = operation("post_receivables_id_cancel")
-
-_CLONE: Final[Operation[ReceivableResponse]] = operation("post_receivables_id_clone", "receivables:ReceivableResponse")
-
-_DECLINE: Final[Operation[SuccessResult]] = operation("post_receivables_id_decline", "receivables:SuccessResult")
-
-_ISSUE: Final[Operation[ReceivableResponse]] = operation("post_receivables_id_issue", "receivables:ReceivableResponse")
-
-_MARK_AS_PAID: Final[Operation[ReceivableResponse]] = operation(
-    "post_receivables_id_mark_as_paid", "receivables:ReceivableResponse"
+_GET: Final[Operation[ReceivableResponse]] = Operation(
+    "GET", "/receivables/{receivable_id}", "receivables:ReceivableResponse"
 )
 
-_MARK_AS_PARTIALLY_PAID: Final[Operation[ReceivableResponse]] = operation(
-    "post_receivables_id_mark_as_partially_paid", "receivables:ReceivableResponse"
+_UPDATE: Final[Operation[ReceivableResponse]] = Operation(
+    "PATCH", "/receivables/{receivable_id}", "receivables:ReceivableResponse"
 )
 
-_MARK_AS_UNCOLLECTIBLE: Final[Operation[ReceivableResponse]] = operation(
-    "post_receivables_id_mark_as_uncollectible", "receivables:ReceivableResponse"
+_DELETE: Final[Operation[None]] = Operation("DELETE", "/receivables/{receivable_id}")
+
+_ACCEPT: Final[Operation[SuccessResult]] = Operation(
+    "POST", "/receivables/{receivable_id}/accept", "_receivables_besides:SuccessResult"
 )
 
-_GET_PDF_LINK: Final[Operation[ReceivableFileUrl]] = operation(
-    "get_receivables_id_pdf_link", "receivables:ReceivableFileUrl"
+_CANCEL: Final[Operation[None]] = Operation("POST", "/receivables/{receivable_id}/cancel")
+
+_CLONE: Final[Operation[ReceivableResponse]] = Operation(
+    "POST", "/receivables/{receivable_id}/clone", "receivables:ReceivableResponse"
 )
 
-_PREVIEW: Final[Operation[ReceivablePreviewResponse]] = operation(
-    "post_receivables_id_preview", "receivables:ReceivablePreviewResponse"
+_DECLINE: Final[Operation[SuccessResult]] = Operation(
+    "POST", "/receivables/{receivable_id}/decline", "_receivables_besides:SuccessResult"
 )
 
-_SEND: Final[Operation[ReceivableSendResponse]] = operation(
-    "post_receivables_id_send", "receivables:ReceivableSendResponse"
+_ISSUE: Final[Operation[ReceivableResponse]] = Operation(
+    "POST", "/receivables/{receivable_id}/issue", "receivables:ReceivableResponse"
 )
 
-_SEND_TEST_REMINDER: Final[Operation[ReceivablesSendResponse]] = operation(
-    "post_receivables_id_send_test_reminder", "receivables:ReceivablesSendResponse"
+_MARK_AS_PAID: Final[Operation[ReceivableResponse]] = Operation(
+    "POST", "/receivables/{receivable_id}/mark_as_paid", "receivables:ReceivableResponse"
 )
 
-_VERIFY: Final[Operation[ReceivablesVerifyResponse]] = operation(
-    "post_receivables_id_verify", "receivables:ReceivablesVerifyResponse"
+_MARK_AS_PARTIALLY_PAID: Final[Operation[ReceivableResponse]] = Operation(
+    "POST", "/receivables/{receivable_id}/mark_as_partially_paid", "receivables:ReceivableResponse"
+)
+
+_MARK_AS_UNCOLLECTIBLE: Final[Operation[ReceivableResponse]] = Operation(
+    "POST", "/receivables/{receivable_id}/mark_as_uncollectible", "receivables:ReceivableResponse"
+)
+
+_GET_PDF_LINK: Final[Operation[ReceivableFileUrl]] = Operation(
+    "GET", "/receivables/{receivable_id}/pdf_link", "_receivables_besides:ReceivableFileUrl"
+)
+
+_PREVIEW: Final[Operation[ReceivablePreviewResponse]] = Operation(
+    "POST", "/receivables/{receivable_id}/preview", "_receivables_besides:ReceivablePreviewResponse", idempotent=True
+)
+
+_SEND: Final[Operation[ReceivableSendResponse]] = Operation(
+    "POST", "/receivables/{receivable_id}/send", "_receivables_besides:ReceivableSendResponse"
+)
+
+_SEND_TEST_REMINDER: Final[Operation[ReceivablesSendResponse]] = Operation(
+    "POST", "/receivables/{receivable_id}/send_test_reminder", "_receivables_besides:ReceivablesSendResponse"
+)
+
+_VERIFY: Final[Operation[ReceivablesVerifyResponse]] = Operation(
+    "POST", "/receivables/{receivable_id}/verify", "_receivables_besides:ReceivablesVerifyResponse"
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._resource import Resource
 from monite_async._response import raw
@@ -11,27 +11,30 @@ from monite_async._response import raw
 if TYPE_CHECKING:
     import datetime as dt
 
-    from monite_async._http.operation import Operation
     from monite_async.models._base import Model
     from monite_async.models.reminders import RecurrenceResponse, RecurrenceResponseList
-    from monite_async.types._shared import RecipientsInput
+    from monite_async.types._paired import RecipientsInput
     from monite_async.types.reminders import AutomationLevel, DayOfMonth, RecurrenceFrequency
 
 __all__ = ["Recurrences", "RecurrencesWithRawResponse"]
 
-_LIST: Final[Operation[RecurrenceResponseList]] = operation("get_recurrences", "reminders:RecurrenceResponseList")
+_LIST: Final[Operation[RecurrenceResponseList]] = Operation("GET", "/recurrences", "reminders:RecurrenceResponseList")
 
-_CREATE: Final[Operation[RecurrenceResponse]] = operation("post_recurrences", "reminders:RecurrenceResponse")
+_CREATE: Final[Operation[RecurrenceResponse]] = Operation("POST", "/recurrences", "reminders:RecurrenceResponse")
 
-_GET: Final[Operation[RecurrenceResponse]] = operation("get_recurrences_id", "reminders:RecurrenceResponse")
+_GET: Final[Operation[RecurrenceResponse]] = Operation(
+    "GET", "/recurrences/{recurrence_id}", "reminders:RecurrenceResponse"
+)
 
-_UPDATE: Final[Operation[RecurrenceResponse]] = operation("patch_recurrences_id", "reminders:RecurrenceResponse")
+_UPDATE: Final[Operation[RecurrenceResponse]] = Operation(
+    "PATCH", "/recurrences/{recurrence_id}", "reminders:RecurrenceResponse"
+)
 
-_CANCEL: Final[Operation[None]] = operation("post_recurrences_id_cancel")
+_CANCEL: Final[Operation[None]] = Operation("POST", "/recurrences/{recurrence_id}/cancel")
 
-_PAUSE: Final[Operation[object]] = operation("post_recurrences_id_pause", object)
+_PAUSE: Final[Operation[object]] = Operation("POST", "/recurrences/{recurrence_id}/pause", object)
 
-_RESUME: Final[Operation[object]] = operation("post_recurrences_id_resume", object)
+_RESUME: Final[Operation[object]] = Operation("POST", "/recurrences/{recurrence_id}/resume", object)
 
 
 class Recurrences(Resource):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
@@ -12,7 +12,6 @@ from monite_async._response import raw
 if TYPE_CHECKING:
     import datetime as dt
 
-    from monite_async._http.operation import Operation
     from collections.abc import Sequence
     from monite_async.models._base import Model
     from monite_async.models._entity_users_roles import RoleResponse
@@ -22,15 +21,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Roles", "RolesWithRawResponse"]
 
-_LIST: Final[Operation[RolePaginationResponse]] = operation("get_roles", "roles:RolePaginationResponse")
+_LIST: Final[Operation[RolePaginationResponse]] = Operation("GET", "/roles", "roles:RolePaginationResponse")
 
-_CREATE: Final[Operation[RoleResponse]] = operation("post_roles", "_entity_users_roles:RoleResponse")
+_CREATE: Final[Operation[RoleResponse]] = Operation("POST", "/roles", "_entity_users_roles:RoleResponse")
 
-_GET: Final[Operation[RoleResponse]] = operation("get_roles_id", "_entity_users_roles:RoleResponse")
+_GET: Final[Operation[RoleResponse]] = Operation("GET", "/roles/{role_id}", "_entity_users_roles:RoleResponse")
 
-_UPDATE: Final[Operation[RoleResponse]] = operation("patch_roles_id", "_entity_users_roles:RoleResponse")
+_UPDATE: Final[Operation[RoleResponse]] = Operation("PATCH", "/roles/{role_id}", "_entity_users_roles:RoleResponse")
 
-_DELETE: Final[Operation[None]] = operation("delete_roles_id")
+_DELETE: Final[Operation[None]] = Operation("DELETE", "/roles/{role_id}")
 
 
 class Roles(Resource):

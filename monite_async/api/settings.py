@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._resource import Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
-    from monite_async._http.operation import Operation
     from collections.abc import Mapping, Sequence
     from monite_async.models._base import Model
     from monite_async.models.settings import PartnerProjectSettingsPayload
-    from monite_async.types._shared import CurrencySettingsInput
+    from monite_async.types._paired import CurrencySettingsInput
     from monite_async.types.settings import (
         APIVersion,
         MailSettingsInput,
@@ -25,12 +24,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Settings", "SettingsWithRawResponse"]
 
-_GET: Final[Operation[PartnerProjectSettingsPayload]] = operation(
-    "get_settings", "settings:PartnerProjectSettingsPayload"
+_GET: Final[Operation[PartnerProjectSettingsPayload]] = Operation(
+    "GET", "/settings", "settings:PartnerProjectSettingsPayload"
 )
 
-_UPDATE: Final[Operation[PartnerProjectSettingsPayload]] = operation(
-    "patch_settings", "settings:PartnerProjectSettingsPayload"
+_UPDATE: Final[Operation[PartnerProjectSettingsPayload]] = Operation(
+    "PATCH", "/settings", "settings:PartnerProjectSettingsPayload"
 )
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
-    from monite_async._http.operation import Operation
     from collections.abc import Sequence
     from monite_async.models._shared import TagReadSchema
     from monite_async.models.projects import TagsPaginationResponse
@@ -19,15 +18,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Tags", "TagsWithRawResponse"]
 
-_LIST: Final[Operation[TagsPaginationResponse]] = operation("get_tags", "projects:TagsPaginationResponse")
+_LIST: Final[Operation[TagsPaginationResponse]] = Operation("GET", "/tags", "projects:TagsPaginationResponse")
 
-_CREATE: Final[Operation[TagReadSchema]] = operation("post_tags", "_shared:TagReadSchema")
+_CREATE: Final[Operation[TagReadSchema]] = Operation("POST", "/tags", "_shared:TagReadSchema")
 
-_GET: Final[Operation[TagReadSchema]] = operation("get_tags_id", "_shared:TagReadSchema")
+_GET: Final[Operation[TagReadSchema]] = Operation("GET", "/tags/{tag_id}", "_shared:TagReadSchema")
 
-_UPDATE: Final[Operation[TagReadSchema]] = operation("patch_tags_id", "_shared:TagReadSchema")
+_UPDATE: Final[Operation[TagReadSchema]] = Operation("PATCH", "/tags/{tag_id}", "_shared:TagReadSchema")
 
-_DELETE: Final[Operation[None]] = operation("delete_tags_id")
+_DELETE: Final[Operation[None]] = Operation("DELETE", "/tags/{tag_id}")
 
 
 class Tags(Resource):

@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._resource import Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
-    from monite_async._http.operation import Operation
     from monite_async.models.templates import TextTemplateResponse, TextTemplateResponseList
     from monite_async.types.templates import TextTemplateDocumentTypeEnum, TextTemplateType
 
 __all__ = ["TextTemplates", "TextTemplatesWithRawResponse"]
 
-_LIST: Final[Operation[TextTemplateResponseList]] = operation(
-    "get_text_templates", "templates:TextTemplateResponseList"
+_LIST: Final[Operation[TextTemplateResponseList]] = Operation(
+    "GET", "/text_templates", "templates:TextTemplateResponseList"
 )
 
-_CREATE: Final[Operation[TextTemplateResponse]] = operation("post_text_templates", "templates:TextTemplateResponse")
+_CREATE: Final[Operation[TextTemplateResponse]] = Operation("POST", "/text_templates", "templates:TextTemplateResponse")
 
-_GET: Final[Operation[TextTemplateResponse]] = operation("get_text_templates_id", "templates:TextTemplateResponse")
+_GET: Final[Operation[TextTemplateResponse]] = Operation(
+    "GET", "/text_templates/{text_template_id}", "templates:TextTemplateResponse"
+)
 
-_UPDATE: Final[Operation[TextTemplateResponse]] = operation("patch_text_templates_id", "templates:TextTemplateResponse")
+_UPDATE: Final[Operation[TextTemplateResponse]] = Operation(
+    "PATCH", "/text_templates/{text_template_id}", "templates:TextTemplateResponse"
+)
 
-_DELETE: Final[Operation[None]] = operation("delete_text_templates_id")
+_DELETE: Final[Operation[None]] = Operation("DELETE", "/text_templates/{text_template_id}")
 
-_MAKE_DEFAULT: Final[Operation[TextTemplateResponse]] = operation(
-    "post_text_templates_id_make_default", "templates:TextTemplateResponse"
+_MAKE_DEFAULT: Final[Operation[TextTemplateResponse]] = Operation(
+    "POST", "/text_templates/{text_template_id}/make_default", "templates:TextTemplateResponse"
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
@@ -12,7 +12,6 @@ from monite_async._response import raw
 if TYPE_CHECKING:
     import datetime as dt
 
-    from monite_async._http.operation import Operation
     from collections.abc import Mapping, Sequence
     from monite_async.models._base import Model
     from monite_async.models.transactions import TransactionBulkResponse, TransactionResponse, TransactionResponseList
@@ -27,19 +26,25 @@ if TYPE_CHECKING:
 
 __all__ = ["Transactions", "TransactionsWithRawResponse"]
 
-_LIST: Final[Operation[TransactionResponseList]] = operation("get_transactions", "transactions:TransactionResponseList")
-
-_CREATE: Final[Operation[TransactionResponse]] = operation("post_transactions", "transactions:TransactionResponse")
-
-_CREATE_BULK: Final[Operation[TransactionBulkResponse]] = operation(
-    "post_transactions_bulk", "transactions:TransactionBulkResponse"
+_LIST: Final[Operation[TransactionResponseList]] = Operation(
+    "GET", "/transactions", "transactions:TransactionResponseList"
 )
 
-_GET: Final[Operation[TransactionResponse]] = operation("get_transactions_id", "transactions:TransactionResponse")
+_CREATE: Final[Operation[TransactionResponse]] = Operation("POST", "/transactions", "transactions:TransactionResponse")
 
-_UPDATE: Final[Operation[TransactionResponse]] = operation("patch_transactions_id", "transactions:TransactionResponse")
+_CREATE_BULK: Final[Operation[TransactionBulkResponse]] = Operation(
+    "POST", "/transactions/bulk", "transactions:TransactionBulkResponse"
+)
 
-_DELETE: Final[Operation[None]] = operation("delete_transactions_id")
+_GET: Final[Operation[TransactionResponse]] = Operation(
+    "GET", "/transactions/{transaction_id}", "transactions:TransactionResponse"
+)
+
+_UPDATE: Final[Operation[TransactionResponse]] = Operation(
+    "PATCH", "/transactions/{transaction_id}", "transactions:TransactionResponse"
+)
+
+_DELETE: Final[Operation[None]] = Operation("DELETE", "/transactions/{transaction_id}")
 
 
 class Transactions(Resource):

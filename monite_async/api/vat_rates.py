@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._resource import Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
-    from monite_async._http.operation import Operation
     from monite_async.models.products import VatRateListResponse
-    from monite_async.types._shared import ProductServiceTypeEnum
+    from monite_async.types._paired import ProductServiceTypeEnum
 
 __all__ = ["VatRates", "VatRatesWithRawResponse"]
 
-_LIST: Final[Operation[VatRateListResponse]] = operation("get_vat_rates", "products:VatRateListResponse")
+_LIST: Final[Operation[VatRateListResponse]] = Operation("GET", "/vat_rates", "products:VatRateListResponse")
 
 
 class VatRates(Resource):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
@@ -12,15 +12,14 @@ from monite_async._response import raw
 if TYPE_CHECKING:
     import datetime as dt
 
-    from monite_async._http.operation import Operation
     from monite_async.models.webhooks import WebhookDeliveryPaginationResource, WebhookDeliveryResource
     from monite_async.types._shared import OrderEnum
     from monite_async.types.webhooks import WebhookDeliveryCursorFields, WebhookObjectType
 
 __all__ = ["WebhookDeliveries", "WebhookDeliveriesWithRawResponse"]
 
-_LIST: Final[Operation[WebhookDeliveryPaginationResource]] = operation(
-    "get_webhook_deliveries", "webhooks:WebhookDeliveryPaginationResource"
+_LIST: Final[Operation[WebhookDeliveryPaginationResource]] = Operation(
+    "GET", "/webhook_deliveries", "webhooks:WebhookDeliveryPaginationResource"
 )
 
 

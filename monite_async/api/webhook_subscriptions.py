@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from monite_async._operations import operation
+from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
 from monite_async._resource import Resource
@@ -12,7 +12,6 @@ from monite_async._response import raw
 if TYPE_CHECKING:
     import datetime as dt
 
-    from monite_async._http.operation import Operation
     from collections.abc import Sequence
     from monite_async.models.webhooks import (
         WebhookSubscriptionPaginationResource,
@@ -24,34 +23,36 @@ if TYPE_CHECKING:
 
 __all__ = ["WebhookSubscriptions", "WebhookSubscriptionsWithRawResponse"]
 
-_LIST: Final[Operation[WebhookSubscriptionPaginationResource]] = operation(
-    "get_webhook_subscriptions", "webhooks:WebhookSubscriptionPaginationResource"
+_LIST: Final[Operation[WebhookSubscriptionPaginationResource]] = Operation(
+    "GET", "/webhook_subscriptions", "webhooks:WebhookSubscriptionPaginationResource"
 )
 
-_CREATE: Final[Operation[WebhookSubscriptionResourceWithSecret]] = operation(
-    "post_webhook_subscriptions", "webhooks:WebhookSubscriptionResourceWithSecret"
+_CREATE: Final[Operation[WebhookSubscriptionResourceWithSecret]] = Operation(
+    "POST", "/webhook_subscriptions", "webhooks:WebhookSubscriptionResourceWithSecret"
 )
 
-_GET: Final[Operation[WebhookSubscriptionResource]] = operation(
-    "get_webhook_subscriptions_id", "webhooks:WebhookSubscriptionResource"
+_GET: Final[Operation[WebhookSubscriptionResource]] = Operation(
+    "GET", "/webhook_subscriptions/{webhook_subscription_id}", "webhooks:WebhookSubscriptionResource"
 )
 
-_UPDATE: Final[Operation[WebhookSubscriptionResource]] = operation(
-    "patch_webhook_subscriptions_id", "webhooks:WebhookSubscriptionResource"
+_UPDATE: Final[Operation[WebhookSubscriptionResource]] = Operation(
+    "PATCH", "/webhook_subscriptions/{webhook_subscription_id}", "webhooks:WebhookSubscriptionResource"
 )
 
-_DELETE: Final[Operation[None]] = operation("delete_webhook_subscriptions_id")
+_DELETE: Final[Operation[None]] = Operation("DELETE", "/webhook_subscriptions/{webhook_subscription_id}")
 
-_DISABLE: Final[Operation[WebhookSubscriptionResource]] = operation(
-    "post_webhook_subscriptions_id_disable", "webhooks:WebhookSubscriptionResource"
+_DISABLE: Final[Operation[WebhookSubscriptionResource]] = Operation(
+    "POST", "/webhook_subscriptions/{webhook_subscription_id}/disable", "webhooks:WebhookSubscriptionResource"
 )
 
-_ENABLE: Final[Operation[WebhookSubscriptionResource]] = operation(
-    "post_webhook_subscriptions_id_enable", "webhooks:WebhookSubscriptionResource"
+_ENABLE: Final[Operation[WebhookSubscriptionResource]] = Operation(
+    "POST", "/webhook_subscriptions/{webhook_subscription_id}/enable", "webhooks:WebhookSubscriptionResource"
 )
 
-_REGENERATE_SECRET: Final[Operation[WebhookSubscriptionResourceWithSecret]] = operation(
-    "post_webhook_subscriptions_id_regenerate_secret", "webhooks:WebhookSubscriptionResourceWithSecret"
+_REGENERATE_SECRET: Final[Operation[WebhookSubscriptionResourceWithSecret]] = Operation(
+    "POST",
+    "/webhook_subscriptions/{webhook_subscription_id}/regenerate_secret",
+    "webhooks:WebhookSubscriptionResourceWithSecret",
 )
 
 

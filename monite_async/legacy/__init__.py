@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, Self
 from uuid import UUID
 
 from monite_async._config import Hidden, Settings, TokenSource, clean_id
-from monite_async._core import Core, Tokens
+from monite_async._core import Core, Tokens, Wiring
 from monite_async._files import FileInput
 from monite_async._http.operation import Operation
 from monite_async._options import DEFAULT_DEADLINE, DEFAULT_TIMEOUT, UNSET, RequestOptions, RetryPolicy, Unset
@@ -128,11 +128,11 @@ class LegacyUserClient(Scope):
     @property
     def user_id(self) -> str:
         """The user."""
-        return self._channel.key.entity_user_id
+        return self._key.entity_user_id
 
     async def revoke_token(self) -> None:
         """Log the user out with the entity's token, and drop the user's in every process that shares the store."""
-        key = self._channel.key
+        key = self._key
         entity = LegacyEntityClient._of(self, key.entity_id)
         await self._core.issued().invalidate(key)
         await entity._channel.call(_LOG_OUT_USER, path={"entity_user_id": key.entity_user_id})
@@ -146,13 +146,13 @@ class LegacyEntityClient(Scope):
         made = object.__new__(cls)
         partner = scope._core.key()
         key = TokenKey(partner.base_url, partner.client_id, "entity", entity_id=entity_id)
-        Scope.__init__(made, scope._core, key, None, scope._channel.options)
+        Scope.__init__(made, scope._core, key, None, scope._options)
         return made
 
     @property
     def entity_id(self) -> str:
         """The entity."""
-        return self._channel.key.entity_id
+        return self._key.entity_id
 
     @property
     def incoming_bills(self) -> IncomingBills:
@@ -161,15 +161,15 @@ class LegacyEntityClient(Scope):
 
     def as_user(self, user_id: str | UUID) -> LegacyUserClient:
         """Return the scope of one user of this entity; raises ``ConfigurationError`` for an empty id."""
-        made, mine = object.__new__(LegacyUserClient), self._channel.key
+        made, mine = object.__new__(LegacyUserClient), self._key
         user = clean_id("user id", user_id)
         key = TokenKey(mine.base_url, mine.client_id, "entity_user", user, mine.entity_id)
-        Scope.__init__(made, self._core, key, None, self._channel.options)
+        Scope.__init__(made, self._core, key, None, self._options)
         return made
 
     async def invalidate_token(self) -> None:
         """Drop the entity's token in every process that shares the store; this API cannot end it itself."""
-        await self._core.issued().invalidate(self._channel.key)
+        await self._core.issued().invalidate(self._key)
 
 
 class LegacyMonite(Scope):
@@ -214,7 +214,7 @@ class LegacyMonite(Scope):
             retry=retry,
             headers=headers,
         )
-        core = Core(settings, store=token_store, transport=transport, issuer=None, wire=WIRE)
+        core = Core(settings, store=token_store, wiring=Wiring(transport), issuer=None, wire=WIRE)
         super().__init__(core, core.key(), None, core.config.options)
 
     async def __aenter__(self) -> Self:
@@ -246,4 +246,4 @@ class LegacyMonite(Scope):
 
     async def revoke_token(self) -> None:
         """Log the API user out: its token is dropped in every process that shares the store, and ended."""
-        await self._core.revoke(self._channel.key)
+        await self._core.revoke(self._key)

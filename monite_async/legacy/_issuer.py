@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import datetime as dt
 import json
 from email.utils import parsedate_to_datetime
@@ -51,10 +50,10 @@ class LegacyIssuer:
             result = await self._send(_AUTH, await self._login(), timeout)
             return _read(_AUTH, result)
         if key.grant_type == "entity":
-            above = dataclasses.replace(key, grant_type="client_credentials", entity_id="")
+            above = TokenKey(key.base_url, key.client_id, "client_credentials")
             template, values = _ACCESS, {"entity_id": key.entity_id}
         else:
-            above = dataclasses.replace(key, grant_type="entity", entity_user_id="")
+            above = TokenKey(key.base_url, key.client_id, "entity", entity_id=key.entity_id)
             template, values = _USER_AUTH, {"entity_user_id": key.entity_user_id}
         path = encode_path(template, values)
         scope = asyncio.timeout(timeout)

@@ -7,8 +7,29 @@ from typing import TYPE_CHECKING, Final
 
 # fmt: off
 if TYPE_CHECKING:
+    from monite_async.models._accounting_besides import (
+        AccountingCustomerRefObject, AccountingLineItem, AccountingMessageResponse, AccountingPayable,
+        AccountingPayableList, AccountingPurchaseOrderRef, AccountingReceivable, AccountingReceivableList,
+        AccountingRefObject, AccountingVendorRefObject,
+    )
     from monite_async.models._base import (
         Anything, Model, Moment,
+    )
+    from monite_async.models._counterparts_besides import (
+        CounterpartAddress, CounterpartAddressResourceList, CounterpartAddressResponseWithCounterpartID,
+        CounterpartBankAccountResourceList, CounterpartBankAccountResponse, CounterpartContactResponse,
+        CounterpartContactsResourceList, CounterpartEinvoicingCredentialResponse,
+        CounterpartEinvoicingCredentialResponseList, CounterpartVatIDResourceList, CounterpartVatIDResponse,
+    )
+    from monite_async.models._entities_besides import (
+        AccountDisabledReason, AccountingSettings, BusinessProfile, DefaultAccountingTaxIDs, DefaultLedgerAccountIDs,
+        DocumentIDSeparators, DocumentIDsSettings, DocumentRenderingSettingsOutput, DocumentTypePrefix,
+        EntityMailSettings, EntityOnboardingDataResponse, EntityVatIDResourceList, EntityVatIDResponse,
+        EstimatedMonthlyRevenue, MoniteAllPaymentMethods, NextDocumentNumbers, OcrAutoTaggingSettingsRequest,
+        OnboardingPaymentMethodsResponse, OnboardingRequirementsResponse, OwnershipDeclaration, PaymentMethod,
+        PaymentMethodDirection, PaymentMethodStatus, PaymentPriorityEnum, PaymentRequirements, ReceivableEditFlow,
+        RemindersSettings, RequirementsError, SettingsResponse, TermsOfServiceAcceptance, VerificationError,
+        VerificationStatusEnum,
     )
     from monite_async.models._entities_entity_users import (
         EntityAddressResponseSchema, EntityIndividualResponse, EntityOrganizationResponse, EntityResponse,
@@ -23,26 +44,48 @@ if TYPE_CHECKING:
         ActionEnum, ActionSchema, BizObjectsSchema, CommonSchema, PayableActionEnum, PayableActionSchema,
         PayableSchema, PermissionEnum, RoleResponse, RootSchema,
     )
+    from monite_async.models._paired import (
+        CounterpartIndividualResponse, CounterpartOrganizationResponse, CounterpartTagSchema, CounterpartType,
+        CurrencySettings, EinvoiceSchemaTypeEnum, ExchangeRate, MoniteAllPaymentMethodsTypes, ObjectType,
+        PartnerMetadataResponse, Price, ProductServiceTypeEnum, ReceivableEntityAddressSchema,
+        ReceivableEntityIndividual, ReceivableEntityOrganization, VatRateComponent,
+    )
     from monite_async.models._payable_credit_notes_payables import (
         CounterpartRawAddress, CounterpartRawBankAccount, CounterpartRawData, CounterpartRawVatID,
     )
+    from monite_async.models._payables_besides import (
+        FileAttachedEventData, LineItemPaginationResponse, LineItemResponse, LineItemsReplaceResponse,
+        PayableAggregatedDataResponse, PayableAggregatedItem, PayableCreatedEventData,
+        PayableCreditNoteLinkedEventData, PayableCreditNoteUnlinkedEventData, PayableHistoryEventTypeEnum,
+        PayableHistoryPaginationResponse, PayableHistoryResponse, PayableStatusChangedEventData,
+        PayableTemplatesVariable, PayableTemplatesVariablesObject, PayableTemplatesVariablesObjectList,
+        PayableUpdatedEventData, PayableValidationResponse, PayableValidationsResource,
+        PayablesFieldsAllowedForValidate, PayablesVariableType, SuggestedCounterpartPayload, SuggestedResponse,
+    )
+    from monite_async.models._receivables_besides import (
+        BasedOnReceivableCreatedEventData, CounterpartFields, EntityFields, FieldSchema, LineItemFields,
+        LineItemsResponse, MailSentEventData, MissingFields, MissingLineItemFields, PaymentReceivedEventData,
+        ReceivableCreatedEventData, ReceivableFileUrl, ReceivableHistoryEventTypeEnum,
+        ReceivableHistoryPaginationResponse, ReceivableHistoryResponse, ReceivableMailPaginationResponse,
+        ReceivableMailRecipientState, ReceivableMailRecipients, ReceivableMailResponse, ReceivableMailStatusEnum,
+        ReceivablePreviewResponse, ReceivableRequiredFields, ReceivableSendResponse, ReceivableTemplatesVariable,
+        ReceivableTemplatesVariablesObject, ReceivableTemplatesVariablesObjectList, ReceivableType,
+        ReceivableUpdatedEventData, ReceivablesRemindersWarningMessage, ReceivablesSendResponse,
+        ReceivablesVerifyResponse, ReminderMailSentEventData, ReminderTypeEnum, StatusChangedEventData, SuccessResult,
+        VariablesType,
+    )
     from monite_async.models._shared import (
-        AllowedCountries, CounterpartIndividualResponse, CounterpartOrganizationResponse, CounterpartTagSchema,
-        CounterpartType, CurrencyEnum, CurrencySettings, EinvoiceSchemaTypeEnum, EntityBusinessStructure,
-        ExchangeRate, LanguageCodeEnum, MoniteAllPaymentMethodsTypes, ObjectType, PartnerMetadataResponse, Price,
-        ProductServiceTypeEnum, ReceivableEntityAddressSchema, ReceivableEntityIndividual,
-        ReceivableEntityOrganization, StatusEnum, TagCategory, TagReadSchema, VatIDTypeEnum, VatRateComponent,
+        AllowedCountries, CurrencyEnum, EntityBusinessStructure, LanguageCodeEnum, StatusEnum, TagCategory,
+        TagReadSchema, VatIDTypeEnum,
     )
     from monite_async.models.access_tokens import (
         AccessTokenResponse, MessageResponse,
     )
     from monite_async.models.accounting import (
-        AccountingConnectionList, AccountingConnectionResponse, AccountingCustomerRefObject, AccountingLineItem,
-        AccountingMessageResponse, AccountingPayable, AccountingPayableList, AccountingPurchaseOrderRef,
-        AccountingReceivable, AccountingReceivableList, AccountingRefObject, AccountingTaxRateListResponse,
-        AccountingTaxRateResponse, AccountingVendorRefObject, BusinessInfoSchema, ConnectionStatus, ErrorSchema,
-        LedgerAccountListResponse, LedgerAccountResponse, ObjectMatchTypes, Platform, ServiceProvidersEnum,
-        SyncRecordResource, SyncRecordResourceList, SyncStatus, TaxComponentResponse,
+        AccountingConnectionList, AccountingConnectionResponse, AccountingTaxRateListResponse,
+        AccountingTaxRateResponse, BusinessInfoSchema, ConnectionStatus, ErrorSchema, LedgerAccountListResponse,
+        LedgerAccountResponse, ObjectMatchTypes, Platform, ServiceProvidersEnum, SyncRecordResource,
+        SyncRecordResourceList, SyncStatus, TaxComponentResponse,
     )
     from monite_async.models.ai import (
         ConversationResource, ConversationResourceList, Message, PromptResource, PromptResourceList,
@@ -62,12 +105,8 @@ if TYPE_CHECKING:
         VerificationResponse,
     )
     from monite_async.models.counterparts import (
-        CounterpartAddress, CounterpartAddressResourceList, CounterpartAddressResponseWithCounterpartID,
-        CounterpartBankAccountResourceList, CounterpartBankAccountResponse, CounterpartContactResponse,
-        CounterpartContactsResourceList, CounterpartEinvoicingCredentialResponse,
-        CounterpartEinvoicingCredentialResponseList, CounterpartIndividualRootResponse,
-        CounterpartOrganizationRootResponse, CounterpartPaginationResponse, CounterpartResponse,
-        CounterpartVatIDResourceList, CounterpartVatIDResponse,
+        CounterpartIndividualRootResponse, CounterpartOrganizationRootResponse, CounterpartPaginationResponse,
+        CounterpartResponse,
     )
     from monite_async.models.data_exports import (
         AllDocumentExportResponseSchema, CreateExportTaskResponseSchema, DocumentExportResponseSchema, ExportFormat,
@@ -84,14 +123,7 @@ if TYPE_CHECKING:
         EinvoicingAddress, EinvoicingConnectionResponse, EinvoicingNetworkCredentialsResponse,
     )
     from monite_async.models.entities import (
-        AccountDisabledReason, AccountingSettings, BusinessProfile, DefaultAccountingTaxIDs, DefaultLedgerAccountIDs,
-        DocumentIDSeparators, DocumentIDsSettings, DocumentRenderingSettingsOutput, DocumentTypePrefix,
-        EntityMailSettings, EntityOnboardingDataResponse, EntityPaginationResponse, EntityVatIDResourceList,
-        EntityVatIDResponse, EstimatedMonthlyRevenue, MoniteAllPaymentMethods, NextDocumentNumbers,
-        OcrAutoTaggingSettingsRequest, OnboardingPaymentMethodsResponse, OnboardingRequirementsResponse,
-        OwnershipDeclaration, PaymentMethod, PaymentMethodDirection, PaymentMethodStatus, PaymentPriorityEnum,
-        PaymentRequirements, ReceivableEditFlow, RemindersSettings, RequirementsError, SettingsResponse,
-        TermsOfServiceAcceptance, VerificationError, VerificationStatusEnum,
+        EntityPaginationResponse,
     )
     from monite_async.models.entity_users import (
         EntityUserPaginationResponse, EntityUserResponse,
@@ -131,17 +163,11 @@ if TYPE_CHECKING:
         VariablesObjectList,
     )
     from monite_async.models.payables import (
-        CurrencyExchangeSchema2, FileAttachedEventData, FileSchema, Item, LabelNValue, LineItemPaginationResponse,
-        LineItemResponse, LineItemsReplaceResponse, OCRAddress, OCRResponseInvoiceReceiptData,
+        CurrencyExchangeSchema2, FileSchema, Item, LabelNValue, OCRAddress, OCRResponseInvoiceReceiptData,
         OCRResponseInvoiceReceiptLineItemRaw, OcrRecognitionResponse, OcrStatusEnum, PageSchema2,
-        PayableAggregatedDataResponse, PayableAggregatedItem, PayableCreatedEventData, PayableCreditNoteData,
-        PayableCreditNoteLinkedEventData, PayableCreditNoteUnlinkedEventData, PayableHistoryEventTypeEnum,
-        PayableHistoryPaginationResponse, PayableHistoryResponse, PayableOriginEnum, PayablePaginationResponse,
-        PayablePaymentTermDiscount, PayablePaymentTermFinal, PayablePaymentTermsCreatePayload, PayableResponseSchema,
-        PayableStateEnum, PayableStatusChangedEventData, PayableTemplatesVariable, PayableTemplatesVariablesObject,
-        PayableTemplatesVariablesObjectList, PayableUpdatedEventData, PayableValidationResponse,
-        PayableValidationsResource, PayablesFieldsAllowedForValidate, PayablesVariableType, PreviewSchema2,
-        SourceOfPayableDataEnum, SuggestedCounterpartPayload, SuggestedPaymentTerm, SuggestedResponse,
+        PayableCreditNoteData, PayableOriginEnum, PayablePaginationResponse, PayablePaymentTermDiscount,
+        PayablePaymentTermFinal, PayablePaymentTermsCreatePayload, PayableResponseSchema, PayableStateEnum,
+        PreviewSchema2, SourceOfPayableDataEnum, SuggestedPaymentTerm,
     )
     from monite_async.models.payments import (
         BankAccount, BatchPaymentLinkResponse, BatchPaymentLinkWithPaymentIntents, Invoice, InvoiceFile,
@@ -166,23 +192,14 @@ if TYPE_CHECKING:
         ReceiptPaginationResponse, ReceiptResponseSchema, SourceOfReceiptDataEnum,
     )
     from monite_async.models.receivables import (
-        AttachmentResponse, BasedOnReceivableCreatedEventData, CounterpartFields, CreditNoteResponsePayload,
-        CreditNoteStateEnum, DeductionItem, Discount, DiscountResponse, DiscountType, DocumentRenderingSettings,
-        EinvoicingCredentials, EntityFields, FieldSchema, InlineTermDiscount, InlineTermFinal, InvoiceResponsePayload,
-        LineItemFields, LineItemProduct, LineItemProductMeasureUnit, LineItemProductVatRate, LineItemsResponse,
-        MailSentEventData, MissingFields, MissingLineItemFields, PaymentReceivedEventData, PaymentTerms,
+        AttachmentResponse, CreditNoteResponsePayload, CreditNoteStateEnum, DeductionItem, Discount, DiscountResponse,
+        DiscountType, DocumentRenderingSettings, EinvoicingCredentials, InlineTermDiscount, InlineTermFinal,
+        InvoiceResponsePayload, LineItemProduct, LineItemProductMeasureUnit, LineItemProductVatRate, PaymentTerms,
         QuoteResponsePayload, QuoteStateEnum, ReceivableCounterpartContact, ReceivableCounterpartVatIDResponse,
-        ReceivableCreatedEventData, ReceivableEntityVatIDResponse, ReceivableFileUrl, ReceivableHistoryEventTypeEnum,
-        ReceivableHistoryPaginationResponse, ReceivableHistoryResponse, ReceivableMailPaginationResponse,
-        ReceivableMailRecipientState, ReceivableMailRecipients, ReceivableMailResponse, ReceivableMailStatusEnum,
-        ReceivablePaginationResponse, ReceivablePreviewResponse, ReceivableRequiredFields, ReceivableResponse,
-        ReceivableSendResponse, ReceivableTemplatesVariable, ReceivableTemplatesVariablesObject,
-        ReceivableTemplatesVariablesObjectList, ReceivableType, ReceivableUpdatedEventData,
-        ReceivablesRemindersWarningMessage, ReceivablesRepresentationOfCounterpartAddress,
-        ReceivablesRepresentationOfEntityBankAccount, ReceivablesSendResponse, ReceivablesStatusEnum,
-        ReceivablesVerifyResponse, RelatedDocuments, ReminderMailSentEventData, ReminderTypeEnum, ResponseItem,
-        StatusChangedEventData, SuccessResult, TaxStatusEnum, TotalVatAmountItem, TotalVatAmountItemComponent,
-        VariablesType,
+        ReceivableEntityVatIDResponse, ReceivablePaginationResponse, ReceivableResponse,
+        ReceivablesRepresentationOfCounterpartAddress, ReceivablesRepresentationOfEntityBankAccount,
+        ReceivablesStatusEnum, RelatedDocuments, ResponseItem, TaxStatusEnum, TotalVatAmountItem,
+        TotalVatAmountItemComponent,
     )
     from monite_async.models.reminders import (
         AllOverdueRemindersResponse, AutomationLevel, DayOfMonth, GetAllPaymentReminders, IterationStatus,
@@ -344,8 +361,29 @@ __all__ = [
 ]
 
 _HOMES: Final[dict[str, tuple[str, ...]]] = {
+    "_accounting_besides": (
+        "AccountingCustomerRefObject", "AccountingLineItem", "AccountingMessageResponse", "AccountingPayable",
+        "AccountingPayableList", "AccountingPurchaseOrderRef", "AccountingReceivable", "AccountingReceivableList",
+        "AccountingRefObject", "AccountingVendorRefObject",
+    ),
     "_base": (
         "Anything", "Model", "Moment",
+    ),
+    "_counterparts_besides": (
+        "CounterpartAddress", "CounterpartAddressResourceList", "CounterpartAddressResponseWithCounterpartID",
+        "CounterpartBankAccountResourceList", "CounterpartBankAccountResponse", "CounterpartContactResponse",
+        "CounterpartContactsResourceList", "CounterpartEinvoicingCredentialResponse",
+        "CounterpartEinvoicingCredentialResponseList", "CounterpartVatIDResourceList", "CounterpartVatIDResponse",
+    ),
+    "_entities_besides": (
+        "AccountDisabledReason", "AccountingSettings", "BusinessProfile", "DefaultAccountingTaxIDs",
+        "DefaultLedgerAccountIDs", "DocumentIDSeparators", "DocumentIDsSettings", "DocumentRenderingSettingsOutput",
+        "DocumentTypePrefix", "EntityMailSettings", "EntityOnboardingDataResponse", "EntityVatIDResourceList",
+        "EntityVatIDResponse", "EstimatedMonthlyRevenue", "MoniteAllPaymentMethods", "NextDocumentNumbers",
+        "OcrAutoTaggingSettingsRequest", "OnboardingPaymentMethodsResponse", "OnboardingRequirementsResponse",
+        "OwnershipDeclaration", "PaymentMethod", "PaymentMethodDirection", "PaymentMethodStatus",
+        "PaymentPriorityEnum", "PaymentRequirements", "ReceivableEditFlow", "RemindersSettings", "RequirementsError",
+        "SettingsResponse", "TermsOfServiceAcceptance", "VerificationError", "VerificationStatusEnum",
     ),
     "_entities_entity_users": (
         "EntityAddressResponseSchema", "EntityIndividualResponse", "EntityOrganizationResponse", "EntityResponse",
@@ -360,28 +398,49 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "ActionEnum", "ActionSchema", "BizObjectsSchema", "CommonSchema", "PayableActionEnum", "PayableActionSchema",
         "PayableSchema", "PermissionEnum", "RoleResponse", "RootSchema",
     ),
+    "_paired": (
+        "CounterpartIndividualResponse", "CounterpartOrganizationResponse", "CounterpartTagSchema", "CounterpartType",
+        "CurrencySettings", "EinvoiceSchemaTypeEnum", "ExchangeRate", "MoniteAllPaymentMethodsTypes", "ObjectType",
+        "PartnerMetadataResponse", "Price", "ProductServiceTypeEnum", "ReceivableEntityAddressSchema",
+        "ReceivableEntityIndividual", "ReceivableEntityOrganization", "VatRateComponent",
+    ),
     "_payable_credit_notes_payables": (
         "CounterpartRawAddress", "CounterpartRawBankAccount", "CounterpartRawData", "CounterpartRawVatID",
     ),
+    "_payables_besides": (
+        "FileAttachedEventData", "LineItemPaginationResponse", "LineItemResponse", "LineItemsReplaceResponse",
+        "PayableAggregatedDataResponse", "PayableAggregatedItem", "PayableCreatedEventData",
+        "PayableCreditNoteLinkedEventData", "PayableCreditNoteUnlinkedEventData", "PayableHistoryEventTypeEnum",
+        "PayableHistoryPaginationResponse", "PayableHistoryResponse", "PayableStatusChangedEventData",
+        "PayableTemplatesVariable", "PayableTemplatesVariablesObject", "PayableTemplatesVariablesObjectList",
+        "PayableUpdatedEventData", "PayableValidationResponse", "PayableValidationsResource",
+        "PayablesFieldsAllowedForValidate", "PayablesVariableType", "SuggestedCounterpartPayload",
+        "SuggestedResponse",
+    ),
+    "_receivables_besides": (
+        "BasedOnReceivableCreatedEventData", "CounterpartFields", "EntityFields", "FieldSchema", "LineItemFields",
+        "LineItemsResponse", "MailSentEventData", "MissingFields", "MissingLineItemFields",
+        "PaymentReceivedEventData", "ReceivableCreatedEventData", "ReceivableFileUrl",
+        "ReceivableHistoryEventTypeEnum", "ReceivableHistoryPaginationResponse", "ReceivableHistoryResponse",
+        "ReceivableMailPaginationResponse", "ReceivableMailRecipientState", "ReceivableMailRecipients",
+        "ReceivableMailResponse", "ReceivableMailStatusEnum", "ReceivablePreviewResponse", "ReceivableRequiredFields",
+        "ReceivableSendResponse", "ReceivableTemplatesVariable", "ReceivableTemplatesVariablesObject",
+        "ReceivableTemplatesVariablesObjectList", "ReceivableType", "ReceivableUpdatedEventData",
+        "ReceivablesRemindersWarningMessage", "ReceivablesSendResponse", "ReceivablesVerifyResponse",
+        "ReminderMailSentEventData", "ReminderTypeEnum", "StatusChangedEventData", "SuccessResult", "VariablesType",
+    ),
     "_shared": (
-        "AllowedCountries", "CounterpartIndividualResponse", "CounterpartOrganizationResponse",
-        "CounterpartTagSchema", "CounterpartType", "CurrencyEnum", "CurrencySettings", "EinvoiceSchemaTypeEnum",
-        "EntityBusinessStructure", "ExchangeRate", "LanguageCodeEnum", "MoniteAllPaymentMethodsTypes", "ObjectType",
-        "PartnerMetadataResponse", "Price", "ProductServiceTypeEnum", "ReceivableEntityAddressSchema",
-        "ReceivableEntityIndividual", "ReceivableEntityOrganization", "StatusEnum", "TagCategory", "TagReadSchema",
-        "VatIDTypeEnum", "VatRateComponent",
+        "AllowedCountries", "CurrencyEnum", "EntityBusinessStructure", "LanguageCodeEnum", "StatusEnum",
+        "TagCategory", "TagReadSchema", "VatIDTypeEnum",
     ),
     "access_tokens": (
         "AccessTokenResponse", "MessageResponse",
     ),
     "accounting": (
-        "AccountingConnectionList", "AccountingConnectionResponse", "AccountingCustomerRefObject",
-        "AccountingLineItem", "AccountingMessageResponse", "AccountingPayable", "AccountingPayableList",
-        "AccountingPurchaseOrderRef", "AccountingReceivable", "AccountingReceivableList", "AccountingRefObject",
-        "AccountingTaxRateListResponse", "AccountingTaxRateResponse", "AccountingVendorRefObject",
-        "BusinessInfoSchema", "ConnectionStatus", "ErrorSchema", "LedgerAccountListResponse", "LedgerAccountResponse",
-        "ObjectMatchTypes", "Platform", "ServiceProvidersEnum", "SyncRecordResource", "SyncRecordResourceList",
-        "SyncStatus", "TaxComponentResponse",
+        "AccountingConnectionList", "AccountingConnectionResponse", "AccountingTaxRateListResponse",
+        "AccountingTaxRateResponse", "BusinessInfoSchema", "ConnectionStatus", "ErrorSchema",
+        "LedgerAccountListResponse", "LedgerAccountResponse", "ObjectMatchTypes", "Platform", "ServiceProvidersEnum",
+        "SyncRecordResource", "SyncRecordResourceList", "SyncStatus", "TaxComponentResponse",
     ),
     "ai": (
         "ConversationResource", "ConversationResourceList", "Message", "PromptResource", "PromptResourceList",
@@ -403,12 +462,8 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "VerificationResponse",
     ),
     "counterparts": (
-        "CounterpartAddress", "CounterpartAddressResourceList", "CounterpartAddressResponseWithCounterpartID",
-        "CounterpartBankAccountResourceList", "CounterpartBankAccountResponse", "CounterpartContactResponse",
-        "CounterpartContactsResourceList", "CounterpartEinvoicingCredentialResponse",
-        "CounterpartEinvoicingCredentialResponseList", "CounterpartIndividualRootResponse",
-        "CounterpartOrganizationRootResponse", "CounterpartPaginationResponse", "CounterpartResponse",
-        "CounterpartVatIDResourceList", "CounterpartVatIDResponse",
+        "CounterpartIndividualRootResponse", "CounterpartOrganizationRootResponse", "CounterpartPaginationResponse",
+        "CounterpartResponse",
     ),
     "data_exports": (
         "AllDocumentExportResponseSchema", "CreateExportTaskResponseSchema", "DocumentExportResponseSchema",
@@ -426,15 +481,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "EinvoicingNetworkCredentialsResponse",
     ),
     "entities": (
-        "AccountDisabledReason", "AccountingSettings", "BusinessProfile", "DefaultAccountingTaxIDs",
-        "DefaultLedgerAccountIDs", "DocumentIDSeparators", "DocumentIDsSettings", "DocumentRenderingSettingsOutput",
-        "DocumentTypePrefix", "EntityMailSettings", "EntityOnboardingDataResponse", "EntityPaginationResponse",
-        "EntityVatIDResourceList", "EntityVatIDResponse", "EstimatedMonthlyRevenue", "MoniteAllPaymentMethods",
-        "NextDocumentNumbers", "OcrAutoTaggingSettingsRequest", "OnboardingPaymentMethodsResponse",
-        "OnboardingRequirementsResponse", "OwnershipDeclaration", "PaymentMethod", "PaymentMethodDirection",
-        "PaymentMethodStatus", "PaymentPriorityEnum", "PaymentRequirements", "ReceivableEditFlow",
-        "RemindersSettings", "RequirementsError", "SettingsResponse", "TermsOfServiceAcceptance", "VerificationError",
-        "VerificationStatusEnum",
+        "EntityPaginationResponse",
     ),
     "entity_users": (
         "EntityUserPaginationResponse", "EntityUserResponse",
@@ -475,18 +522,11 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "Variable", "VariablesObject", "VariablesObjectList",
     ),
     "payables": (
-        "CurrencyExchangeSchema2", "FileAttachedEventData", "FileSchema", "Item", "LabelNValue",
-        "LineItemPaginationResponse", "LineItemResponse", "LineItemsReplaceResponse", "OCRAddress",
-        "OCRResponseInvoiceReceiptData", "OCRResponseInvoiceReceiptLineItemRaw", "OcrRecognitionResponse",
-        "OcrStatusEnum", "PageSchema2", "PayableAggregatedDataResponse", "PayableAggregatedItem",
-        "PayableCreatedEventData", "PayableCreditNoteData", "PayableCreditNoteLinkedEventData",
-        "PayableCreditNoteUnlinkedEventData", "PayableHistoryEventTypeEnum", "PayableHistoryPaginationResponse",
-        "PayableHistoryResponse", "PayableOriginEnum", "PayablePaginationResponse", "PayablePaymentTermDiscount",
+        "CurrencyExchangeSchema2", "FileSchema", "Item", "LabelNValue", "OCRAddress", "OCRResponseInvoiceReceiptData",
+        "OCRResponseInvoiceReceiptLineItemRaw", "OcrRecognitionResponse", "OcrStatusEnum", "PageSchema2",
+        "PayableCreditNoteData", "PayableOriginEnum", "PayablePaginationResponse", "PayablePaymentTermDiscount",
         "PayablePaymentTermFinal", "PayablePaymentTermsCreatePayload", "PayableResponseSchema", "PayableStateEnum",
-        "PayableStatusChangedEventData", "PayableTemplatesVariable", "PayableTemplatesVariablesObject",
-        "PayableTemplatesVariablesObjectList", "PayableUpdatedEventData", "PayableValidationResponse",
-        "PayableValidationsResource", "PayablesFieldsAllowedForValidate", "PayablesVariableType", "PreviewSchema2",
-        "SourceOfPayableDataEnum", "SuggestedCounterpartPayload", "SuggestedPaymentTerm", "SuggestedResponse",
+        "PreviewSchema2", "SourceOfPayableDataEnum", "SuggestedPaymentTerm",
     ),
     "payments": (
         "BankAccount", "BatchPaymentLinkResponse", "BatchPaymentLinkWithPaymentIntents", "Invoice", "InvoiceFile",
@@ -513,24 +553,15 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "ReceiptPaginationResponse", "ReceiptResponseSchema", "SourceOfReceiptDataEnum",
     ),
     "receivables": (
-        "AttachmentResponse", "BasedOnReceivableCreatedEventData", "CounterpartFields", "CreditNoteResponsePayload",
-        "CreditNoteStateEnum", "DeductionItem", "Discount", "DiscountResponse", "DiscountType",
-        "DocumentRenderingSettings", "EinvoicingCredentials", "EntityFields", "FieldSchema", "InlineTermDiscount",
-        "InlineTermFinal", "InvoiceResponsePayload", "LineItemFields", "LineItemProduct",
-        "LineItemProductMeasureUnit", "LineItemProductVatRate", "LineItemsResponse", "MailSentEventData",
-        "MissingFields", "MissingLineItemFields", "PaymentReceivedEventData", "PaymentTerms", "QuoteResponsePayload",
+        "AttachmentResponse", "CreditNoteResponsePayload", "CreditNoteStateEnum", "DeductionItem", "Discount",
+        "DiscountResponse", "DiscountType", "DocumentRenderingSettings", "EinvoicingCredentials",
+        "InlineTermDiscount", "InlineTermFinal", "InvoiceResponsePayload", "LineItemProduct",
+        "LineItemProductMeasureUnit", "LineItemProductVatRate", "PaymentTerms", "QuoteResponsePayload",
         "QuoteStateEnum", "ReceivableCounterpartContact", "ReceivableCounterpartVatIDResponse",
-        "ReceivableCreatedEventData", "ReceivableEntityVatIDResponse", "ReceivableFileUrl",
-        "ReceivableHistoryEventTypeEnum", "ReceivableHistoryPaginationResponse", "ReceivableHistoryResponse",
-        "ReceivableMailPaginationResponse", "ReceivableMailRecipientState", "ReceivableMailRecipients",
-        "ReceivableMailResponse", "ReceivableMailStatusEnum", "ReceivablePaginationResponse",
-        "ReceivablePreviewResponse", "ReceivableRequiredFields", "ReceivableResponse", "ReceivableSendResponse",
-        "ReceivableTemplatesVariable", "ReceivableTemplatesVariablesObject", "ReceivableTemplatesVariablesObjectList",
-        "ReceivableType", "ReceivableUpdatedEventData", "ReceivablesRemindersWarningMessage",
+        "ReceivableEntityVatIDResponse", "ReceivablePaginationResponse", "ReceivableResponse",
         "ReceivablesRepresentationOfCounterpartAddress", "ReceivablesRepresentationOfEntityBankAccount",
-        "ReceivablesSendResponse", "ReceivablesStatusEnum", "ReceivablesVerifyResponse", "RelatedDocuments",
-        "ReminderMailSentEventData", "ReminderTypeEnum", "ResponseItem", "StatusChangedEventData", "SuccessResult",
-        "TaxStatusEnum", "TotalVatAmountItem", "TotalVatAmountItemComponent", "VariablesType",
+        "ReceivablesStatusEnum", "RelatedDocuments", "ResponseItem", "TaxStatusEnum", "TotalVatAmountItem",
+        "TotalVatAmountItemComponent",
     ),
     "reminders": (
         "AllOverdueRemindersResponse", "AutomationLevel", "DayOfMonth", "GetAllPaymentReminders", "IterationStatus",

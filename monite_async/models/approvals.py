@@ -2,7 +2,7 @@
 
 from typing import Literal, TYPE_CHECKING, TypeAlias
 from monite_async.models._base import Anything, Model, Moment
-from monite_async.models._shared import ObjectType
+from monite_async.models._paired import ObjectType
 
 __all__ = [
     "ApprovalPolicyResource",

@@ -2,33 +2,15 @@
 
 from typing import Annotated, Literal, TypeAlias
 from pydantic import Field
-from monite_async.models._base import Anything, Model, Moment
-from monite_async.models._shared import (
-    AllowedCountries,
-    CounterpartIndividualResponse,
-    CounterpartOrganizationResponse,
-    CurrencyEnum,
-    EinvoiceSchemaTypeEnum,
-    LanguageCodeEnum,
-    VatIDTypeEnum,
-)
+from monite_async.models._base import Model, Moment
+from monite_async.models._paired import CounterpartIndividualResponse, CounterpartOrganizationResponse
+from monite_async.models._shared import LanguageCodeEnum
 
 __all__ = [
-    "CounterpartAddress",
-    "CounterpartAddressResourceList",
-    "CounterpartAddressResponseWithCounterpartID",
-    "CounterpartBankAccountResourceList",
-    "CounterpartBankAccountResponse",
-    "CounterpartContactResponse",
-    "CounterpartContactsResourceList",
-    "CounterpartEinvoicingCredentialResponse",
-    "CounterpartEinvoicingCredentialResponseList",
     "CounterpartIndividualRootResponse",
     "CounterpartOrganizationRootResponse",
     "CounterpartPaginationResponse",
     "CounterpartResponse",
-    "CounterpartVatIDResourceList",
-    "CounterpartVatIDResponse",
 ]
 
 
@@ -69,89 +51,7 @@ CounterpartResponse: TypeAlias = Annotated[
 ]
 
 
-class CounterpartAddress(Model):
-    city: str
-    country: AllowedCountries
-    line1: str
-    postal_code: str
-    line2: str | None = None
-    state: str | None = None
-
-
-class CounterpartAddressResponseWithCounterpartID(Model):
-    id: str
-    city: str
-    counterpart_id: str
-    country: AllowedCountries
-    line1: str
-    postal_code: str
-    line2: str | None = None
-    state: str | None = None
-
-
-class CounterpartAddressResourceList(Model):
-    data: list[CounterpartAddressResponseWithCounterpartID]
-
-
-class CounterpartBankAccountResponse(Model):
-    id: str
-    counterpart_id: str
-    country: AllowedCountries
-    currency: CurrencyEnum
-    account_holder_name: str | None = None
-    account_number: str | None = None
-    bic: str | None = None
-    iban: str | None = None
-    is_default_for_currency: bool | None = None
-    name: str | None = None
-    partner_metadata: dict[str, Anything] | None = None
-    routing_number: str | None = None
-    sort_code: str | None = None
-
-
-class CounterpartBankAccountResourceList(Model):
-    data: list[CounterpartBankAccountResponse]
-
-
-class CounterpartContactResponse(Model):
-    id: str
-    address: CounterpartAddress
-    counterpart_id: str
-    first_name: str
-    is_default: bool
-    last_name: str
-    email: str | None = None
-    phone: str | None = None
-    title: str | None = None
-
-
-class CounterpartContactsResourceList(Model):
-    data: list[CounterpartContactResponse]
-
-
-class CounterpartEinvoicingCredentialResponse(Model):
-    id: str
-    network_identifier: str
-    network_schema: EinvoiceSchemaTypeEnum
-
-
-class CounterpartEinvoicingCredentialResponseList(Model):
-    data: list[CounterpartEinvoicingCredentialResponse]
-
-
 class CounterpartPaginationResponse(Model):
     data: list[CounterpartResponse]
     next_pagination_token: str | None = None
     prev_pagination_token: str | None = None
-
-
-class CounterpartVatIDResponse(Model):
-    id: str
-    counterpart_id: str
-    value: str
-    country: AllowedCountries | None = None
-    type: VatIDTypeEnum | None = None
-
-
-class CounterpartVatIDResourceList(Model):
-    data: list[CounterpartVatIDResponse]

@@ -4,15 +4,14 @@ import datetime as dt
 from typing import Annotated, Literal, TYPE_CHECKING, TypeAlias
 from pydantic import Field
 from monite_async.models._base import Model, Moment
-from monite_async.models._shared import (
-    AllowedCountries,
+from monite_async.models._paired import (
     CounterpartIndividualResponse,
     CounterpartOrganizationResponse,
-    LanguageCodeEnum,
     ReceivableEntityAddressSchema,
     ReceivableEntityIndividual,
     ReceivableEntityOrganization,
 )
+from monite_async.models._shared import AllowedCountries, LanguageCodeEnum
 
 __all__ = [
     "DeliveryNoteCounterpartResource",

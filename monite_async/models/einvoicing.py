@@ -2,7 +2,7 @@
 
 from typing import Literal, TYPE_CHECKING, TypeAlias
 from monite_async.models._base import Model, Moment
-from monite_async.models._shared import EinvoiceSchemaTypeEnum
+from monite_async.models._paired import EinvoiceSchemaTypeEnum
 
 __all__ = [
     "AllowedEinvoicingCountryCodes",

@@ -3,9 +3,9 @@
 import datetime as dt
 from typing import Literal, TYPE_CHECKING, TypeAlias
 from monite_async.models._base import Model, Moment
+from monite_async.models._paired import CounterpartType
 from monite_async.models._shared import (
     AllowedCountries,
-    CounterpartType,
     CurrencyEnum,
     EntityBusinessStructure,
     LanguageCodeEnum,

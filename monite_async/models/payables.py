@@ -4,32 +4,20 @@ import datetime as dt
 from typing import Literal, TYPE_CHECKING, TypeAlias
 from monite_async.models._base import Anything, Model, Moment
 from monite_async.models._payable_credit_notes_payables import CounterpartRawData
-from monite_async.models._shared import CurrencyEnum, ObjectType, TagReadSchema
+from monite_async.models._shared import CurrencyEnum, TagReadSchema
 
 __all__ = [
     "CurrencyExchangeSchema2",
-    "FileAttachedEventData",
     "FileSchema",
     "Item",
     "LabelNValue",
-    "LineItemPaginationResponse",
-    "LineItemResponse",
-    "LineItemsReplaceResponse",
     "OCRAddress",
     "OCRResponseInvoiceReceiptData",
     "OCRResponseInvoiceReceiptLineItemRaw",
     "OcrRecognitionResponse",
     "OcrStatusEnum",
     "PageSchema2",
-    "PayableAggregatedDataResponse",
-    "PayableAggregatedItem",
-    "PayableCreatedEventData",
     "PayableCreditNoteData",
-    "PayableCreditNoteLinkedEventData",
-    "PayableCreditNoteUnlinkedEventData",
-    "PayableHistoryEventTypeEnum",
-    "PayableHistoryPaginationResponse",
-    "PayableHistoryResponse",
     "PayableOriginEnum",
     "PayablePaginationResponse",
     "PayablePaymentTermDiscount",
@@ -37,53 +25,25 @@ __all__ = [
     "PayablePaymentTermsCreatePayload",
     "PayableResponseSchema",
     "PayableStateEnum",
-    "PayableStatusChangedEventData",
-    "PayableTemplatesVariable",
-    "PayableTemplatesVariablesObject",
-    "PayableTemplatesVariablesObjectList",
-    "PayableUpdatedEventData",
-    "PayableValidationResponse",
-    "PayableValidationsResource",
-    "PayablesFieldsAllowedForValidate",
-    "PayablesVariableType",
     "PreviewSchema2",
     "SourceOfPayableDataEnum",
-    "SuggestedCounterpartPayload",
     "SuggestedPaymentTerm",
-    "SuggestedResponse",
 ]
 
 if TYPE_CHECKING:
     OcrStatusEnum: TypeAlias = Literal["processing", "error", "success", "canceled"] | str
-    PayableHistoryEventTypeEnum: TypeAlias = Literal["status_changed", "payable_created", "payable_updated",
-        "credit_note_linked", "credit_note_unlinked", "file_attached"] | str  # fmt: skip
     PayableOriginEnum: TypeAlias = Literal["upload", "email", "einvoicing"] | str
     PayableStateEnum: TypeAlias = Literal["draft", "new", "approve_in_progress", "waiting_to_be_paid", "partially_paid",
         "paid", "canceled", "rejected"] | str  # fmt: skip
-    PayablesFieldsAllowedForValidate: TypeAlias = Literal["currency", "document_id", "due_date", "issued_at",
-        "tax_amount", "total_amount", "subtotal", "description", "suggested_payment_term", "payment_terms", "tax",
-        "sender", "file_id", "counterpart_id", "counterpart_bank_account_id", "counterpart_address_id",
-        "counterpart_vat_id_id", "line_items", "line_items.quantity", "line_items.unit_price", "line_items.tax",
-        "line_items.ledger_account_id", "line_items.accounting_tax_rate_id", "line_items.unit", "line_items.name",
-        "line_items.description", "line_items.subtotal", "line_items.total", "line_items.tax_amount"] | str  # fmt: skip
-    PayablesVariableType: TypeAlias = Literal["payables_purchase_order", "payables_notify_approver"] | str
     SourceOfPayableDataEnum: TypeAlias = Literal["ocr", "user_specified", "einvoicing"] | str
 else:
-    OcrStatusEnum = PayableHistoryEventTypeEnum = PayableOriginEnum = PayableStateEnum = (
-        PayablesFieldsAllowedForValidate
-    ) = PayablesVariableType = SourceOfPayableDataEnum = str
+    OcrStatusEnum = PayableOriginEnum = PayableStateEnum = SourceOfPayableDataEnum = str
 
 
 class CurrencyExchangeSchema2(Model):
     default_currency_code: str
     rate: float
     total: float
-
-
-class FileAttachedEventData(Model):
-    file_name: str
-    file_size: int
-    url: str
 
 
 class PageSchema2(Model):
@@ -123,34 +83,6 @@ class Item(Model):
 class LabelNValue(Model):
     label: Item
     value: Item
-
-
-class LineItemResponse(Model):
-    id: str
-    payable_id: str
-    accounting_tax_rate_id: str | None = None
-    description: str | None = None
-    ledger_account_id: str | None = None
-    name: str | None = None
-    ocr_set_quantity_to_one: bool | None = None
-    quantity: float | None = None
-    subtotal: int | None = None
-    tax: int | None = None
-    tax_amount: int | None = None
-    total: int | None = None
-    unit: str | None = None
-    unit_price: int | None = None
-    was_created_by_user_id: str | None = None
-
-
-class LineItemPaginationResponse(Model):
-    data: list[LineItemResponse]
-    next_pagination_token: str | None = None
-    prev_pagination_token: str | None = None
-
-
-class LineItemsReplaceResponse(Model):
-    data: list[LineItemResponse]
 
 
 class OCRAddress(Model):
@@ -208,69 +140,12 @@ class OcrRecognitionResponse(Model):
     summary: list[LabelNValue] | None = None
 
 
-class PayableAggregatedItem(Model):
-    count: int
-    status: PayableStateEnum
-    sum_total_amount: int
-
-
-class PayableAggregatedDataResponse(Model):
-    count: int
-    data: list[PayableAggregatedItem]
-    sum_total_amount: int
-
-
-class PayableCreatedEventData(Model):
-    payable_source: PayableOriginEnum
-
-
 class PayableCreditNoteData(Model):
     id: str
     status: str
     document_id: str | None = None
     issued_at: dt.date | None = None
     total_amount: int | None = None
-
-
-class PayableCreditNoteLinkedEventData(Model):
-    credit_note_id: str
-    credit_note_document_id: str | None = None
-
-
-class PayableCreditNoteUnlinkedEventData(Model):
-    credit_note_id: str
-    credit_note_document_id: str | None = None
-
-
-class PayableStatusChangedEventData(Model):
-    new_status: PayableStateEnum
-    old_status: PayableStateEnum
-
-
-class PayableUpdatedEventData(Model):
-    pass
-
-
-class PayableHistoryResponse(Model):
-    id: str
-    event_data: (
-        PayableStatusChangedEventData
-        | PayableUpdatedEventData
-        | PayableCreatedEventData
-        | PayableCreditNoteLinkedEventData
-        | PayableCreditNoteUnlinkedEventData
-        | FileAttachedEventData
-    )
-    event_type: PayableHistoryEventTypeEnum
-    payable_id: str
-    timestamp: Moment
-    entity_user_id: str | None = None
-
-
-class PayableHistoryPaginationResponse(Model):
-    data: list[PayableHistoryResponse]
-    next_pagination_token: str | None = None
-    prev_pagination_token: str | None = None
 
 
 class PayablePaymentTermDiscount(Model):
@@ -349,38 +224,3 @@ class PayablePaginationResponse(Model):
     data: list[PayableResponseSchema]
     next_pagination_token: str | None = None
     prev_pagination_token: str | None = None
-
-
-class PayableTemplatesVariable(Model):
-    description: str
-    name: str
-
-
-class PayableTemplatesVariablesObject(Model):
-    object_subtype: PayablesVariableType
-    object_type: ObjectType
-    variables: list[PayableTemplatesVariable]
-
-
-class PayableTemplatesVariablesObjectList(Model):
-    data: list[PayableTemplatesVariablesObject]
-
-
-class PayableValidationResponse(Model):
-    id: str
-    validation_errors: list[dict[str, Anything]] | None = None
-
-
-class PayableValidationsResource(Model):
-    required_fields: list[PayablesFieldsAllowedForValidate]
-
-
-class SuggestedCounterpartPayload(Model):
-    id: str
-    address_id: str | None = None
-    bank_account_id: str | None = None
-    vat_id_id: str | None = None
-
-
-class SuggestedResponse(Model):
-    suggested_counterpart: SuggestedCounterpartPayload

@@ -3,7 +3,8 @@
 import datetime as dt
 from typing import Literal, TYPE_CHECKING, TypeAlias
 from monite_async.models._base import Anything, Model, Moment
-from monite_async.models._shared import AllowedCountries, CurrencyEnum, MoniteAllPaymentMethodsTypes
+from monite_async.models._paired import MoniteAllPaymentMethodsTypes
+from monite_async.models._shared import AllowedCountries, CurrencyEnum
 
 __all__ = [
     "BankAccount",

@@ -3,7 +3,8 @@
 import datetime as dt
 from typing import Literal, TYPE_CHECKING, TypeAlias
 from monite_async.models._base import Model, Moment
-from monite_async.models._shared import AllowedCountries, Price, ProductServiceTypeEnum, VatRateComponent
+from monite_async.models._paired import Price, ProductServiceTypeEnum, VatRateComponent
+from monite_async.models._shared import AllowedCountries
 
 __all__ = [
     "CustomVatRateResponse",

@@ -11,25 +11,19 @@ from monite_async.models._entities_receivables import (
     QuoteRenderingSettings,
     VatModeEnum,
 )
-from monite_async.models._shared import (
-    AllowedCountries,
+from monite_async.models._paired import (
     CounterpartType,
-    CurrencyEnum,
-    LanguageCodeEnum,
     Price,
     ProductServiceTypeEnum,
     ReceivableEntityAddressSchema,
     ReceivableEntityIndividual,
     ReceivableEntityOrganization,
-    TagReadSchema,
-    VatIDTypeEnum,
     VatRateComponent,
 )
+from monite_async.models._shared import AllowedCountries, CurrencyEnum, LanguageCodeEnum, TagReadSchema, VatIDTypeEnum
 
 __all__ = [
     "AttachmentResponse",
-    "BasedOnReceivableCreatedEventData",
-    "CounterpartFields",
     "CreditNoteResponsePayload",
     "CreditNoteStateEnum",
     "DeductionItem",
@@ -38,83 +32,39 @@ __all__ = [
     "DiscountType",
     "DocumentRenderingSettings",
     "EinvoicingCredentials",
-    "EntityFields",
-    "FieldSchema",
     "InlineTermDiscount",
     "InlineTermFinal",
     "InvoiceResponsePayload",
-    "LineItemFields",
     "LineItemProduct",
     "LineItemProductMeasureUnit",
     "LineItemProductVatRate",
-    "LineItemsResponse",
-    "MailSentEventData",
-    "MissingFields",
-    "MissingLineItemFields",
-    "PaymentReceivedEventData",
     "PaymentTerms",
     "QuoteResponsePayload",
     "QuoteStateEnum",
     "ReceivableCounterpartContact",
     "ReceivableCounterpartVatIDResponse",
-    "ReceivableCreatedEventData",
     "ReceivableEntityVatIDResponse",
-    "ReceivableFileUrl",
-    "ReceivableHistoryEventTypeEnum",
-    "ReceivableHistoryPaginationResponse",
-    "ReceivableHistoryResponse",
-    "ReceivableMailPaginationResponse",
-    "ReceivableMailRecipientState",
-    "ReceivableMailRecipients",
-    "ReceivableMailResponse",
-    "ReceivableMailStatusEnum",
     "ReceivablePaginationResponse",
-    "ReceivablePreviewResponse",
-    "ReceivableRequiredFields",
     "ReceivableResponse",
-    "ReceivableSendResponse",
-    "ReceivableTemplatesVariable",
-    "ReceivableTemplatesVariablesObject",
-    "ReceivableTemplatesVariablesObjectList",
-    "ReceivableType",
-    "ReceivableUpdatedEventData",
-    "ReceivablesRemindersWarningMessage",
     "ReceivablesRepresentationOfCounterpartAddress",
     "ReceivablesRepresentationOfEntityBankAccount",
-    "ReceivablesSendResponse",
     "ReceivablesStatusEnum",
-    "ReceivablesVerifyResponse",
     "RelatedDocuments",
-    "ReminderMailSentEventData",
-    "ReminderTypeEnum",
     "ResponseItem",
-    "StatusChangedEventData",
-    "SuccessResult",
     "TaxStatusEnum",
     "TotalVatAmountItem",
     "TotalVatAmountItemComponent",
-    "VariablesType",
 ]
 
 if TYPE_CHECKING:
     CreditNoteStateEnum: TypeAlias = Literal["draft", "issuing", "issued", "failed", "deleted"] | str
     DiscountType: TypeAlias = Literal["amount", "percentage"] | str
     QuoteStateEnum: TypeAlias = Literal["draft", "issued", "accepted", "expired", "declined", "deleted"] | str
-    ReceivableHistoryEventTypeEnum: TypeAlias = Literal["status_changed", "receivable_created", "receivable_updated",
-        "based_on_receivable_created", "payment_received", "mail_sent", "payment_reminder_mail_sent",
-        "overdue_reminder_mail_sent"] | str  # fmt: skip
-    ReceivableMailStatusEnum: TypeAlias = Literal["pending", "processing", "sent", "partially_sent", "failed"] | str
     TaxStatusEnum: TypeAlias = Literal["taxable", "exempt", "non_taxable"] | str
     ReceivablesStatusEnum: TypeAlias = Literal["draft", "issuing", "issued", "failed", "accepted", "expired",
         "declined", "recurring", "partially_paid", "paid", "overdue", "uncollectible", "canceled", "deleted"] | str  # fmt: skip
-    ReceivableType: TypeAlias = Literal["quote", "invoice", "credit_note"] | str
-    ReminderTypeEnum: TypeAlias = Literal["term_1", "term_2", "term_final", "overdue"] | str
-    VariablesType: TypeAlias = Literal["quote", "invoice", "credit_note", "discount_reminder", "final_reminder",
-        "overdue_reminder"] | str  # fmt: skip
 else:
-    CreditNoteStateEnum = DiscountType = QuoteStateEnum = ReceivableHistoryEventTypeEnum = ReceivableMailStatusEnum = (
-        TaxStatusEnum
-    ) = ReceivablesStatusEnum = ReceivableType = ReminderTypeEnum = VariablesType = str
+    CreditNoteStateEnum = DiscountType = QuoteStateEnum = TaxStatusEnum = ReceivablesStatusEnum = str
 
 
 class AttachmentResponse(Model):
@@ -499,184 +449,7 @@ ReceivableResponse: TypeAlias = Annotated[
 ]
 
 
-class BasedOnReceivableCreatedEventData(Model):
-    receivable_id: str
-    type: ReceivableType
-
-
-class FieldSchema(Model):
-    description: str
-    required: bool
-
-
-class CounterpartFields(Model):
-    tax_id: FieldSchema | None = None
-    vat_id: FieldSchema | None = None
-
-
-class EntityFields(Model):
-    tax_id: FieldSchema | None = None
-    vat_id: FieldSchema | None = None
-
-
-class LineItemFields(Model):
-    measure_unit: FieldSchema | None = None
-    tax_rate_value: FieldSchema | None = None
-    vat_rate_id: FieldSchema | None = None
-
-
-class LineItemsResponse(Model):
-    data: list[ResponseItem]
-
-
-class ReceivableMailRecipientState(Model):
-    email: str
-    is_success: bool
-    error: str | None = None
-
-
-class ReceivableMailRecipients(Model):
-    bcc: list[ReceivableMailRecipientState] | None = None
-    cc: list[ReceivableMailRecipientState] | None = None
-    to: list[ReceivableMailRecipientState] | None = None
-
-
-class MailSentEventData(Model):
-    mail_id: str
-    mail_status: ReceivableMailStatusEnum
-    recipients: ReceivableMailRecipients
-
-
-class MissingLineItemFields(Model):
-    line_item_number: int
-    missing_fields: list[str]
-
-
-class MissingFields(Model):
-    counterpart: list[str] | None = None
-    entity: list[str] | None = None
-    products: list[MissingLineItemFields] | None = None
-    receivable: list[str] | None = None
-    vat_rates: list[str] | None = None
-
-
-class PaymentReceivedEventData(Model):
-    amount_due: int
-    amount_paid: int
-    comment: str | None = None
-
-
-class ReceivableCreatedEventData(Model):
-    pass
-
-
-class ReceivableFileUrl(Model):
-    file_url: str | None = None
-    original_file_url: str | None = None
-
-
-class ReceivableUpdatedEventData(Model):
-    pass
-
-
-class ReminderMailSentEventData(Model):
-    mail_id: str
-    mail_status: ReceivableMailStatusEnum
-    recipients: ReceivableMailRecipients
-    term: ReminderTypeEnum
-
-
-class StatusChangedEventData(Model):
-    new_status: ReceivablesStatusEnum
-    old_status: ReceivablesStatusEnum
-
-
-class ReceivableHistoryResponse(Model):
-    id: str
-    event_data: (
-        StatusChangedEventData
-        | ReceivableUpdatedEventData
-        | ReceivableCreatedEventData
-        | BasedOnReceivableCreatedEventData
-        | PaymentReceivedEventData
-        | MailSentEventData
-        | ReminderMailSentEventData
-    )
-    event_type: ReceivableHistoryEventTypeEnum
-    receivable_id: str
-    timestamp: Moment
-    current_pdf_url: str | None = None
-    entity_user_id: str | None = None
-
-
-class ReceivableHistoryPaginationResponse(Model):
-    data: list[ReceivableHistoryResponse]
-    next_pagination_token: str | None = None
-    prev_pagination_token: str | None = None
-
-
-class ReceivableMailResponse(Model):
-    id: str
-    created_at: Moment
-    updated_at: Moment
-    status: ReceivableMailStatusEnum
-    recipients: ReceivableMailRecipients | None = None
-
-
-class ReceivableMailPaginationResponse(Model):
-    data: list[ReceivableMailResponse]
-    next_pagination_token: str | None = None
-    prev_pagination_token: str | None = None
-
-
 class ReceivablePaginationResponse(Model):
     data: list[ReceivableResponse]
     next_pagination_token: str | None = None
     prev_pagination_token: str | None = None
-
-
-class ReceivablePreviewResponse(Model):
-    body_preview: str
-    subject_preview: str
-
-
-class ReceivableRequiredFields(Model):
-    counterpart: CounterpartFields | None = None
-    entity: EntityFields | None = None
-    line_item: LineItemFields | None = None
-
-
-class ReceivableSendResponse(Model):
-    mail_id: str
-
-
-class ReceivableTemplatesVariable(Model):
-    description: str
-    name: str
-
-
-class ReceivableTemplatesVariablesObject(Model):
-    object_subtype: VariablesType
-    object_type: str
-    variables: list[ReceivableTemplatesVariable]
-
-
-class ReceivableTemplatesVariablesObjectList(Model):
-    data: list[ReceivableTemplatesVariablesObject]
-
-
-class ReceivablesRemindersWarningMessage(Model):
-    payment_reminders: str | None = None
-
-
-class ReceivablesSendResponse(Model):
-    mail_ids: list[str]
-
-
-class ReceivablesVerifyResponse(Model):
-    errors: MissingFields | None = None
-    warnings: ReceivablesRemindersWarningMessage | None = None
-
-
-class SuccessResult(Model):
-    success: bool | None = None

@@ -2,7 +2,7 @@
 
 from typing import Literal, TYPE_CHECKING, TypeAlias
 from monite_async.models._base import Anything, Model
-from monite_async.models._shared import CurrencySettings
+from monite_async.models._paired import CurrencySettings
 
 __all__ = [
     "APIVersion",

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
         CreditNoteRenderingSettingsInput, InvoiceRenderingSettingsInput, LineItemColumnSettingsInput,
         LineItemNumericColumnSettingsInput, LineItemsRenderingSettingsInput, QuoteRenderingSettingsInput, VatModeEnum,
     )
+    from monite_async.types._paired import (
+        CounterpartType, CurrencySettingsInput, EinvoiceSchemaTypeEnum, ExchangeRateInput,
+        MoniteAllPaymentMethodsTypes, OcrStatusEnum, OriginEnum, PayableCreditNoteStateEnum, PayableOriginEnum,
+        PriceInput, ProductServiceTypeEnum, ReceivableCursorFields, ReceivableType, RecipientsInput,
+        SourceOfPayableDataEnum, VatIDTypeEnum,
+    )
     from monite_async.types._shared import (
-        AllowedCountries, CounterpartType, CurrencyEnum, CurrencySettingsInput, EinvoiceSchemaTypeEnum,
-        ExchangeRateInput, LanguageCodeEnum, MoniteAllPaymentMethodsTypes, OcrStatusEnum, OrderEnum, OriginEnum,
-        PayableCreditNoteStateEnum, PayableOriginEnum, PayableStateEnum, PriceInput, ProductServiceTypeEnum,
-        ReceivableCursorFields, ReceivableType, RecipientsInput, SourceOfPayableDataEnum, UnitRequestInput,
-        VatIDTypeEnum,
+        AllowedCountries, CurrencyEnum, LanguageCodeEnum, OrderEnum, PayableStateEnum, UnitRequestInput,
     )
     from monite_async.types.access_tokens import (
         GrantType,
@@ -243,12 +245,14 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "LineItemNumericColumnSettingsInput", "LineItemsRenderingSettingsInput", "QuoteRenderingSettingsInput",
         "VatModeEnum",
     ),
+    "_paired": (
+        "CounterpartType", "CurrencySettingsInput", "EinvoiceSchemaTypeEnum", "ExchangeRateInput",
+        "MoniteAllPaymentMethodsTypes", "OcrStatusEnum", "OriginEnum", "PayableCreditNoteStateEnum",
+        "PayableOriginEnum", "PriceInput", "ProductServiceTypeEnum", "ReceivableCursorFields", "ReceivableType",
+        "RecipientsInput", "SourceOfPayableDataEnum", "VatIDTypeEnum",
+    ),
     "_shared": (
-        "AllowedCountries", "CounterpartType", "CurrencyEnum", "CurrencySettingsInput", "EinvoiceSchemaTypeEnum",
-        "ExchangeRateInput", "LanguageCodeEnum", "MoniteAllPaymentMethodsTypes", "OcrStatusEnum", "OrderEnum",
-        "OriginEnum", "PayableCreditNoteStateEnum", "PayableOriginEnum", "PayableStateEnum", "PriceInput",
-        "ProductServiceTypeEnum", "ReceivableCursorFields", "ReceivableType", "RecipientsInput",
-        "SourceOfPayableDataEnum", "UnitRequestInput", "VatIDTypeEnum",
+        "AllowedCountries", "CurrencyEnum", "LanguageCodeEnum", "OrderEnum", "PayableStateEnum", "UnitRequestInput",
     ),
     "access_tokens": (
         "GrantType",

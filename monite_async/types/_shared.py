@@ -2,35 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal, Required, TypeAlias, TypedDict
 
-from monite_async.models._base import Model
 
-__all__ = [
-    "AllowedCountries",
-    "CounterpartType",
-    "CurrencyEnum",
-    "CurrencySettingsInput",
-    "EinvoiceSchemaTypeEnum",
-    "ExchangeRateInput",
-    "LanguageCodeEnum",
-    "MoniteAllPaymentMethodsTypes",
-    "OcrStatusEnum",
-    "OrderEnum",
-    "OriginEnum",
-    "PayableCreditNoteStateEnum",
-    "PayableOriginEnum",
-    "PayableStateEnum",
-    "PriceInput",
-    "ProductServiceTypeEnum",
-    "ReceivableCursorFields",
-    "ReceivableType",
-    "RecipientsInput",
-    "SourceOfPayableDataEnum",
-    "UnitRequestInput",
-    "VatIDTypeEnum",
-]
+__all__ = ["AllowedCountries", "CurrencyEnum", "LanguageCodeEnum", "OrderEnum", "PayableStateEnum", "UnitRequestInput"]
 
 AllowedCountries: TypeAlias = Literal["AF", "AX", "AL", "DZ", "AS", "AD", "AO", "AI", "AQ", "AG", "AR", "AM", "AW",
     "AU", "AT", "AZ", "BS", "BH", "BD", "BB", "BY", "BE", "BZ", "BJ", "BM", "BT", "BO", "BA", "BW", "BV", "BR",
@@ -48,8 +23,6 @@ AllowedCountries: TypeAlias = Literal["AF", "AX", "AL", "DZ", "AS", "AD", "AO", 
     "UG", "UA", "AE", "GB", "US", "UM", "UY", "UZ", "VU", "VE", "VN", "VG", "VI", "WF", "EH", "YE", "ZM", "ZW",
     "BL", "BQ", "CW", "MF", "SX"] | str  # fmt: skip
 
-CounterpartType: TypeAlias = Literal["individual", "organization"] | str
-
 CurrencyEnum: TypeAlias = Literal["AED", "AFN", "ALL", "AMD", "ANG", "AOA", "ARS", "AUD", "AWG", "AZN", "BAM",
     "BBD", "BDT", "BGN", "BHD", "BIF", "BMD", "BND", "BOB", "BRL", "BSD", "BTN", "BWP", "BYN", "BZD", "CAD", "CDF",
     "CHF", "CLP", "CNY", "COP", "CRC", "CVE", "CZK", "DJF", "DKK", "DOP", "DZD", "EGP", "ETB", "EUR", "FJD", "FKP",
@@ -60,8 +33,6 @@ CurrencyEnum: TypeAlias = Literal["AED", "AFN", "ALL", "AMD", "ANG", "AOA", "ARS
     "RUB", "RWF", "SAR", "SBD", "SCR", "SEK", "SGD", "SHP", "SLE", "SOS", "SRD", "SSP", "SVC", "SZL", "THB", "TJS",
     "TMT", "TND", "TOP", "TRY", "TTD", "TWD", "TZS", "UAH", "UGX", "USD", "UYU", "UZS", "VND", "VUV", "WST", "XAF",
     "XCD", "XOF", "XPF", "YER", "ZAR", "ZMW"] | str  # fmt: skip
-
-EinvoiceSchemaTypeEnum: TypeAlias = Literal["DE:VAT", "NL:KVK", "NL:VAT", "BE:VAT", "BE:EN"] | str
 
 LanguageCodeEnum: TypeAlias = Literal["ab", "aa", "af", "ak", "sq", "am", "ar", "an", "hy", "av", "ae", "ay", "az",
     "bm", "ba", "eu", "be", "bn", "bi", "bs", "br", "bg", "my", "ca", "ch", "ce", "ny", "zh", "cu", "cv", "kw",
@@ -75,60 +46,10 @@ LanguageCodeEnum: TypeAlias = Literal["ab", "aa", "af", "ak", "sq", "am", "ar", 
     "bo", "ti", "to", "ts", "tn", "tr", "tk", "tw", "ug", "uk", "ur", "uz", "ve", "vi", "vo", "wa", "cy", "wo",
     "xh", "yi", "yo", "za", "zu"] | str  # fmt: skip
 
-MoniteAllPaymentMethodsTypes: TypeAlias = Literal["sepa_credit", "us_ach", "blik", "card", "bacs_direct_debit",
-    "bancontact", "eps", "giropay", "ideal", "p24", "sepa_debit", "sofort", "applepay", "googlepay", "affirm",
-    "klarna"] | str  # fmt: skip
-
-OcrStatusEnum: TypeAlias = Literal["processing", "error", "success", "canceled"] | str
-
 OrderEnum: TypeAlias = Literal["asc", "desc"] | str
-
-OriginEnum: TypeAlias = Literal["upload", "einvoicing"] | str
-
-PayableCreditNoteStateEnum: TypeAlias = Literal["new", "draft", "applied", "approved", "rejected", "canceled",
-    "submitted_for_approval"] | str  # fmt: skip
-
-PayableOriginEnum: TypeAlias = Literal["upload", "email", "einvoicing"] | str
 
 PayableStateEnum: TypeAlias = Literal["draft", "new", "approve_in_progress", "waiting_to_be_paid", "partially_paid",
     "paid", "canceled", "rejected"] | str  # fmt: skip
-
-ProductServiceTypeEnum: TypeAlias = Literal["product", "service"] | str
-
-ReceivableCursorFields: TypeAlias = Literal["counterpart_name", "counterpart_id", "amount", "total_amount",
-    "discounted_subtotal", "status", "due_date", "issue_date", "document_id", "created_at", "project_id"] | str  # fmt: skip
-
-ReceivableType: TypeAlias = Literal["quote", "invoice", "credit_note"] | str
-
-SourceOfPayableDataEnum: TypeAlias = Literal["ocr", "user_specified", "einvoicing"] | str
-
-VatIDTypeEnum: TypeAlias = Literal["ae_trn", "au_abn", "au_arn", "bg_uic", "br_cnpj", "br_cpf", "ca_bn",
-    "ca_gst_hst", "ca_pst_bc", "ca_pst_mb", "ca_pst_sk", "ca_qst", "ch_vat", "cl_tin", "es_cif", "eu_oss_vat",
-    "eu_vat", "gb_vat", "ge_vat", "hk_br", "hu_tin", "id_npwp", "il_vat", "in_gst", "is_vat", "jp_cn", "jp_rn",
-    "kr_brn", "li_uid", "mx_rfc", "my_frp", "my_itn", "my_sst", "no_vat", "nz_gst", "ru_inn", "ru_kpp", "sa_vat",
-    "sg_gst", "sg_uen", "si_tin", "th_vat", "tw_vat", "ua_vat", "us_ein", "za_vat", "unknown"] | str  # fmt: skip
-
-
-class ExchangeRateInput(TypedDict, total=False):
-    base: Required[CurrencyEnum]
-    rate: Required[float]
-    to: Required[CurrencyEnum]
-
-
-class CurrencySettingsInput(TypedDict, total=False):
-    default: Required[CurrencyEnum]
-    exchange_rates: Sequence[ExchangeRateInput | Model | None] | None
-
-
-class PriceInput(TypedDict, total=False):
-    currency: Required[CurrencyEnum]
-    value: Required[int]
-
-
-class RecipientsInput(TypedDict, total=False):
-    bcc: Sequence[str] | None
-    cc: Sequence[str] | None
-    to: Sequence[str] | None
 
 
 class UnitRequestInput(TypedDict, total=False):

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Literal, Required, TypeAlias, TypedDict
 
 from monite_async.models._base import Model
-from monite_async.types._shared import AllowedCountries, EinvoiceSchemaTypeEnum, LanguageCodeEnum
+from monite_async.types._paired import EinvoiceSchemaTypeEnum
+from monite_async.types._shared import AllowedCountries, LanguageCodeEnum
 
 __all__ = [
     "CounterpartAddressInput",

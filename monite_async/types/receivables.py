@@ -15,13 +15,8 @@ from monite_async.types._entities_receivables import (
     QuoteRenderingSettingsInput,
     VatModeEnum,
 )
-from monite_async.types._shared import (
-    AllowedCountries,
-    CurrencyEnum,
-    PriceInput,
-    ProductServiceTypeEnum,
-    UnitRequestInput,
-)
+from monite_async.types._paired import PriceInput, ProductServiceTypeEnum
+from monite_async.types._shared import AllowedCountries, CurrencyEnum, UnitRequestInput
 
 __all__ = [
     "AttachmentRequestInput",

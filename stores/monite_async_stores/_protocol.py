@@ -12,8 +12,10 @@ Lives travel as *milliseconds left*, never as a time of day: hosts need no commo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, Protocol, runtime_checkable
+
+from monite_async_stores._value import frozen
 
 __all__ = [
     "Busy",
@@ -49,7 +51,7 @@ class StoreBusyError(StoreError):
     """The store is there, but has more to do than it can at the moment; the caller may ask again a little later."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RecordName:
     """The name of a record, and what a store that seals values derives its key from.
 
@@ -65,7 +67,7 @@ class RecordName:
         raise TypeError("a RecordName holds key material and cannot be pickled")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hit:
     """There is a value, newer than the one the caller refused and with enough life left.
 
@@ -82,7 +84,7 @@ class Hit:
     left_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Negative:
     """Making a value failed a moment ago; nobody should try again yet.
 
@@ -95,14 +97,14 @@ class Negative:
     left_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Granted:
     """The caller holds the lease: it is the one to make a new value, and to commit it under this generation."""
 
     gen: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Busy:
     """Somebody else holds the lease.
 
@@ -113,12 +115,12 @@ class Busy:
     left_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Committed:
     """The value was stored under the caller's generation."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoreEvent:
     """Something happened to a record. Events only speed things up: every rule holds with all of them lost.
 
@@ -237,7 +239,7 @@ class RateBudget(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoredRecord:
     """What a store can tell of a value without opening it.
 

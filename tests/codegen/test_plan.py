@@ -13,7 +13,7 @@ from codegen.errors import ContractError
 from codegen.naming import argument, camel, class_names, snake
 from codegen.order import in_order
 from codegen.places import singular
-from codegen.plan import SCOPE_ORDER, SHARED, Choices, Plan, make_plan
+from codegen.plan import PAIRED, SCOPE_ORDER, SHARED, Choices, Plan, make_plan
 from codegen.reader import read
 from codegen.text import literal, statement
 from tests.codegen.synthetic import document, operation
@@ -181,7 +181,7 @@ def test_schemas_live_with_their_family_or_are_shared() -> None:
     raw["paths"]["/barns"] = {"get": operation("get_barns", result={"$ref": "#/components/schemas/PetPage"})}
     raw["paths"]["/barns/all"] = {"get": operation("get_all", result={"$ref": "#/components/schemas/Named"})}
     homes = make_plan(read(raw), CHOICES).models.by_name
-    assert (homes["PetPage"], homes["Named"]) == (SHARED, SHARED)
+    assert (homes["PetPage"], homes["Named"]) == (SHARED, PAIRED)
 
 
 def test_a_body_that_others_mention_keeps_its_place() -> None:

@@ -17,6 +17,10 @@ import pydantic
 import pytest
 import uvloop
 
+from monite_async._http import framing_h11
+from monite_async._http.framing import MakeFraming
+from monite_async._http.framing_h11 import H11Framing
+from monite_async._http.framing_llhttp import LlhttpFraming
 from monite_async._http.transport import PooledTransport
 from tests.blocking import no_blocking_in
 
@@ -29,6 +33,8 @@ PATIENCE = 30
 LOADED = pydantic.BaseModel
 """Pydantic loads itself at the first use of a name, and loading reads files, which a test on the loop must not do."""
 
+Factory = Callable[[], asyncio.AbstractEventLoop]
+ENGINES: dict[str, MakeFraming] = {"h11": H11Framing, "fast": LlhttpFraming}
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
@@ -43,19 +49,36 @@ def sockets() -> set[str]:
 
 def both_loops(test: Callable[P, Awaitable[None]]) -> Callable[..., None]:
     """Run a coroutine test on asyncio and on uvloop; it fails when it blocks, or leaves a task or a socket behind."""
+    return _on(test, {loop: (factory, H11Framing) for loop, factory in LOOPS.items()})
 
+
+def every_engine(test: Callable[P, Awaitable[None]]) -> Callable[..., None]:
+    """Run a coroutine test as ``both_loops`` does, with each of the engines that read answers."""
+    cases = {
+        f"{loop}-{engine}": (factory, framing) for loop, factory in LOOPS.items() for engine, framing in ENGINES.items()
+    }
+    return _on(test, cases)
+
+
+def _on(test: Callable[P, Awaitable[None]], cases: dict[str, tuple[Factory, MakeFraming]]) -> Callable[..., None]:
     @functools.wraps(test)
-    def run(loop_factory: Callable[[], asyncio.AbstractEventLoop], *args: P.args, **kwargs: P.kwargs) -> None:
+    def run(on: tuple[Factory, MakeFraming], *args: P.args, **kwargs: P.kwargs) -> None:
+        factory, framing = on
         before = sockets()
-        with asyncio.Runner(loop_factory=loop_factory) as runner, no_blocking_in("monite_async"):
+        with (
+            asyncio.Runner(loop_factory=factory) as runner,
+            no_blocking_in("monite_async"),
+            pytest.MonkeyPatch.context() as patch,
+        ):
+            patch.setattr(framing_h11, "H11Framing", framing)  # what is taken where nothing is said
             runner.run(_checked(test(*args, **kwargs)))
         gc.collect()
         assert sockets() <= before
 
-    own = inspect.Parameter("loop_factory", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    own = inspect.Parameter("on", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     parameters = [own, *inspect.signature(test).parameters.values()]
     run.__dict__["__signature__"] = inspect.Signature(parameters)  # what pytest asks for fixtures
-    return pytest.mark.parametrize("loop_factory", list(LOOPS.values()), ids=list(LOOPS))(run)
+    return pytest.mark.parametrize("on", list(cases.values()), ids=list(cases))(run)
 
 
 async def _checked(test: Awaitable[None]) -> None:

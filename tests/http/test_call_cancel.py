@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from monite_async import AsyncMonite, RetryPolicy
-from monite_async._http.transport import PooledTransport
+from monite_async._http.native import Native
 from tests.http._servers import Server, answer, both_loops, read_request, turns
 from tests.scripted import CLIENT_ID, CLIENT_SECRET
 
@@ -47,8 +47,8 @@ async def check(monite: AsyncMonite) -> None:
     """Make one more call, and see that no connection is out of the pool's hands."""
     async with asyncio.timeout(5):
         assert len(await monite.request("GET", "/things", cast_to=bytes)) == len(ITEM)
-    transport = monite._core.engine.transport
-    assert isinstance(transport, PooledTransport)
+    transport = monite._core.engine.carrier
+    assert isinstance(transport, Native)
     stats = transport.stats()
     assert (stats.open - stats.idle, stats.waiting) == (0, 0)
 

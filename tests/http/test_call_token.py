@@ -14,6 +14,7 @@ from monite_async import (
     AuthenticationError,
     BadRequestError,
     ClientClosedError,
+    ConfigurationError,
     ForbiddenError,
     ResponseValidationError,
     TransportError,
@@ -119,6 +120,13 @@ async def test_a_body_that_is_gone_is_not_repeated() -> None:
         with pytest.raises(UnauthorizedError):
             await monite.request("POST", "/x", multipart={"file": once()})
     assert len(transport.calls) == 1
+
+
+@pytest.mark.parametrize("name", ["", "x y", "ä", "x:"])
+def test_names_of_headers_are_checked(name: str) -> None:
+    """A wire with a header name that cannot be is refused before anything is sent."""
+    with pytest.raises(ConfigurationError, match="entity_header must be the name of a header"):
+        client(Scripted(OK), wire=Wire(entity_header=name))
 
 
 async def test_another_wire_has_other_headers() -> None:

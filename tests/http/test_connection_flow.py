@@ -12,7 +12,7 @@ import pytest
 
 from monite_async._http.connection import HIGH_WATER
 from monite_async._http.transport import PooledTransport, unsent
-from tests.http._servers import Chunks, Server, answer, both_loops, call, read_request, replies, start, turns, until
+from tests.http._servers import Chunks, Server, answer, call, every_engine, read_request, replies, start, turns, until
 
 MIB = 1024 * 1024
 
@@ -42,7 +42,7 @@ class Source:
         await reader.read()
 
 
-@both_loops
+@every_engine
 async def test_a_slow_consumer_stops_the_server() -> None:
     """A body nobody reads is not read from the socket either: 1 GiB is on offer, a few MiB at most leave the server."""
     source = Source(1024 * MIB)
@@ -65,7 +65,7 @@ async def test_a_slow_consumer_stops_the_server() -> None:
         assert transport.stats().open == 0
 
 
-@both_loops
+@every_engine
 async def test_a_paused_body_is_read_to_its_end() -> None:
     """Pausing and resuming loses nothing, and the connection is used again afterwards."""
     source = Source(5 * MIB + 7)
@@ -88,7 +88,7 @@ class Endless(httpx.AsyncByteStream):
             yield b"z" * 65536
 
 
-@both_loops
+@every_engine
 async def test_an_answer_before_the_body_was_sent_ends_the_sending() -> None:
     """A server that refuses an upload half-way is heard, though it reads no more; its connection is not kept."""
 
@@ -112,7 +112,7 @@ class Lingering(httpx.AsyncByteStream):
         await turns(30)
 
 
-@both_loops
+@every_engine
 async def test_an_answer_just_before_the_end_of_the_body_counts() -> None:
     """An answer that is there when the body ends is taken without sending the end."""
 
@@ -126,7 +126,7 @@ async def test_an_answer_just_before_the_end_of_the_body_counts() -> None:
         assert transport.stats().open == 0
 
 
-@both_loops
+@every_engine
 async def test_an_answer_is_heard_though_the_server_closed_behind_it() -> None:
     """An early answer followed by a close is still the answer, not a broken pipe."""
 
@@ -141,7 +141,7 @@ async def test_an_answer_is_heard_though_the_server_closed_behind_it() -> None:
             assert response.status_code == 401
 
 
-@both_loops
+@every_engine
 async def test_an_interim_answer_does_not_end_the_sending() -> None:
     """100 Continue while the body is under way changes nothing."""
     bodies: list[bytes] = []
@@ -158,7 +158,7 @@ async def test_an_interim_answer_does_not_end_the_sending() -> None:
         assert bodies == [b"ab" * 30]
 
 
-@both_loops
+@every_engine
 async def test_a_server_that_takes_nothing_is_a_write_timeout() -> None:
     """An upload that the server does not take ends after the write limit, and the body is not all read into memory."""
 
@@ -174,7 +174,7 @@ async def test_a_server_that_takes_nothing_is_a_write_timeout() -> None:
         assert transport.stats().open == 0
 
 
-@both_loops
+@every_engine
 async def test_a_slow_server_gets_the_whole_body() -> None:
     """Writing pauses while the server's window is full and goes on when it reads again."""
     go = asyncio.Event()
@@ -195,7 +195,7 @@ async def test_a_slow_server_gets_the_whole_body() -> None:
         assert transport.stats().idle == 1
 
 
-@both_loops
+@every_engine
 async def test_an_answer_is_heard_while_writing_is_paused() -> None:
     """A server that answers instead of reading is heard although the upload is stuck."""
 
@@ -210,7 +210,7 @@ async def test_an_answer_is_heard_while_writing_is_paused() -> None:
         assert transport.stats().open == 0
 
 
-@both_loops
+@every_engine
 async def test_a_connection_that_breaks_under_an_upload_is_an_error() -> None:
     """A reset in the middle of an upload is a transport error that does not claim to be unsent."""
 
@@ -227,7 +227,7 @@ async def test_a_connection_that_breaks_under_an_upload_is_an_error() -> None:
             assert transport.stats().open == 0
 
 
-@both_loops
+@every_engine
 async def test_a_reset_instead_of_an_answer_is_a_read_error() -> None:
     """A connection that is reset while the answer is awaited is a ReadError with the operating system's cause."""
 
@@ -244,7 +244,7 @@ async def test_a_reset_instead_of_an_answer_is_a_read_error() -> None:
         assert not unsent(caught.value)
 
 
-@both_loops
+@every_engine
 async def test_silence_is_a_read_timeout() -> None:
     """A server that says nothing, before its answer or within it, ends the exchange after the read limit."""
 
@@ -262,7 +262,7 @@ async def test_silence_is_a_read_timeout() -> None:
         assert transport.stats().open == 0
 
 
-@both_loops
+@every_engine
 @pytest.mark.parametrize("body", [b"four", Chunks([b"toolong"])], ids=["short", "long"])
 async def test_a_body_of_another_length_is_refused(body: bytes | Chunks) -> None:
     """A body that is not as long as its head says is the caller's error, and the connection is gone."""
@@ -280,7 +280,7 @@ async def test_a_body_of_another_length_is_refused(body: bytes | Chunks) -> None
         assert transport.stats().open == 0
 
 
-@both_loops
+@every_engine
 async def test_the_callers_own_failure_passes_through() -> None:
     """What the caller's body iterator raises reaches the caller as it is, and the connection is gone."""
 
@@ -296,7 +296,7 @@ async def test_the_callers_own_failure_passes_through() -> None:
         assert transport.stats().open == 0
 
 
-@both_loops
+@every_engine
 async def test_a_body_closed_early_costs_its_connection_unless_the_rest_is_here() -> None:
     """A half-read body is aborted; one whose rest has already arrived, or was read, gives its connection back."""
     rest = asyncio.Event()
@@ -320,7 +320,7 @@ async def test_a_body_closed_early_costs_its_connection_unless_the_rest_is_here(
         assert transport.stats().idle == 1
 
 
-@both_loops
+@every_engine
 async def test_a_broken_rest_of_a_closed_body_does_not_matter() -> None:
     """Closing a body early raises nothing, not even when its rest is nonsense."""
     rest = asyncio.Event()
@@ -340,7 +340,7 @@ async def test_a_broken_rest_of_a_closed_body_does_not_matter() -> None:
         assert transport.stats().open == 0
 
 
-@both_loops
+@every_engine
 async def test_a_closed_answer_never_looks_complete() -> None:
     """Closing an answer that is being read, or was read in part, makes reading on an error, not a shorter body."""
 
@@ -364,7 +364,7 @@ async def test_a_closed_answer_never_looks_complete() -> None:
         assert transport.stats().open == 0
 
 
-@both_loops
+@every_engine
 async def test_a_whole_answer_may_be_closed_and_ends_properly() -> None:
     """A streamed body that was read to its end ends once and for all, closed or not."""
     async with Server(Source(MIB)) as server, PooledTransport() as transport:
@@ -376,7 +376,7 @@ async def test_a_whole_answer_may_be_closed_and_ends_properly() -> None:
         assert transport.stats().idle == 1
 
 
-@both_loops
+@every_engine
 async def test_an_answer_that_nobody_closes_gives_its_slot_back() -> None:
     """A streaming answer that is dropped without being closed does not cost a slot for ever."""
     async with Server(Source(8 * MIB)) as server, PooledTransport(max_connections=1) as transport:

@@ -12,7 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monite_async._http.transport import PooledTransport, unsent
-from tests.http._servers import LOOPS, Chunks, Server, answer, both_loops, call, pieces, read_request, replies, start
+from tests.http._servers import (
+    LOOPS,
+    Chunks,
+    Server,
+    answer,
+    both_loops,
+    call,
+    every_engine,
+    pieces,
+    read_request,
+    replies,
+    start,
+)
 
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 
@@ -47,7 +59,7 @@ CASES = {
 }
 
 
-@both_loops
+@every_engine
 @pytest.mark.parametrize("case", list(CASES.values()), ids=list(CASES))
 async def test_every_framing_is_read_and_reused_as_the_standard_says(case: Case) -> None:
     """RFC 9112: each framing gives its exact body, and a connection is kept only when both sides finished."""
@@ -70,7 +82,7 @@ async def test_an_answer_may_arrive_cut_at_any_byte(case: Case) -> None:
             assert (response.status_code, response.content) == (case.status, case.body)
 
 
-@both_loops
+@every_engine
 @pytest.mark.parametrize("case", list(CASES.values()), ids=list(CASES))
 async def test_an_answer_may_arrive_byte_by_byte(case: Case) -> None:
     """The slowest of servers is understood like any other."""
@@ -101,7 +113,7 @@ BAD = {
 }
 
 
-@both_loops
+@every_engine
 @pytest.mark.parametrize(("raw", "close", "text"), list(BAD.values()), ids=list(BAD))
 async def test_a_broken_answer_is_an_error_that_quotes_nothing(raw: bytes, close: bool, text: str) -> None:
     """A broken answer is one clear error, not unsent, without a byte of the answer; its connection is gone."""
@@ -117,7 +129,7 @@ async def test_a_broken_answer_is_an_error_that_quotes_nothing(raw: bytes, close
         assert transport.stats().open == 0
 
 
-@both_loops
+@every_engine
 async def test_a_broken_body_read_later_is_the_same_error() -> None:
     """A body that breaks after its head was handed out raises from the stream, and the connection is gone."""
     parts = [CHUNKED + b"3\r\nabc\r\n", b"nonsense\r\n"]
@@ -130,7 +142,7 @@ async def test_a_broken_body_read_later_is_the_same_error() -> None:
         assert transport.stats().open == 0
 
 
-@both_loops
+@every_engine
 async def test_a_switched_protocol_is_refused() -> None:
     """An answer that switches to another protocol, even an offered one, is an error: nothing here speaks it."""
     raw = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n"
@@ -140,7 +152,7 @@ async def test_a_switched_protocol_is_refused() -> None:
         assert transport.stats().open == 0
 
 
-@both_loops
+@every_engine
 async def test_the_answer_keeps_its_head() -> None:
     """Status, reason, version and headers, repeated ones included, reach the caller as they were sent."""
     raw = b"HTTP/1.1 418 Short and stout\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\ncontent-length: 0\r\n\r\n"
@@ -200,7 +212,7 @@ def test_h11_as_the_server_agrees(
         runner.run(_exchange(body, sizes, cuts, upload))
 
 
-@both_loops
+@every_engine
 async def test_requests_are_framed_by_length_or_in_chunks() -> None:
     """Bytes go out with their length, a stream in chunks, and the server reads exactly what was given."""
     seen: list[tuple[bytes, bytes]] = []

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monite_async import RetryPolicy
-from monite_async._http.retry import Outcome, Retry, RetryBudget, Stop, decide, parse_retry_after, retry_after
+from monite_async._http.budget import RetryBudget
+from monite_async._http.retry import Outcome, Retry, Stop, decide, parse_retry_after, retry_after
 from tests.virtual import VirtualClock, VirtualLoop
 
 POLICY = RetryPolicy()

@@ -16,7 +16,8 @@ import pytest
 import trustme
 
 from monite_async._http import dial, tls
-from monite_async._http.connection import Connection, Origin
+from monite_async._http.connection import Connection
+from monite_async._http.place import Origin
 from monite_async._http.transport import PooledTransport, PoolStats, unsent
 from tests.http._servers import Server, answer, both_loops, call, read_request, replies, turns, until
 
@@ -32,9 +33,11 @@ def authority() -> trustme.CA:
 @pytest.fixture
 def no_context() -> Iterator[None]:
     """Let the process's TLS context be made anew in this test, and afterwards."""
-    before, tls._context = tls._context, None
+    before = dict(tls._contexts)
+    tls._contexts.clear()
     yield
-    tls._context = before
+    tls._contexts.clear()
+    tls._contexts.update(before)
 
 
 def _server_side(certificate: trustme.LeafCert) -> ssl.SSLContext:
@@ -124,10 +127,10 @@ async def test_the_shared_context_is_made_once_from_the_environment(
         PooledTransport() as second,
     ):
         assert (await call(transport, server.origin)).content == b"ok"
-        made = tls._context
+        made = dict(tls._contexts)
         bundle.unlink()
         assert (await call(second, server.origin)).content == b"ok"
-        assert tls._context is made is tls._shared()
+        assert list(tls._contexts.values()) == list(made.values()) == [tls._shared()]
 
 
 @both_loops
@@ -371,7 +374,7 @@ async def test_a_connection_found_dead_before_the_request_is_unsent() -> None:
         return
 
     async with Server(hang_up) as server, PooledTransport() as transport:
-        pool = transport._pool()
+        pool = transport.native.pool()
         dialling = pool._dial
 
         async def late(origin: Origin, timeout: float | None) -> Connection:
@@ -433,4 +436,4 @@ def test_the_default_bound_leaves_files_for_others(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(resource, "getrlimit", getrlimit)
     for soft, most in ((256, 128), (4, 8), (100_000, 1000), (resource.RLIM_INFINITY, 1000)):  # noqa: B007 - read above
-        assert PooledTransport()._max_connections == most
+        assert PooledTransport().native.max_connections == most

@@ -18,8 +18,8 @@ from typing import Any, cast
 import pytest
 import trustme
 
+from monite_async._http import native
 from monite_async._http import pool as pools
-from monite_async._http import transport as transports
 from monite_async._http.transport import PooledTransport, PoolStats, TransportClosedError
 from tests.http._servers import LOOPS, Server, answer, both_loops, call, read_request, replies, sockets, start, until
 
@@ -133,7 +133,7 @@ def test_closing_reaches_the_connections_of_other_loops(factory: Factory) -> Non
 
     async def other(origin: str) -> None:
         await call(transport, origin)
-        (pool,) = transport._pools.values()
+        (pool,) = transport.native.pools.values()
         connected.set()
         await until(closed.is_set)
         await until(lambda: pool.closed)
@@ -172,7 +172,7 @@ def test_a_loop_closed_without_farewell_costs_no_socket(factory: Factory, how: s
         with asyncio.Runner(loop_factory=factory) as runner:
             if how == "next use":
                 runner.run(call(transport, server.origin))
-                assert len(transport._pools) == 1
+                assert len(transport.native.pools) == 1
             runner.run(transport.aclose())
         gc.collect()
     assert sockets() <= before
@@ -284,11 +284,11 @@ def test_letting_go_after_a_fork_shuts_nothing_down() -> None:
     transport = PooledTransport()
     with server_thread() as (server, _), asyncio.Runner() as runner:
         runner.run(call(transport, server.origin))
-        (pool,) = transport._pools.values()
+        (pool,) = transport.native.pools.values()
         (connection,) = pool._all
         number = connection.sock.fileno()
         with connection.sock.dup() as parents:
-            transports._forked()  # in this very process, which plays the child
+            native._forked()  # in this very process, which plays the child
             assert Path(f"/proc/self/fd/{number}").readlink() == Path(os.devnull)
             parents.setblocking(True)
             parents.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")

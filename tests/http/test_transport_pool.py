@@ -52,7 +52,7 @@ async def test_the_last_used_connection_is_used_first() -> None:
         await until(lambda: len(gate.order) == 5)
         gate.permits += 25
         await asyncio.gather(*burst)
-        idle = next(iter(transport._pools.values()))._idle
+        idle = next(iter(transport.native.pools.values()))._idle
         (connections,) = idle.values()
         before = {each: each.idle_since for each in connections}
         for _ in range(20):
@@ -181,7 +181,7 @@ async def test_a_waiter_cancelled_as_the_pool_closes_gives_nothing_back() -> Non
         response = await half.begin(transport, server.origin, finish=True)
         second = asyncio.create_task(call(transport, server.origin))
         await until(lambda: transport.stats().waiting == 1)
-        (pool,) = transport._pools.values()
+        (pool,) = transport.native.pools.values()
         await response.aclose()
         pool.close()
         second.cancel()
@@ -199,7 +199,7 @@ async def test_a_limit_that_passes_as_the_waiter_is_served_changes_nothing() -> 
         response = await half.begin(transport, server.origin, finish=True)
         second = asyncio.create_task(call(transport, server.origin, pool=30))
         await until(lambda: transport.stats().waiting == 1)
-        (pool,) = transport._pools.values()
+        (pool,) = transport.native.pools.values()
         (waiter,) = pool._waiters
         await response.aclose()
         pool_module._expire(waiter, 30)
@@ -278,7 +278,7 @@ async def test_idle_connections_are_closed_after_their_time() -> None:
     """One timer closes what is idle for too long, stays while anything is idle, and is gone afterwards."""
     async with Server(replies(answer())) as server, PooledTransport(keepalive_expiry=0.05) as transport:
         await asyncio.gather(*[call(transport, server.origin) for _ in range(3)])
-        (pool,) = transport._pools.values()
+        (pool,) = transport.native.pools.values()
         (idle,) = pool._idle.values()
         next(reversed(idle)).idle_since += 0.03
         await until(lambda: transport.stats().open == 1)
@@ -298,7 +298,7 @@ async def test_the_timer_waits_for_the_oldest_of_all_origins() -> None:
     ):
         await call(transport, one.origin)
         await call(transport, two.origin)
-        (pool,) = transport._pools.values()
+        (pool,) = transport.native.pools.values()
         assert pool._reaper is not None
         pool._reaper.cancel()
         pool._reap()
@@ -312,7 +312,7 @@ async def test_a_connection_past_its_time_is_not_used() -> None:
     """Where the loop was held up past the expiry, an old connection is replaced, not used."""
     async with Server(replies(answer())) as server, PooledTransport(keepalive_expiry=60) as transport:
         await call(transport, server.origin)
-        (pool,) = transport._pools.values()
+        (pool,) = transport.native.pools.values()
         (connection,) = pool._all
         connection.idle_since -= 61
         await call(transport, server.origin)

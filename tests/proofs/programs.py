@@ -33,7 +33,7 @@ async def calls(monite, count):
 
 async def own_calls(monite, count):
     # Nothing comes over a connection of the parent: there is none before, and what is there then was opened here.
-    transport = monite._core.engine.transport
+    transport = monite._core.engine.carrier
     assert transport.stats().opened == 0
     await calls(monite, count)
     stats = transport.stats()

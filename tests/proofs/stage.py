@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from monite_async import AsyncMonite, RequestOptions, RetryPolicy, TokenEvent
-from monite_async._http.transport import PooledTransport
+from monite_async._http.native import Native
 from monite_async._tokens.cache import TokenCache
 from monite_async.emulator import Emulator, EmulatorSettings, listen
 from monite_async.types.entities import EntityAddressSchemaInput
@@ -107,11 +107,11 @@ def cache_of(monite: AsyncMonite) -> TokenCache:
     return monite._core.issued()
 
 
-def pool_of(monite: AsyncMonite) -> PooledTransport:
+def pool_of(monite: AsyncMonite) -> Native:
     """Return the connections of a client's calls."""
-    transport = monite._core.engine.transport
-    assert isinstance(transport, PooledTransport)
-    return transport
+    carrier = monite._core.engine.carrier
+    assert isinstance(carrier, Native)
+    return carrier
 
 
 class Moved:

@@ -10,7 +10,7 @@ from collections import Counter
 import pytest
 
 from monite_async import AsyncMonite, EntityClient, MoniteError, RequestOptions, RetryPolicy
-from monite_async._http.transport import PooledTransport
+from monite_async._http.native import Native
 from monite_async.emulator import Remote
 from tests.proofs.programs import emulating
 from tests.proofs.stage import ADDRESS, cache_of, pool_of
@@ -86,8 +86,8 @@ async def flood(remote: Remote, monite: AsyncMonite, seed: int, count: int) -> C
 
 async def clean(monite: AsyncMonite) -> None:
     """See that nothing of the flood is left, and that the next call works."""
-    cache, post = cache_of(monite), monite._core.post.transport
-    assert isinstance(post, PooledTransport)
+    cache, post = cache_of(monite), monite._core.post.carrier
+    assert isinstance(post, Native)
     async with asyncio.timeout(20):
         while any(cache._flights.values()) or cache._tasks:
             await asyncio.sleep(0.01)

@@ -19,7 +19,9 @@ from monite_async._errors import (
     RequestTimeout,
     ServerError,
 )
+from monite_async._http.adapter import HttpxCarrier
 from monite_async._http.limits import Limiter
+from monite_async._http.place import Place
 from monite_async._http.token_post import TokenPost
 from monite_async._tokens.credentials import ClientCredentials
 from monite_async._tokens.issuer import MoniteIssuer, Wire
@@ -29,6 +31,7 @@ from tests.tokens.world import PARTNER, user
 CLIENT = "28c10852-7e78-43cf-abfb-efeed1834963"
 CANARY = "canary-615b3cfa-646b-41d9"
 BASE = "https://api.sandbox.monite.com/v1"
+PLACE = Place.parse(BASE)
 TOKEN = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.x.y"
 
 
@@ -40,7 +43,7 @@ class Wired:
         self.token = self.router.post(f"{BASE}/auth/token")
         self.revoke = self.router.post(f"{BASE}/auth/revoke")
         self.issuer = MoniteIssuer(
-            post=TokenPost(httpx.URL(BASE), httpx.MockTransport(self.router.async_handler), Limiter(None)),
+            post=TokenPost(PLACE, HttpxCarrier(httpx.MockTransport(self.router.async_handler)), Limiter(None)),
             credentials=ClientCredentials(CLIENT, CANARY),
             api_version="2024-05-25",
             wire=Wire(),
@@ -346,11 +349,11 @@ def test_a_fixed_token_that_is_none(token: str) -> None:
 async def test_a_token_request_waits_a_minute_for_its_turn_and_not_longer() -> None:
     """R10: the wait for the rate limit is bounded, and too long a one says how long it would have been."""
     limiter = Limiter(None)
-    post = TokenPost(httpx.URL(BASE), httpx.MockTransport(respx.Router().async_handler), limiter)
+    post = TokenPost(PLACE, HttpxCarrier(httpx.MockTransport(respx.Router().async_handler)), limiter)
     await post.turn()
     limiter.close(0.01)
     await post.turn()
-    slow = TokenPost(post.base_url, post.transport, Limiter(0.01, burst=1))
+    slow = TokenPost(PLACE, post.carrier, Limiter(0.01, burst=1))
     await slow.turn()
     await slow.turn()  # this one goes before whoever waits
     with pytest.raises(RequestTimeout, match="waiting for the rate limit") as caught:

@@ -1,0 +1,275 @@
+"""Proxies, HTTP/2 and client certificates, each with a real peer; everything else takes the own connections."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import trustme
+
+from monite_async import AsyncMonite, ClientClosedError, ConfigurationError, ConnectError, RetryPolicy, TransportError
+from monite_async._http.native import Native
+from monite_async._http.routes import Routes
+from tests.http._others import TOKEN, Proxy, client_side, http2, server_side
+from tests.http._servers import Server, answer, both_loops, read_request, until
+from tests.scripted import CLIENT_ID, CLIENT_SECRET
+
+ITEM = {"id": "1"}
+
+
+@pytest.fixture(autouse=True)
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start without what this machine may have."""
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    """Return a certificate authority of the test's own."""
+    return trustme.CA()
+
+
+async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Serve tokens and one small object."""
+    while True:
+        head, _ = await read_request(reader)
+        writer.write(answer(TOKEN) if b"/auth/token" in head else answer(b'{"id": "1"}'))
+
+
+def client(server: Server, **options: Any) -> AsyncMonite:
+    """Return a client of a server on loopback that tries once."""
+    settings: dict[str, Any] = {
+        "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "base_url": f"{server.origin}/v1",
+        "retry": RetryPolicy(max_retries=0),
+    }  # fmt: skip
+    return AsyncMonite(**{**settings, **options})
+
+
+async def streamed(monite: AsyncMonite) -> bytes:
+    """Return an answer that is read piece by piece."""
+    async with monite.stream("GET", "/file") as response:
+        return b"".join([piece async for piece in response])
+
+
+@both_loops
+async def test_a_proxy_carries_tokens_calls_and_streams() -> None:
+    """With ``proxy=`` every request goes through it, with the user and password that its URL names."""
+    proxy = Proxy("user:canary")
+    async with Server(serve) as server, Server(proxy) as way:
+        url = way.origin.replace("http://", "http://user:canary@")
+        async with client(server, proxy=url) as monite:
+            assert await monite.request("GET", "/things") == ITEM
+            assert await monite.request("POST", "/things", json={"a": 1}) == ITEM
+            assert await streamed(monite) == b'{"id": "1"}'
+            assert "canary" not in f"{monite._core.engine.carrier!r}{monite._core.post.carrier!r}"
+        assert proxy.seen[0] == f"POST {server.origin}/v1/auth/token"
+        assert f"GET {server.origin}/v1/things" in proxy.seen
+
+
+@both_loops
+async def test_a_proxy_tunnels_tls(authority: trustme.CA) -> None:
+    """A server behind TLS is reached through CONNECT, and its certificate is checked at this end."""
+    proxy = Proxy()
+    tls = server_side(authority.issue_cert("127.0.0.1"))
+    async with Server(serve, tls=tls) as server, Server(proxy) as way:
+        async with client(server, proxy=way.origin, ssl_context=client_side(authority)) as monite:
+            assert await monite.request("GET", "/things") == ITEM
+        assert set(proxy.seen) == {f"CONNECT 127.0.0.1:{server.port}"}
+        async with client(server, proxy=way.origin) as stranger:
+            with pytest.raises(ConnectError, match="certificate"):
+                await stranger.request("GET", "/things")
+
+
+@both_loops
+async def test_the_environment_names_a_proxy_unless_it_is_not_to_be_trusted() -> None:
+    """HTTP_PROXY counts; NO_PROXY and ``trust_env=False`` let the own connections carry the call."""
+    proxy = Proxy()
+    async with Server(serve) as server, Server(proxy) as way:
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("HTTP_PROXY", way.origin)
+            async with client(server) as monite, client(server, trust_env=False) as plain:
+                assert await monite.request("GET", "/things") == ITEM
+                count = len(proxy.seen)
+                assert count > 0
+                assert await plain.request("GET", "/things") == ITEM
+                assert isinstance(plain._core.engine.carrier, Native)
+            environment.setenv("NO_PROXY", "localhost, 127.0.0.1")
+            async with client(server) as monite:
+                assert isinstance(monite._core.engine.carrier, Routes)
+                assert await monite.request("GET", "/things") == ITEM
+                assert await streamed(monite) == b'{"id": "1"}'
+        assert len(proxy.seen) == count
+
+
+@both_loops
+async def test_a_proxy_that_refuses_is_an_error_without_its_password(authority: trustme.CA) -> None:
+    """A refusal of the proxy is a transport error that does not repeat the URL of the proxy."""
+    tls = server_side(authority.issue_cert("127.0.0.1"))
+    async with Server(serve, tls=tls) as server, Server(Proxy("user:right")) as way:
+        url = way.origin.replace("http://", "http://user:canary@")
+        async with client(server, proxy=url, ssl_context=client_side(authority)) as monite:
+            with pytest.raises(TransportError) as caught:
+                await monite.request("GET", "/things")
+    assert "canary" not in f"{caught.value!r}{caught.value}"
+
+
+@both_loops
+async def test_http2_is_spoken_where_the_server_does(authority: trustme.CA) -> None:
+    """With ``http2=True`` calls at once share one connection; a server without HTTP/2 is served as ever."""
+    seen: list[str] = []
+    certificate, trust = authority.issue_cert("127.0.0.1"), client_side(authority)
+    async with (
+        Server(http2(b'{"id": "1"}', seen), tls=server_side(certificate, "h2", "http/1.1")) as modern,
+        Server(serve, tls=server_side(certificate)) as old,
+    ):
+        async with client(modern, http2=True, ssl_context=trust) as monite:
+            assert await monite.request("GET", "/first") == ITEM
+            calls = [monite.request("GET", f"/{number}") for number in range(20)]
+            assert await asyncio.gather(*calls) == [ITEM] * 20
+        assert len(seen) == 22
+        assert modern.accepted == 2  # one for tokens, one for calls
+        async with client(old, http2=True, ssl_context=trust) as monite:
+            assert await monite.request("GET", "/things") == ITEM
+
+
+@both_loops
+async def test_a_bundle_that_cannot_be_read_is_a_connect_error() -> None:
+    """Certificate authorities that the environment names and that are not there fail the call, not the client."""
+    async with Server(serve) as server:
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("SSL_CERT_FILE", "/nowhere.pem")
+            async with client(server, http2=True) as monite:
+                for work in (monite.request("GET", "/x", cast_to=bytes), streamed(monite)):
+                    with pytest.raises(ConnectError, match="TLS context"):
+                        await work
+
+
+async def test_calls_after_the_end_are_refused() -> None:
+    """A closed client sends nothing through a proxy either, and closing twice does no harm."""
+    async with Server(serve) as server:
+        monite = client(server, proxy="http://127.0.0.1:9")
+        carrier = monite._core.engine.carrier
+        await monite.aclose()
+        await monite.aclose()
+        monite._core.engine.closed = False
+        monite._core.post.closed = False
+        assert repr(carrier) == "<Routes>"
+        with pytest.raises((TransportError, ClientClosedError)):
+            await monite.request("GET", "/things")
+
+
+def test_each_loop_has_transports_of_its_own() -> None:
+    """A client that goes through a proxy serves loop after loop, and each loop's end closes what it opened."""
+
+    async def main(held: list[AsyncMonite]) -> None:
+        proxy = Proxy()
+        async with Server(serve) as server, Server(proxy) as way:
+            monite = client(server, proxy=way.origin)
+            held.append(monite)
+            assert await monite.request("GET", "/things") == ITEM
+            carrier = monite._core.engine.carrier
+            assert isinstance(carrier, Routes)
+            assert len(carrier._loops) == 1
+            await asyncio.get_running_loop().shutdown_asyncgens()
+            assert not carrier._loops
+            await until(lambda: way.open == 0)
+
+    for _ in range(2):
+        asyncio.run(main([]))
+
+
+@both_loops
+async def test_a_client_certificate_is_shown(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A server that wants a certificate of its client gets the one in ``ssl_context``."""
+    tls = server_side(authority.issue_cert("127.0.0.1"))
+    tls.verify_mode = ssl.CERT_REQUIRED
+    cast("Any", authority).configure_trust(tls)
+    own = client_side(authority)
+    cast("Any", authority.issue_cert("client.test")).configure_cert(own)
+    async with Server(serve, tls=tls) as server:
+        async with client(server, ssl_context=own) as monite:
+            assert await monite.request("GET", "/things") == ITEM
+        async with client(server, ssl_context=client_side(authority)) as stranger:
+            with pytest.raises(TransportError):
+                await stranger.request("GET", "/things")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "match"),
+    [
+        ({"transport": "slow"}, "or 'fast'"),
+        ({"transport": 3}, "got int"),
+        ({"proxy": "canary"}, "proxy must be a URL"),
+        ({"proxy": "ftp://user:canary@proxy"}, "proxy must be a URL"),
+        ({"proxy": "http://user:canary@proxy:port"}, "proxy must be a URL"),
+        ({"proxy": 3}, "proxy must be a URL"),
+        ({"http2": "yes"}, "http2 must be"),
+        ({"trust_env": None}, "trust_env must be"),
+        ({"ssl_context": True}, "ssl_context must be"),
+        ({"transport": "fast", "http2": True}, "speaks HTTP/1.1"),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_is_said_at_once(wrong: dict[str, Any], match: str) -> None:
+    """Whatever cannot work is refused by the constructor, with no password in the text."""
+    with pytest.raises(ConfigurationError, match=match) as caught:
+        AsyncMonite(client_id=CLIENT_ID, client_secret=CLIENT_SECRET, **wrong)
+    assert "canary" not in str(caught.value)
+
+
+def test_a_transport_brings_its_own_connections() -> None:
+    """A transport that is passed cannot be given a proxy, a context or HTTP/2 from outside."""
+    import httpx
+
+    for more in ({"proxy": "http://proxy"}, {"http2": True}, {"ssl_context": ssl.create_default_context()}):
+        options: dict[str, Any] = {"transport": httpx.MockTransport(lambda _: httpx.Response(200)), **more}
+        with pytest.raises(ConfigurationError, match="set them there"):
+            AsyncMonite(client_id=CLIENT_ID, client_secret=CLIENT_SECRET, **options)
+
+
+@pytest.mark.parametrize(
+    ("module", "options", "match"),
+    [
+        ("h2", {"http2": True}, r"monite-async\[http2\]"),
+        ("socksio", {"proxy": "socks5://proxy:1080"}, r"httpx\[socks\]"),
+        ("httptools", {"transport": "fast"}, r"monite-async\[fast\]"),
+    ],
+)
+def test_what_is_not_installed_is_named(
+    module: str, options: dict[str, Any], match: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a package is missing, the error says which extra brings it."""
+    import importlib.util
+    import sys
+
+    def missing(name: str) -> None:
+        assert name == module
+
+    monkeypatch.setattr(importlib.util, "find_spec", missing)
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.delitem(sys.modules, "monite_async._http.framing_llhttp", raising=False)
+    with pytest.raises(ConfigurationError, match=match):
+        AsyncMonite(client_id=CLIENT_ID, client_secret=CLIENT_SECRET, **options)
+
+
+async def test_certificates_of_the_environment_only_when_it_is_trusted(
+    authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With ``trust_env=False`` SSL_CERT_FILE has no say."""
+    from monite_async._http import tls
+
+    bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    monkeypatch.setattr(tls, "_contexts", {})
+    async with Server(serve, tls=server_side(authority.issue_cert("127.0.0.1"))) as server:
+        async with client(server) as monite:
+            assert await monite.request("GET", "/things") == ITEM
+        async with client(server, trust_env=False) as stranger:
+            with pytest.raises(ConnectError, match="certificate"):
+                await stranger.request("GET", "/things")
