@@ -32,7 +32,7 @@ Names = dict[str, object]
 
 
 @asynccontextmanager
-async def world() -> AsyncGenerator[Names]:
+async def world() -> AsyncGenerator[Names, None]:
     """What ``index.md`` promises to snippets: a client, an entity, its user, and something to work on."""
     async with Emulator() as emulator, AsyncMonite(**emulator.client_options()) as monite:
         entity = await monite.entities.create(
