@@ -26,8 +26,7 @@ _HEAD: Final = re.compile(
 """A whole head without anything that two parsers could read differently (RFC 9112, 4 and 5; RFC 9110, 5.5)."""
 
 _START: Final = b"HTTP/1."
-_SIZES: Final = frozenset({b"content-length", b"transfer-encoding"})
-_DELIMITING: Final = _SIZES | {b"connection"}
+_DELIMITING: Final = frozenset({b"connection", b"content-length", b"transfer-encoding"})
 _BODILESS: Final = frozenset({204, 304})
 
 _MAX_FIELDS: Final = 512
@@ -44,6 +43,7 @@ class LlhttpFraming:
 
     __slots__ = (
         "_chunked",
+        "_closes",
         "_ended",
         "_fields",
         "_last",
@@ -79,7 +79,8 @@ class LlhttpFraming:
         self.error: str | None = None
         self._method: bytes | None = None
         self._parser: HttpResponseParser | None = None
-        self._received = self._chunked = self._sized = self._last = self._ended = False
+        self._received = self._ended = self._last = False
+        self._sized = self._chunked = self._closes = False
         self._fields: list[tuple[bytes, bytes]] = []
         self._phrase = self._unread = b""
         self._void = 0
@@ -132,10 +133,10 @@ class LlhttpFraming:
         self._phrase = phrase
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a field, or pass over a trailer; refuse a size that llhttp would pass over itself."""
+        """Take a field, or pass over a trailer."""
         name = name.lower()
-        if name in _SIZES and (self.status or b"\t" in value):
-            raise HttpParserError  # in a trailer, or "chunked" with a tab, which llhttp takes for another coding
+        if name in _DELIMITING:
+            self._delimit(name, value)
         if not self.status:
             self._fields.append((name, value.rstrip(b"\t ")))
 
@@ -144,17 +145,18 @@ class LlhttpFraming:
         parser = self._parser
         if parser is None:
             raise HttpParserError  # this would be another answer
-        status, headers = parser.get_status_code(), self._fields
+        status = parser.get_status_code()
         if status < 200:
-            if status == 101 or any(name in _SIZES for name, _ in headers):
+            if status == 101 or self._sized or self._chunked:
                 raise HttpParserError
             return
-        if not self._delimit(headers) or (self._method == b"CONNECT" and status < 300):
+        if self._method == b"CONNECT" and status < 300:
             raise HttpParserError
-        self.status, self.reason, self.headers = status, self._phrase, headers
+        self.status, self.reason, self.headers = status, self._phrase, self._fields
         if parser.get_http_version() == "1.0":
             self.version = b"1.0"
-            self._last = True
+            self._closes = True
+        self._last |= self._closes
         if status in _BODILESS or self._method == b"HEAD":
             self.on_message_complete()  # llhttp might wait for what never comes
 
@@ -167,22 +169,20 @@ class LlhttpFraming:
         self.complete = self.status != 0
         self._parser = None  # it holds this object, and the two would live until the collector finds them
 
-    def _delimit(self, headers: list[tuple[bytes, bytes]]) -> bool:
-        """Learn from a head where the body will end; False when it does not say so beyond doubt."""
-        for name, value in headers:
-            if name not in _DELIMITING:
-                continue
-            if name == b"connection":
-                self._last |= b"close" in [option.strip(b"\t ") for option in value.lower().split(b",")]
-            elif self._chunked or self._sized:
-                return False  # two lengths, or a length and chunks: how requests are smuggled
-            elif name == b"content-length":
-                self._sized = True  # llhttp has seen to it that this is a number
-            elif value.lower() == b"chunked":
-                self._chunked = True
-            else:
-                return False
-        return True
+    def _delimit(self, name: bytes, value: bytes) -> None:
+        """Learn where the body will end; refuse what leaves a doubt of it, or llhttp would pass over."""
+        if name == b"connection":
+            self._closes |= b"close" in [option.strip(b"\t ") for option in value.lower().split(b",")]
+        elif self._sized or self._chunked or self.status:
+            raise HttpParserError  # two lengths, a length and chunks (how requests are smuggled), or a trailer
+        elif b"\t" in value:
+            raise HttpParserError  # llhttp takes "chunked" and a tab for another coding; its releases differ on lengths
+        elif name == b"content-length":
+            self._sized = True  # llhttp sees to it that this is a number
+        elif value.rstrip().lower() == b"chunked":
+            self._chunked = True
+        else:
+            raise HttpParserError
 
     # What llhttp is given.
 
@@ -193,7 +193,7 @@ class LlhttpFraming:
             end = match.end()
             if end - start > self._max_head_bytes or data.count(b"\n", start, end) > _MAX_FIELDS + 2:
                 return self._fail(HEAD_TOO_LARGE)
-            self._fields, self._phrase = [], b""
+            self._fields, self._phrase, self._closes = [], b"", False
             self._parser = HttpResponseParser(self)
             self._parse(match[0])
             if self.status:
