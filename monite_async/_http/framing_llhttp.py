@@ -102,12 +102,10 @@ class LlhttpFraming:
     def feed(self, data: bytes) -> None:
         """See ``Framing.feed``."""
         self._received = True
-        if self.complete:
-            self._last = True  # whatever this is, it would be taken for the next answer
-        elif self.error is not None:
+        if self.error is not None:
             return
-        elif self.status:
-            self._read_body(data)
+        if self.status:
+            self._read_body(memoryview(data))
         else:
             if self._unread:
                 data = self._unread + data
@@ -197,7 +195,7 @@ class LlhttpFraming:
             self._parser = HttpResponseParser(self)
             self._parse(match[0])
             if self.status:
-                return self.feed(data[end:]) if end < len(data) else None
+                return self._read_body(memoryview(data)[end:]) if end < len(data) else None
             if self.error is not None:
                 return None
             start = end
@@ -215,13 +213,14 @@ class LlhttpFraming:
         else:
             self._unread = data
 
-    def _read_body(self, data: bytes) -> None:
-        if self._chunked:
-            return self._read_chunks(memoryview(data))
-        self._parse(data)
-        if self.complete and len(self.chunks[-1]) < len(data):
-            self._last = True
-        return None
+    def _read_body(self, data: memoryview) -> None:
+        if self.complete:
+            self._last = True  # whatever this is, it would be taken for the next answer
+        elif self._chunked:
+            self._read_chunks(data)
+        else:
+            self._parse(data)
+            self._last |= self.complete and len(self.chunks[-1]) < len(data)
 
     def _read_chunks(self, data: memoryview) -> None:
         """Read on; the last byte goes alone: if the body ended before it, it belongs to no answer."""
