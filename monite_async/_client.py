@@ -55,7 +55,7 @@ class AsyncMonite(PartnerResources, Scope):
         max_response_bytes: Longest decompressed answer that is read, in bytes; default 64 MiB.
         transport: Carries the requests instead of this library's own connections; it is the caller's to close. Or
             ``"fast"``: this library's own connections with the answers read without h11, as strictly and for less
-            time of the processor (needs the extra ``fast``: llhttp decodes what comes in chunks).
+            time of the processor (needs the extra ``fast``, which brings llhttp).
         proxy: URL of a proxy for all requests, as ``http://user:password@proxy.example:8080``; default what
             ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY`` say.
         http2: Speak HTTP/2 where the server does (needs the extra ``http2``). It shares one connection among many

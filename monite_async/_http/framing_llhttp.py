@@ -1,9 +1,10 @@
-"""Answers read without h11: the ``Framing`` of ``transport="fast"``.
+"""Answers read by llhttp, the parser of Node.js, through httptools: the ``Framing`` of ``transport="fast"``.
 
-A head is what one regular expression says, which is stricter than h11 (no bare line feeds, no folded lines, no control
-characters), and has to say beyond doubt how its body is delimited. A body with a length is counted. One in chunks is
-decoded by llhttp, the parser of Node.js, through httptools: llhttp reads its head as well, and has to agree. It never
-sees anything else, because it would read on into whatever follows an answer.
+llhttp reads every answer: status, headers, body, and where it ends. What stands around it makes it as strict as h11.
+Before it, a guard over the bytes of a head, from which nothing is taken but where the head ends: one regular expression
+(no bare line feeds, no folded lines, no control characters) and limits of size and number. Behind it, a look at the
+fields that llhttp found, which have to say beyond doubt how the body is delimited. And what llhttp cannot know: that
+the answer to HEAD has no body, that nobody asked for CONNECT or 101, that nothing may follow an answer.
 ``tests/http/test_framing_differential.py`` holds all of it against h11.
 """
 
@@ -19,24 +20,17 @@ from monite_async._http.framing import CUT_OFF, HEAD_TOO_LARGE, INVALID, NO_ANSW
 __all__ = ["LlhttpFraming"]
 
 _HEAD: Final = re.compile(
-    rb"HTTP/(1\.[01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?\r\n"
-    rb"((?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)*+)\r\n"
+    rb"HTTP/1\.[01] [1-9][0-9]{2}(?: [\t\x20-\x7e\x80-\xff]*)?\r\n"
+    rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)*+\r\n"
 )
-"""A whole head (RFC 9112, sections 4 and 5; RFC 9110, section 5.5): version, status, reason, lines of the fields."""
+"""A whole head without anything that two parsers could read differently (RFC 9112, 4 and 5; RFC 9110, 5.5)."""
 
 _START: Final = b"HTTP/1."
-_SIZES: Final = frozenset({b"content-length", b"transfer-encoding"})
-_DELIMITING: Final = _SIZES | {b"connection"}
+_DELIMITING: Final = frozenset({b"connection", b"content-length", b"transfer-encoding"})
 _BODILESS: Final = frozenset({204, 304})
 
 _MAX_FIELDS: Final = 512
 """Most fields of a head: several times what any server sends, so that a hostile one cannot make us build thousands."""
-
-_MAX_DIGITS: Final = 18
-"""Most digits of a length: an exabyte is enough."""
-
-_UNKNOWN: Final = -1
-"""The length of a body that ends when its last chunk says so, or the connection does."""
 
 
 class LlhttpFraming:
@@ -49,13 +43,16 @@ class LlhttpFraming:
 
     __slots__ = (
         "_chunked",
+        "_closes",
         "_ended",
+        "_fields",
         "_last",
-        "_left",
         "_max_head_bytes",
         "_method",
         "_parser",
+        "_phrase",
         "_received",
+        "_sized",
         "_unread",
         "_void",
         "chunks",
@@ -82,9 +79,10 @@ class LlhttpFraming:
         self.error: str | None = None
         self._method: bytes | None = None
         self._parser: HttpResponseParser | None = None
-        self._received = self._chunked = self._last = self._ended = False
-        self._unread = b""
-        self._left = _UNKNOWN
+        self._received = self._ended = self._last = False
+        self._sized = self._chunked = self._closes = False
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._phrase = self._unread = b""
         self._void = 0
 
     @property
@@ -104,12 +102,10 @@ class LlhttpFraming:
     def feed(self, data: bytes) -> None:
         """See ``Framing.feed``."""
         self._received = True
-        if self.complete:
-            self._last = True  # whatever this is, it would be taken for the next answer
-        elif self.error is not None:
+        if self.error is not None:
             return
-        elif self.status:
-            self._read_body(data)
+        if self.status:
+            self._read_body(memoryview(data))
         else:
             if self._unread:
                 data = self._unread + data
@@ -123,46 +119,85 @@ class LlhttpFraming:
         self._ended = True
         if self._method is None or self.complete or self.error is not None:
             return
-        if self.status and self._left == _UNKNOWN and not self._chunked:
+        if self.status and not (self._sized or self._chunked):
             self.on_message_complete()
         else:
             self._fail(CUT_OFF if self._received else NO_ANSWER)
 
     # What llhttp calls.
 
+    def on_status(self, phrase: bytes) -> None:
+        """Take the reason phrase."""
+        self._phrase = phrase
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a field, or pass over a trailer."""
+        name = name.lower()
+        if name in _DELIMITING:
+            self._delimit(name, value)
+        if not self.status:
+            self._fields.append((name, value.rstrip(b"\t ")))
+
+    def on_headers_complete(self) -> None:
+        """Take the head, unless it is an interim one, or one that leaves a doubt."""
+        parser = self._parser
+        if parser is None:
+            raise HttpParserError  # this would be another answer
+        status = parser.get_status_code()
+        if status < 200:
+            if status == 101 or self._sized or self._chunked:
+                raise HttpParserError
+            return
+        if self._method == b"CONNECT" and status < 300:
+            raise HttpParserError
+        self.status, self.reason, self.headers = status, self._phrase, self._fields
+        if parser.get_http_version() == "1.0":
+            self.version = b"1.0"
+            self._closes = True
+        self._last |= self._closes
+        if status in _BODILESS or self._method == b"HEAD":
+            self.on_message_complete()  # llhttp might wait for what never comes
+
     def on_body(self, data: bytes) -> None:
         """Take a piece of the body."""
-        if not self.complete:
-            self.chunks.append(data)
+        self.chunks.append(data)
 
     def on_message_complete(self) -> None:
-        """Note the end of the answer."""
-        self.complete = True
+        """Note the end of the answer, which an interim one is not."""
+        self.complete = self.status != 0
         self._parser = None  # it holds this object, and the two would live until the collector finds them
 
-    def on_header(self, name: bytes, _: bytes) -> None:
-        """Refuse a trailer that would say how long the body is, as h11 does."""
-        if self.status and name.lower() in _SIZES:
+    def _delimit(self, name: bytes, value: bytes) -> None:
+        """Learn where the body will end; refuse what leaves a doubt of it, or llhttp would pass over."""
+        if name == b"connection":
+            self._closes |= b"close" in [option.strip(b"\t ") for option in value.lower().split(b",")]
+        elif self._sized or self._chunked or self.status:
+            raise HttpParserError  # two lengths, a length and chunks (how requests are smuggled), or a trailer
+        elif b"\t" in value:
+            raise HttpParserError  # llhttp takes "chunked" and a tab for another coding; its releases differ on lengths
+        elif name == b"content-length":
+            self._sized = True  # llhttp sees to it that this is a number
+        elif value.rstrip().lower() == b"chunked":
+            self._chunked = True
+        else:
             raise HttpParserError
 
-    # The head.
+    # What llhttp is given.
 
     def _read_head(self, data: bytes) -> None:
         """Read the first head that is not an interim one, and what follows it."""
         start = 0
         while (match := _HEAD.match(data, start)) is not None:
             end = match.end()
-            status = int(match[2])
-            if end - start > self._max_head_bytes:
+            if end - start > self._max_head_bytes or data.count(b"\n", start, end) > _MAX_FIELDS + 2:
                 return self._fail(HEAD_TOO_LARGE)
-            headers = _fields(match[4])
-            if status >= 200:
-                self._take_head(match, status, headers)
-                if end < len(data) and self.error is None:
-                    self.feed(data[end:])
+            self._fields, self._phrase, self._closes = [], b"", False
+            self._parser = HttpResponseParser(self)
+            self._parse(match[0])
+            if self.status:
+                return self._read_body(memoryview(data)[end:]) if end < len(data) else None
+            if self.error is not None:
                 return None
-            if status == 101 or any(name in _SIZES for name, _ in headers):
-                return self._fail(INVALID)
             start = end
         return self._await_head(data[start:])
 
@@ -178,52 +213,14 @@ class LlhttpFraming:
         else:
             self._unread = data
 
-    def _take_head(self, match: re.Match[bytes], status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        if len(headers) > _MAX_FIELDS:
-            return self._fail(HEAD_TOO_LARGE)
-        if not self._delimit(headers) or (self._method == b"CONNECT" and status < 300):
-            return self._fail(INVALID)
-        if self._chunked:
-            self._parser = HttpResponseParser(self)
-            self._parse(match[0])
-        self.status, self.version, self.reason, self.headers = status, match[1], match[3] or b"", headers
-        self._last |= match[1] == b"1.0"
-        if self.error is None and (self._left == 0 or status in _BODILESS or self._method == b"HEAD"):
-            self.on_message_complete()
-        return None
-
-    def _delimit(self, headers: list[tuple[bytes, bytes]]) -> bool:
-        """Find out where the body will end; False when the head does not say so beyond doubt."""
-        for name, value in headers:
-            if name not in _DELIMITING:
-                continue
-            if name == b"connection":
-                self._last |= b"close" in [option.strip(b"\t ") for option in value.lower().split(b",")]
-            elif self._chunked or self._left != _UNKNOWN:
-                return False  # two lengths, or a length and chunks: how requests are smuggled
-            elif name == b"transfer-encoding":
-                self._chunked = value.lower() == b"chunked"
-                if not self._chunked:
-                    return False
-            elif value.isdigit() and len(value) <= _MAX_DIGITS:
-                self._left = int(value)
-            else:
-                return False
-        return True
-
-    # The body.
-
-    def _read_body(self, data: bytes) -> None:
-        if self._chunked:
-            self._read_chunks(memoryview(data))
-        elif self._left == _UNKNOWN:
-            self.chunks.append(data)
+    def _read_body(self, data: memoryview) -> None:
+        if self.complete:
+            self._last = True  # whatever this is, it would be taken for the next answer
+        elif self._chunked:
+            self._read_chunks(data)
         else:
-            self.chunks.append(data[: self._left])
-            self._last |= len(data) > self._left
-            self._left = max(0, self._left - len(data))
-            if self._left == 0:
-                self.on_message_complete()
+            self._parse(data)
+            self._last |= self.complete and len(self.chunks[-1]) < len(data)
 
     def _read_chunks(self, data: memoryview) -> None:
         """Read on; the last byte goes alone: if the body ended before it, it belongs to no answer."""
@@ -251,9 +248,3 @@ class LlhttpFraming:
     def _fail(self, error: str) -> None:
         self.error = self.error or error
         self._parser = None
-
-
-def _fields(lines: bytes) -> list[tuple[bytes, bytes]]:
-    return [
-        (name.lower(), value.strip(b"\t ")) for name, _, value in [line.partition(b":") for line in lines.splitlines()]
-    ]

@@ -67,6 +67,10 @@ STRICTER: Final[dict[str, tuple[str, re.Pattern[bytes]]]] = {
         "it comes too late to mean anything honest; h11 passes over the field when it is valid",
         re.compile(rb"(?is)\n0+(;[^\n]*)?\r\n.*(content-length|transfer-encoding):"),
     ),
+    "tab after a size": (
+        "llhttp takes `chunked` and a tab for another coding, and its releases differ on lengths; no server sends one",
+        re.compile(rb"(?i)(content-length|transfer-encoding):[^\r\n]*\t"),
+    ),
     "odd chunk line": (
         "h11 takes anything after a semicolon, white space at the end, and 20 digits",
         re.compile(rb"\n[0-9A-Fa-f]+[\t ;]|[0-9A-Fa-f]{16}"),
@@ -131,6 +135,9 @@ GOOD: Final[dict[str, Sample]] = {
     "upgrade offered, chunks": Sample(
         _ok(b"upgrade: h2c", b"connection: upgrade", b"transfer-encoding: chunked") + b"1\r\na\r\n0\r\n\r\n"
     ),
+    "white space before a size": Sample(_ok(b"content-length: \t 2") + b"ok"),
+    "white space before a coding": Sample(_ok(b"transfer-encoding:\t chunked ") + b"1\r\na\r\n0\r\n\r\n"),
+    "white space after a length": Sample(_ok(b"content-length: 2  ") + b"ok"),
     "bytes after a length": Sample(_TWO + b"okX"),
     "another answer after a length": Sample((_TWO + b"ok") * 2),
     "another answer after chunks": Sample((_CHUNKED + b"1\r\na\r\n0\r\n\r\n") * 2),
@@ -210,6 +217,7 @@ BAD: Final[dict[str, Sample]] = {
     "length with a space": Sample(_ok(b"content-length: 1 0") + b"0123456789"),
     "length in other digits": Sample(_ok("content-length: ٢".encode()) + b"ok"),
     "empty length": Sample(_ok(b"content-length:") + b"ok"),
+    "length beyond 64 bits": Sample(_ok(b"content-length: 2" + b"0" * 19) + b"ok"),
     "length beyond measure": Sample(_ok(b"content-length: " + b"9" * 30) + b"ok"),
     "lengths in conflict": Sample(_ok(b"content-length: 1", b"content-length: 2") + b"ok"),
     "lengths in conflict, 204": Sample(_ok(b"content-length: 1", b"content-length: 2", status=b"204 x")),
@@ -233,6 +241,10 @@ BAD: Final[dict[str, Sample]] = {
     "quoted coding": Sample(_ok(b'transfer-encoding: "chunked"') + b"0\r\n\r\n"),
     "coding with NUL": Sample(_ok(b"transfer-encoding: chunked\0") + b"0\r\n\r\n"),
     "coding with a parameter": Sample(_ok(b"transfer-encoding: chunked;a=b") + b"0\r\n\r\n"),
+    "length with a tab": Sample(_ok(b"content-length: 2 \t") + b"ok", stricter="tab after a size"),
+    "coding with a tab": Sample(
+        _ok(b"transfer-encoding: chunked\t") + b"1\r\na\r\n0\r\n\r\n", stricter="tab after a size"
+    ),
     "no chunk size": Sample(_CHUNKED + b"\r\n"),
     "chunk size that is no number": Sample(_CHUNKED + _NAME + b"\r\n"),
     "negative chunk size": Sample(_CHUNKED + b"-1\r\n"),
