@@ -196,6 +196,7 @@ def api_module(plan: Plan, top: Resource) -> str:
 
 
 _ABOUT = (
+    ("collections.abc", "Coroutine"),
     ("collections.abc", "Mapping"),
     ("collections.abc", "Sequence"),
     ("monite_async._files", "FileInput"),
@@ -228,7 +229,12 @@ def _head(
     guarded = ["import datetime as dt\n"] if "dt.d" in text else []
     guarded += [f"from {module} import {', '.join(sorted(names))}" for module, names in sorted(named.items())]
     options = "UNSET, RequestOptions, Unset" if "= UNSET" in text else "RequestOptions"
-    typing = [*(["TYPE_CHECKING"] if guarded else []), "Final", *(["Literal"] if "Literal[" in text else [])]
+    typing = [
+        *(["TYPE_CHECKING"] if guarded else []),
+        *(["Any"] if "Any, " in text else []),
+        "Final",
+        *(["Literal"] if "Literal[" in text else []),
+    ]
     runtime = [
         f"from typing import {', '.join(typing)}",
         "\nfrom typing_extensions import deprecated\n" if "@deprecated" in text else "",

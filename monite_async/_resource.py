@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from monite_async._guidance import no_attribute
@@ -27,7 +27,7 @@ class Resource:
         def __getattr__(self, name: str) -> None:
             raise no_attribute(self, name)
 
-    async def _call(
+    def _call(
         self,
         operation: Operation[T],
         *,
@@ -35,5 +35,7 @@ class Resource:
         query: Mapping[str, object] | None = None,
         body: Any = None,
         options: RequestOptions | None = None,
-    ) -> T:
-        return await self._caller.call(operation, path=path, query=query, body=body, options=options)
+    ) -> Coroutine[Any, Any, T]:
+        # Neither this nor the methods are coroutines of their own: their frames, with all that was passed to them, would
+        # stand in the tracebacks of failures.
+        return self._caller.call(operation, path=path, query=query, body=body, options=options)
