@@ -196,7 +196,6 @@ def api_module(plan: Plan, top: Resource) -> str:
 
 
 _ABOUT = (
-    ("collections.abc", "Coroutine"),
     ("collections.abc", "Mapping"),
     ("collections.abc", "Sequence"),
     ("monite_async._files", "FileInput"),
@@ -241,7 +240,7 @@ def _head(
         "from monite_async._http.operation import Operation" if methods else "",
         f"from monite_async._options import {options}",
         "from monite_async._pagination import AsyncPager" if "AsyncPager" in text else "",
-        "from monite_async._resource import Resource",
+        f"from monite_async._resource import {'Call, ' if 'Call[' in text else ''}Resource",
         "from monite_async._response import raw",
         *(f"from {module} import {name}" for module, _, name in sorted(mixin.partition(":") for mixin in mixins)),
     ]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from monite_async._guidance import no_attribute
 from monite_async._http.operation import Caller, Operation
 from monite_async._options import RequestOptions
 
-__all__ = ["Resource"]
+__all__ = ["Call", "Resource"]
 
 T = TypeVar("T")
+Call: TypeAlias = Coroutine[Any, Any, T]
+"""A call that was not made yet: it is sent when it is awaited."""
 
 
 class Resource:
@@ -35,7 +37,7 @@ class Resource:
         query: Mapping[str, object] | None = None,
         body: Any = None,
         options: RequestOptions | None = None,
-    ) -> Coroutine[Any, Any, T]:
+    ) -> Call[T]:
         # Neither this nor the methods are coroutines of their own: their frames, with all that was passed to them, would
         # stand in the tracebacks of failures.
         return self._caller.call(operation, path=path, query=query, body=body, options=options)

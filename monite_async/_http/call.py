@@ -194,7 +194,8 @@ class Channel:
             result = parse(operation.result, answer, lenient=progress.limits.lenient)
         except (ConfigurationError, ResponseValidationError) as exc:
             progress.place(exc)
-            raise exc.with_traceback(None)  # its frames held what does not fit
+            exc.__traceback__ = None  # its frames hold what is wrong
+            raise
         capture = None if options is None else options.capture
         if capture is not None:
             capture.status, capture.headers = answer.status, answer.headers
@@ -222,7 +223,8 @@ class Channel:
             outgoing = self._prepare(operation, asked, content, options)
         except ConfigurationError as exc:
             progress.place(exc)
-            raise exc.with_traceback(None)
+            exc.__traceback__ = None
+            raise
         return cast("Opened", await self._run(outgoing, progress, keep=True)), progress
 
     async def open_link(self, link: str, options: RequestOptions | None = None) -> tuple[Opened, Progress]:
@@ -235,14 +237,12 @@ class Channel:
         outgoing = _to_link(link)
         del link  # it may be signed: whoever reads it in a traceback has the file
         progress = self._start(_LINK, options)
-        try:
-            if outgoing is None:
-                raise ConfigurationError("a link must begin with https:// (http:// to this machine), and name a host")
-            if options is not None:
-                outgoing.head = outgoing.head.over(encode_headers(options.headers, self.engine.reserved_headers))
-        except ConfigurationError as exc:
-            progress.place(exc)
-            raise exc.with_traceback(None)
+        if outgoing is None:
+            error = ConfigurationError("a link must begin with https:// (http:// to this machine), and name a host")
+            progress.place(error)
+            raise error
+        if options is not None:
+            outgoing.head = outgoing.head.over(encode_headers(options.headers, self.engine.reserved_headers))
         return cast("Opened", await self._run(outgoing, progress, keep=True)), progress
 
     def _start(self, operation: Operation[Any], options: RequestOptions | None) -> Progress:
@@ -423,7 +423,8 @@ async def _upload(operation: Operation[Any], asked: Asked) -> Body:
     try:
         return await multipart_body(asked.body, limit=MAX_FILE_BYTES.get(operation.path))
     except asyncio.CancelledError as exc:
-        raise exc.with_traceback(None)  # its frames hold the fields of the form
+        exc.__traceback__ = None  # its frames hold the fields of the form
+        raise
 
 
 def _to_link(link: str) -> Outgoing | None:

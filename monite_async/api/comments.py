@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:

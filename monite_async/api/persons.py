@@ -8,7 +8,7 @@ from typing_extensions import deprecated
 
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:

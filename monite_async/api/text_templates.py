@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
