@@ -16,8 +16,17 @@ import traceback
 
 THREADS = 8
 PATIENCE = 60.0
-MODELS = ("counterparts", "entities", "payables", "products", "receivables", "_shared", "_lenient", "_reader")
-LISTS = ("counterparts", "payables", "products", "receivables", "tags", "vat_rates")
+MODELS: tuple[str, ...] = (
+    "counterparts",
+    "entities",
+    "payables",
+    "products",
+    "receivables",
+    "_shared",
+    "_lenient",
+    "_reader",
+)
+LISTS: tuple[str, ...] = ("counterparts", "payables", "products", "receivables", "tags", "vat_rates")
 
 
 async def _call(resources: list[str]) -> None:
