@@ -228,14 +228,19 @@ def _head(
     guarded = ["import datetime as dt\n"] if "dt.d" in text else []
     guarded += [f"from {module} import {', '.join(sorted(names))}" for module, names in sorted(named.items())]
     options = "UNSET, RequestOptions, Unset" if "= UNSET" in text else "RequestOptions"
-    typing = [*(["TYPE_CHECKING"] if guarded else []), "Final", *(["Literal"] if "Literal[" in text else [])]
+    typing = [
+        *(["TYPE_CHECKING"] if guarded else []),
+        *(["Any"] if "Any, " in text else []),
+        "Final",
+        *(["Literal"] if "Literal[" in text else []),
+    ]
     runtime = [
         f"from typing import {', '.join(typing)}",
         "\nfrom typing_extensions import deprecated\n" if "@deprecated" in text else "",
         "from monite_async._http.operation import Operation" if methods else "",
         f"from monite_async._options import {options}",
         "from monite_async._pagination import AsyncPager" if "AsyncPager" in text else "",
-        "from monite_async._resource import Resource",
+        f"from monite_async._resource import {'Call, ' if 'Call[' in text else ''}Resource",
         "from monite_async._response import raw",
         *(f"from {module} import {name}" for module, _, name in sorted(mixin.partition(":") for mixin in mixins)),
     ]

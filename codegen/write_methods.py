@@ -125,6 +125,8 @@ class Methods:
             words.append("object")
         words += ["multipart=True"] if op.multipart else []
         # The engine goes by the method where nothing is said.
+        # Only where it is one argument: fields of a body make one even if all of them are left out.
+        words += ["needs_body=True"] if op.body_required and not op.multipart and self.members(op) is None else []
         words += ["idempotent=True"] if method.idempotent and op.method == "POST" else []
         return f"{_constant(resource, method)}: Final[Operation[{self.result(op)}]] = Operation({', '.join(words)})"
 
@@ -141,8 +143,9 @@ class Methods:
         lines = [f'    @deprecated("The API says that {op.method} {op.path} is deprecated.")'] if op.deprecated else []
         doc = self.docstring(resource, method, signature)
         if method.item is None:
-            head = f"    async def {method.name}({signature.text()}) -> {self.result(op)}:"
-            last = f"        return await self._call({passed})"
+            # Not a coroutine itself: its frame, with the body in its variables, would be in the traceback of a failure.
+            head = f"    def {method.name}({signature.text()}) -> Call[{self.result(op)}]:"
+            last = f"        return self._call({passed})"
         else:
             pager = f"AsyncPager[{self.result(op)}, {self.python(method.item)}]"
             head = f"    def {method.name}({signature.text()}) -> {pager}:"

@@ -140,6 +140,7 @@ class FilePart:
             async for chunk in source:
                 sent = _counted(sent + len(_checked(chunk)), self.limit)
                 yield chunk
+                del chunk  # or it stands in a traceback with locals when the next one fails
         else:
             reader = _Reader(self._lock, source, None if self._one_shot else self._start)
             try:
@@ -152,6 +153,7 @@ class FilePart:
                     left = None if left is None else left - len(chunk)
                     sent = _counted(sent + len(chunk), self.limit)
                     yield chunk
+                    del chunk
             finally:
                 reader.close()
             if left:

@@ -57,6 +57,7 @@ def encode_headers(headers: Mapping[str, str], reserved: Iterable[str]) -> tuple
     faults: list[str] = []
     check_headers(faults, headers, reserved)
     if faults:
+        del headers  # which would stand in a traceback with locals
         raise ConfigurationError("headers: " + "; ".join(faults))
     last = {name.lower(): value for name, value in headers.items()}
     return tuple((name.encode("ascii"), value.encode("ascii")) for name, value in last.items())

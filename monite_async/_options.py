@@ -130,6 +130,9 @@ class Capture:
         self.headers: Mapping[str, str] = {}
 
 
+_SHOWN: Final = ("timeout", "deadline", "retry", "lenient")
+
+
 @frozen
 class RequestOptions:
     """Options of one call, or with ``with_options`` of every call of a view; None means "as the client has it".
@@ -152,6 +155,13 @@ class RequestOptions:
     query: Mapping[str, object] = field(default_factory=dict[str, object])
     lenient: bool | None = None
     capture: Capture | None = field(default=None, compare=False, repr=False)
+
+    def __repr__(self) -> str:
+        # Of headers and query the names only: their values may be secrets, and options stand in tracebacks with locals.
+        shown = [f"{name}={value!r}" for name in _SHOWN if (value := getattr(self, name)) is not None]
+        named = {"headers": self.headers, "query": self.query}
+        shown += [f"{name}: {', '.join(map(str, values))}" for name, values in named.items() if values]
+        return f"<RequestOptions {', '.join(shown) or 'as the client has them'}>"
 
     def __post_init__(self) -> None:
         faults: list[str] = []

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from monite_async._guidance import no_attribute
 from monite_async._http.operation import Caller, Operation
 from monite_async._options import RequestOptions
 
-__all__ = ["Resource"]
+__all__ = ["Call", "Resource"]
 
 T = TypeVar("T")
+Call: TypeAlias = Coroutine[Any, Any, T]
+"""A call that was not made yet: it is sent when it is awaited."""
 
 
 class Resource:
@@ -27,7 +29,7 @@ class Resource:
         def __getattr__(self, name: str) -> None:
             raise no_attribute(self, name)
 
-    async def _call(
+    def _call(
         self,
         operation: Operation[T],
         *,
@@ -35,5 +37,7 @@ class Resource:
         query: Mapping[str, object] | None = None,
         body: Any = None,
         options: RequestOptions | None = None,
-    ) -> T:
-        return await self._caller.call(operation, path=path, query=query, body=body, options=options)
+    ) -> Call[T]:
+        # Neither this nor the methods are coroutines of their own: their frames, with all that was passed to them, would
+        # stand in the tracebacks of failures.
+        return self._caller.call(operation, path=path, query=query, body=body, options=options)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any, Generic, ParamSpec, TypeVar, cast
+from typing import Any, Generic, ParamSpec, TypeVar
 
 from monite_async._errors import ConfigurationError
-from monite_async._options import Capture, RequestOptions, require_options
+from monite_async._options import Capture, RequestOptions
 from monite_async_stores._value import changed, frozen
 
 __all__ = ["RawResponse", "raw"]
@@ -48,10 +48,12 @@ def raw(method: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, Ra
     @functools.wraps(method)
     async def wrapped(*args: P.args, **kwargs: P.kwargs) -> RawResponse[T]:
         capture = Capture()
-        require_options(kwargs.get("options"))
-        given = cast("RequestOptions | None", kwargs.get("options"))
-        kwargs["options"] = changed(given or RequestOptions(), capture=capture)
-        parsed = await method(*args, **kwargs)
+        given = kwargs.get("options")
+        if given is None or isinstance(given, RequestOptions):  # anything else is refused where it is used
+            kwargs["options"] = changed(given or RequestOptions(), capture=capture)
+        work = method(*args, **kwargs)
+        del args, kwargs  # which would stand in a traceback with locals
+        parsed = await work
         if capture.status is None:
             raise ConfigurationError("the caller of this resource does not report status and headers")
         return RawResponse(capture.status, capture.headers, parsed)

@@ -7,13 +7,13 @@ connections, tokens and limits.
 from __future__ import annotations
 
 from collections.abc import Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar, cast, overload
 from uuid import UUID
 
-from monite_async._config import clean_id
+from monite_async._config import Hidden, clean_id
 from monite_async._errors import ConfigurationError
 from monite_async._guidance import no_attribute
-from monite_async._http.operation import Caller, Operation
+from monite_async._http.operation import Asked, Caller, Operation
 from monite_async._options import RequestOptions, RetryPolicy
 from monite_async.api._scopes import EntityResources, EntityUserResources, UserResources
 
@@ -216,13 +216,15 @@ class Scope:
         from monite_async._http.decode import check_result
         from monite_async._http.encode import raw_path
 
+        asked = Asked(path_params, query, json if multipart is None else multipart)
+        upload, both = multipart is not None, json is not None and multipart is not None
+        del path_params, query, json, multipart  # what stands in a frame is shown by a traceback with locals
         verb = _verb(method)
-        if json is not None and multipart is not None:
+        if both:
             raise ConfigurationError("give either json or multipart, not both")
         check_result(cast_to)
-        operation: Operation[Any] = Operation(verb, raw_path(path), cast_to, multipart is not None)
-        body = json if multipart is None else multipart
-        return await self._channel.call(operation, path=path_params, query=query, body=body, options=options)
+        operation: Operation[Any] = Operation(verb, raw_path(path), cast_to, upload)
+        return await self._channel.call(operation, path=asked.path, query=asked.query, body=asked.body, options=options)
 
     def stream(
         self,
@@ -251,18 +253,24 @@ class Scope:
         Raises:
             ConfigurationError: The call is wrong; nothing was sent.
         """
+        source, asked = Hidden(path), Asked(path_params, query, json)
+        del path, path_params, query, json  # what stands in a frame is shown by a traceback with locals
+        return self._stream(method, source, asked, options)
+
+    def _stream(self, method: str, source: Hidden, asked: Asked, options: RequestOptions | None) -> StreamedResponse:
         from monite_async._downloads import StreamedResponse
         from monite_async._http.encode import raw_path
 
         verb, channel = _verb(method), self._channel
         bounded = options is not None and options.deadline is not None
-        if "://" in str(path) and not str(path).startswith("/"):
-            if verb != "GET" or path_params is not None or query is not None or json is not None:
+        if _is_link(source.value):
+            if verb != "GET" or not asked.is_empty:
                 raise ConfigurationError("a link is complete: only GET it, without path_params, query and json")
-            return StreamedResponse(lambda: channel.open_link(path, options), bounded=bounded)
-        operation: Operation[bytes] = Operation(verb, raw_path(path), bytes)
+            return StreamedResponse(lambda: channel.open_link(str(source.value), options), bounded=bounded)
+        operation: Operation[bytes] = Operation(verb, raw_path(cast("str", source.value)), bytes)
         return StreamedResponse(
-            lambda: channel.open(operation, path=path_params, query=query, body=json, options=options), bounded=bounded
+            lambda: channel.open(operation, path=asked.path, query=asked.query, body=asked.body, options=options),
+            bounded=bounded,
         )
 
     async def download(
@@ -297,8 +305,14 @@ class Scope:
         """
         from monite_async._downloads import open_target, save
 
-        response = self.stream("GET", source, path_params=path_params, query=query, options=options)
+        link, asked = Hidden(source), Asked(path_params, query, None)
+        del source, path_params, query
+        response = self._stream("GET", link, asked, options)
         return await save(response, open_target(to), max_bytes)
+
+
+def _is_link(source: object) -> bool:
+    return "://" in str(source) and not str(source).startswith("/")
 
 
 def _verb(method: str) -> str:

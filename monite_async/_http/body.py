@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Final, Protocol
 
+from monite_async._errors import ConfigurationError
 from monite_async._http.encode import encode_json
 from monite_async._http.exchange import Fields
 from monite_async._options import UNSET
@@ -100,13 +101,15 @@ _NOTHING: Final[Body] = BytesBody(b"")
 _EXPECTING: Final = frozenset({"POST", "PUT", "PATCH"})
 
 
-def json_body(method: str, value: object) -> Body:
+def json_body(method: str, value: object, *, needed: bool = False) -> Body:
     """Return the JSON body of a call; ``UNSET`` and None mean that there is none.
 
     Raises:
-        ConfigurationError: Something in it has no JSON form.
+        ConfigurationError: Something in it has no JSON form, or there is none where one is needed.
     """
     if value is UNSET or value is None:
+        if needed:
+            raise ConfigurationError("body is required: the API can do nothing without it, and None would send nothing")
         # RFC 9110, section 8.6: a method that anticipates content says that there is none.
         return _NOTHING if method in _EXPECTING else EMPTY
     return BytesBody(encode_json(value), b"application/json")

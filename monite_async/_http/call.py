@@ -15,7 +15,7 @@ from monite_async._http.decode import Answer, parse, read_error
 from monite_async._http.encode import encode_path, encode_query
 from monite_async._http.exchange import Carrier, Head, Lost, Opened, Outgoing
 from monite_async._http.limits import Limiter, WouldWaitTooLongError
-from monite_async._http.operation import Operation
+from monite_async._http.operation import Asked, Operation
 from monite_async._http.place import Place, place_of
 from monite_async._http.progress import Limits, Progress
 from monite_async._options import RequestOptions, require_options
@@ -184,15 +184,17 @@ class Channel:
             APIStatusError: The server answered with an error.
             ResponseValidationError: The answer is not what the contract says.
         """
+        asked = Asked(path, query, body)
+        del path, query, body  # what stands in a frame is shown by a traceback with locals
         progress = self._start(operation, options)
         try:
-            upload = operation.multipart and body
-            content = await _upload(operation, body) if upload else json_body(operation.method, body)
-            outgoing = self._prepare(operation, path, query, content, options)
+            content = await _upload(operation, asked) if operation.multipart and asked.body else _json(operation, asked)
+            outgoing = self._prepare(operation, asked, content, options)
             answer = cast("Answer", await self._run(outgoing, progress))
             result = parse(operation.result, answer, lenient=progress.limits.lenient)
         except (ConfigurationError, ResponseValidationError) as exc:
             progress.place(exc)
+            exc.__traceback__ = None  # its frames hold what is wrong
             raise
         capture = None if options is None else options.capture
         if capture is not None:
@@ -213,13 +215,15 @@ class Channel:
         Raises:
             MoniteError: As ``call``.
         """
+        asked = Asked(path, query, body)
+        del path, query, body
         progress = self._start(operation, options)
         try:
-            upload = operation.multipart and body
-            content = await _upload(operation, body) if upload else json_body(operation.method, body)
-            outgoing = self._prepare(operation, path, query, content, options)
+            content = await _upload(operation, asked) if operation.multipart and asked.body else _json(operation, asked)
+            outgoing = self._prepare(operation, asked, content, options)
         except ConfigurationError as exc:
             progress.place(exc)
+            exc.__traceback__ = None
             raise
         return cast("Opened", await self._run(outgoing, progress, keep=True)), progress
 
@@ -230,19 +234,15 @@ class Channel:
             ConfigurationError: It is not a link, or one over plain http to another machine.
             MoniteError: As ``call``.
         """
-        from monite_async._http.redirect import link_url
-
+        outgoing = _to_link(link)
+        del link  # it may be signed: whoever reads it in a traceback has the file
         progress = self._start(_LINK, options)
-        url = link_url(link)
-        place = None if url is None else place_of(url)
-        if url is None or place is None:
+        if outgoing is None:
             error = ConfigurationError("a link must begin with https:// (http:// to this machine), and name a host")
             progress.place(error)
             raise error
-        head = Head(((b"host", place.authority), (b"user-agent", USER_AGENT.encode("ascii")), *_ANYTHING))
         if options is not None:
-            head = head.over(encode_headers(options.headers, self.engine.reserved_headers))
-        outgoing = Outgoing("GET", place, url.raw_path, head, EMPTY, public=True)
+            outgoing.head = outgoing.head.over(encode_headers(options.headers, self.engine.reserved_headers))
         return cast("Opened", await self._run(outgoing, progress, keep=True)), progress
 
     def _start(self, operation: Operation[Any], options: RequestOptions | None) -> Progress:
@@ -269,19 +269,18 @@ class Channel:
     def _prepare(
         self,
         operation: Operation[Any],
-        path: Mapping[str, object] | None,
-        query: Mapping[str, object] | None,
+        asked: Asked,
         body: Body,
         options: RequestOptions | None,
     ) -> Outgoing:
         engine = self.engine
-        target = engine.place.prefix + encode_path(operation.path, path or {})
+        target = engine.place.prefix + encode_path(operation.path, asked.path or {})
         head = self._own_head()
         if operation.result is bytes:
             head = head.over(_ANYTHING)
         parameters = self.options.query
-        if query:
-            parameters = {**parameters, **query}
+        if asked.query:
+            parameters = {**parameters, **asked.query}
         if options is not None:
             if options.query:
                 parameters = {**parameters, **options.query}
@@ -355,6 +354,8 @@ class Channel:
 
     async def _replaced(self, answer: Answer, outgoing: Outgoing, token: AccessToken, progress: Progress) -> bool:
         """Have a refused token replaced, once per call; True when the request shall be sent again with another."""
+        if progress.operation.path in _ABOUT_TOKENS:
+            return False  # what it refuses is in the body
         if progress.refused or not 400 <= answer.status < 500 or not outgoing.body.replayable:
             return False
         if not self.engine.wire.is_dead_token(answer.status, read_error(answer).message):
@@ -405,16 +406,37 @@ class Channel:
 
 _LINK: Final[Operation[bytes]] = Operation("GET", "the link", bytes)
 """What errors call a link: it may be signed, and whoever has it has the file."""
+_ABOUT_TOKENS: Final = frozenset({"/auth/token", "/auth/revoke"})
 _ANYTHING: Final = ((b"accept", b"*/*"), (b"accept-encoding", b"identity"))
 """What is asked for where a file is expected: most are compressed already."""
 
 
-async def _upload(operation: Operation[Any], body: Any) -> Body:
+def _json(operation: Operation[Any], asked: Asked) -> Body:
+    return json_body(operation.method, asked.body, needed=operation.needs_body)
+
+
+async def _upload(operation: Operation[Any], asked: Asked) -> Body:
     """Return the body of an upload."""
     from monite_async._files import MAX_FILE_BYTES
     from monite_async._http.multipart import multipart_body
 
-    return await multipart_body(body, limit=MAX_FILE_BYTES.get(operation.path))
+    try:
+        return await multipart_body(asked.body, limit=MAX_FILE_BYTES.get(operation.path))
+    except asyncio.CancelledError as exc:
+        exc.__traceback__ = None  # its frames hold the fields of the form
+        raise
+
+
+def _to_link(link: str) -> Outgoing | None:
+    """Return the request for what a link leads to, or None when it is none that may be followed."""
+    from monite_async._http.redirect import link_url
+
+    url = link_url(link)
+    place = None if url is None else place_of(url)
+    if url is None or place is None:
+        return None
+    head = Head(((b"host", place.authority), (b"user-agent", USER_AGENT.encode("ascii")), *_ANYTHING))
+    return Outgoing("GET", place, url.raw_path, head, EMPTY, public=True)
 
 
 def _moved(answer: Answer, outgoing: Outgoing, progress: Progress) -> Outgoing | None:

@@ -209,6 +209,7 @@ class Connection(asyncio.BufferedProtocol):
                     break
             if chunk:
                 self._write(chunk if left is not None else b"%x\r\n%b\r\n" % (len(chunk), chunk))
+            del chunk  # which would stand in a traceback with locals when the source of the next one fails
             while self._write_paused:
                 if self._head_is_here():
                     return

@@ -66,6 +66,7 @@ class MultipartBody:
                 async with contextlib.aclosing(part.chunks()) as chunks:
                     async for chunk in chunks:
                         yield chunk
+                        del chunk  # which would stand in a traceback with locals when the source of the next one fails
                 yield b"\r\n"
         yield self._end
 

@@ -7,7 +7,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from monite_async._options import RequestOptions
 
-__all__ = ["Caller", "Operation"]
+__all__ = ["Asked", "Caller", "Operation"]
 
 T = TypeVar("T")
 
@@ -22,9 +22,10 @@ class Operation(Generic[T]):
             first use), a type, or None for an answer without content.
         multipart: Whether the body is sent as multipart/form-data instead of JSON.
         idempotent: Whether it may be sent again when nobody knows what became of it; None goes by the method.
+        needs_body: Whether it makes no sense without a body, and the caller may have left it out all the same.
     """
 
-    __slots__ = ("idempotent", "method", "multipart", "path", "result")
+    __slots__ = ("idempotent", "method", "multipart", "needs_body", "path", "result")
 
     def __init__(
         self,
@@ -33,15 +34,36 @@ class Operation(Generic[T]):
         result: str | type[T] | None = None,
         multipart: bool = False,
         idempotent: bool | None = None,
+        needs_body: bool = False,
     ) -> None:
         self.method: str = method
         self.path: str = path
         self.result: str | type[T] | None = result
         self.multipart: bool = multipart
         self.idempotent: bool | None = idempotent
+        self.needs_body: bool = needs_body
 
     def __repr__(self) -> str:
         return f"<Operation {self.method} {self.path}>"
+
+
+class Asked:
+    """What a caller passed to a call; it never shows itself, not even in a traceback with locals."""
+
+    __slots__ = ("body", "path", "query")
+
+    def __init__(self, path: Mapping[str, object] | None, query: Mapping[str, object] | None, body: Any) -> None:
+        self.path: Mapping[str, object] | None = path
+        self.query: Mapping[str, object] | None = query
+        self.body: Any = body
+
+    def __repr__(self) -> str:
+        return "<Asked>"
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was passed."""
+        return self.path is None and self.query is None and self.body is None
 
 
 class Caller(Protocol):

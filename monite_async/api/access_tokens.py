@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ class AccessTokens(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return AccessTokensWithRawResponse(self)
 
-    async def revoke(
+    def revoke(
         self, *, client_id: str, client_secret: str, token: str, options: RequestOptions | None = None
-    ) -> MessageResponse:
+    ) -> Call[MessageResponse]:
         """Revoke an access token.
 
         ``POST /auth/revoke``
@@ -49,11 +49,11 @@ class AccessTokens(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _REVOKE, body={"client_id": client_id, "client_secret": client_secret, "token": token}, options=options
         )
 
-    async def create(
+    def create(
         self,
         *,
         client_id: str,
@@ -61,7 +61,7 @@ class AccessTokens(Resource):
         grant_type: GrantType,
         entity_user_id: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> AccessTokenResponse:
+    ) -> Call[AccessTokenResponse]:
         """Create an access token.
 
         ``POST /auth/token``
@@ -80,7 +80,7 @@ class AccessTokens(Resource):
             APIStatusError: The API says no (401, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _CREATE,
             body={
                 "client_id": client_id,

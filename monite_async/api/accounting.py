@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class AccountingPayables(Resource):
             self._caller, _PAYABLES_LIST, query={"limit": limit, "offset": offset}, paging="offset", options=options
         )
 
-    async def get(self, payable_id: str, *, options: RequestOptions | None = None) -> AccountingPayable:
+    def get(self, payable_id: str, *, options: RequestOptions | None = None) -> Call[AccountingPayable]:
         """Get a payable as the accounting system has it.
 
         ``GET /accounting/payables/{payable_id}``
@@ -91,7 +91,7 @@ class AccountingPayables(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_PAYABLES_GET, path={"payable_id": payable_id}, options=options)
+        return self._call(_PAYABLES_GET, path={"payable_id": payable_id}, options=options)
 
 
 class AccountingPayablesWithRawResponse:
@@ -135,7 +135,7 @@ class AccountingReceivables(Resource):
             self._caller, _RECEIVABLES_LIST, query={"limit": limit, "offset": offset}, paging="offset", options=options
         )
 
-    async def get(self, invoice_id: str, *, options: RequestOptions | None = None) -> AccountingReceivable:
+    def get(self, invoice_id: str, *, options: RequestOptions | None = None) -> Call[AccountingReceivable]:
         """Get a receivable as the accounting system has it.
 
         ``GET /accounting/receivables/{invoice_id}``
@@ -151,7 +151,7 @@ class AccountingReceivables(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_RECEIVABLES_GET, path={"invoice_id": invoice_id}, options=options)
+        return self._call(_RECEIVABLES_GET, path={"invoice_id": invoice_id}, options=options)
 
 
 class AccountingReceivablesWithRawResponse:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import RequestOptions
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class AccountingConnections(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return AccountingConnectionsWithRawResponse(self)
 
-    async def list(self, *, options: RequestOptions | None = None) -> AccountingConnectionList:
+    def list(self, *, options: RequestOptions | None = None) -> Call[AccountingConnectionList]:
         """List accounting connections.
 
         ``GET /accounting_connections``
@@ -60,9 +60,9 @@ class AccountingConnections(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_LIST, options=options)
+        return self._call(_LIST, options=options)
 
-    async def create(self, *, options: RequestOptions | None = None) -> AccountingConnectionResponse:
+    def create(self, *, options: RequestOptions | None = None) -> Call[AccountingConnectionResponse]:
         """Create an accounting connection.
 
         ``POST /accounting_connections``
@@ -77,9 +77,9 @@ class AccountingConnections(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_CREATE, options=options)
+        return self._call(_CREATE, options=options)
 
-    async def get(self, connection_id: str, *, options: RequestOptions | None = None) -> AccountingConnectionResponse:
+    def get(self, connection_id: str, *, options: RequestOptions | None = None) -> Call[AccountingConnectionResponse]:
         """Get an accounting connection.
 
         ``GET /accounting_connections/{connection_id}``
@@ -95,11 +95,11 @@ class AccountingConnections(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"connection_id": connection_id}, options=options)
+        return self._call(_GET, path={"connection_id": connection_id}, options=options)
 
-    async def disconnect(
+    def disconnect(
         self, connection_id: str, *, options: RequestOptions | None = None
-    ) -> AccountingConnectionResponse:
+    ) -> Call[AccountingConnectionResponse]:
         """Disconnect an accounting connection.
 
         ``POST /accounting_connections/{connection_id}/disconnect``
@@ -115,9 +115,9 @@ class AccountingConnections(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_DISCONNECT, path={"connection_id": connection_id}, options=options)
+        return self._call(_DISCONNECT, path={"connection_id": connection_id}, options=options)
 
-    async def sync(self, connection_id: str, *, options: RequestOptions | None = None) -> AccountingMessageResponse:
+    def sync(self, connection_id: str, *, options: RequestOptions | None = None) -> Call[AccountingMessageResponse]:
         """Sync an accounting connection.
 
         ``POST /accounting_connections/{connection_id}/sync``
@@ -133,7 +133,7 @@ class AccountingConnections(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_SYNC, path={"connection_id": connection_id}, options=options)
+        return self._call(_SYNC, path={"connection_id": connection_id}, options=options)
 
 
 class AccountingConnectionsWithRawResponse:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 from monite_async._waits import SyncedRecordsToWaitFor
 
@@ -115,7 +115,7 @@ class AccountingSyncedRecords(SyncedRecordsToWaitFor, Resource):
             options=options,
         )
 
-    async def get(self, synced_record_id: str, *, options: RequestOptions | None = None) -> SyncRecordResource:
+    def get(self, synced_record_id: str, *, options: RequestOptions | None = None) -> Call[SyncRecordResource]:
         """Get an accounting synced record.
 
         ``GET /accounting_synced_records/{synced_record_id}``
@@ -131,9 +131,9 @@ class AccountingSyncedRecords(SyncedRecordsToWaitFor, Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"synced_record_id": synced_record_id}, options=options)
+        return self._call(_GET, path={"synced_record_id": synced_record_id}, options=options)
 
-    async def push(self, synced_record_id: str, *, options: RequestOptions | None = None) -> SyncRecordResource:
+    def push(self, synced_record_id: str, *, options: RequestOptions | None = None) -> Call[SyncRecordResource]:
         """Push an accounting synced record.
 
         ``POST /accounting_synced_records/{synced_record_id}/push``
@@ -149,7 +149,7 @@ class AccountingSyncedRecords(SyncedRecordsToWaitFor, Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_PUSH, path={"synced_record_id": synced_record_id}, options=options)
+        return self._call(_PUSH, path={"synced_record_id": synced_record_id}, options=options)
 
 
 class AccountingSyncedRecordsWithRawResponse:

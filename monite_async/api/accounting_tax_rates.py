@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -87,14 +87,14 @@ class AccountingTaxRates(Resource):
             options=options,
         )
 
-    async def create(
+    def create(
         self,
         *,
         code: str | None | Unset = UNSET,
         description: str | None | Unset = UNSET,
         name: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> AccountingTaxRateResponse:
+    ) -> Call[AccountingTaxRateResponse]:
         """Create an accounting tax rate.
 
         ``POST /accounting_tax_rates``
@@ -112,9 +112,9 @@ class AccountingTaxRates(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_CREATE, body={"code": code, "description": description, "name": name}, options=options)
+        return self._call(_CREATE, body={"code": code, "description": description, "name": name}, options=options)
 
-    async def get(self, tax_rate_id: str, *, options: RequestOptions | None = None) -> AccountingTaxRateResponse:
+    def get(self, tax_rate_id: str, *, options: RequestOptions | None = None) -> Call[AccountingTaxRateResponse]:
         """Get an accounting tax rate.
 
         ``GET /accounting_tax_rates/{tax_rate_id}``
@@ -130,9 +130,9 @@ class AccountingTaxRates(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"tax_rate_id": tax_rate_id}, options=options)
+        return self._call(_GET, path={"tax_rate_id": tax_rate_id}, options=options)
 
-    async def update(
+    def update(
         self,
         tax_rate_id: str,
         *,
@@ -140,7 +140,7 @@ class AccountingTaxRates(Resource):
         description: str | None | Unset = UNSET,
         name: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> AccountingTaxRateResponse:
+    ) -> Call[AccountingTaxRateResponse]:
         """Update an accounting tax rate.
 
         ``PATCH /accounting_tax_rates/{tax_rate_id}``
@@ -159,14 +159,14 @@ class AccountingTaxRates(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPDATE,
             path={"tax_rate_id": tax_rate_id},
             body={"code": code, "description": description, "name": name},
             options=options,
         )
 
-    async def delete(self, tax_rate_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, tax_rate_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete an accounting tax rate.
 
         ``DELETE /accounting_tax_rates/{tax_rate_id}``
@@ -179,7 +179,7 @@ class AccountingTaxRates(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_DELETE, path={"tax_rate_id": tax_rate_id}, options=options)
+        return self._call(_DELETE, path={"tax_rate_id": tax_rate_id}, options=options)
 
 
 class AccountingTaxRatesWithRawResponse:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Literal
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -70,14 +70,14 @@ class AiConversationsMessages(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return AiConversationsMessagesWithRawResponse(self)
 
-    async def create(
+    def create(
         self,
         conversation_id: str,
         *,
         text_prompt: str,
         attachments: Sequence[str] | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> None:
+    ) -> Call[None]:
         """Create a message of a conversation.
 
         ``POST /ai/conversations/{conversation_id}/messages``
@@ -92,7 +92,7 @@ class AiConversationsMessages(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _CONVERSATIONS_MESSAGES_CREATE,
             path={"conversation_id": conversation_id},
             body={"attachments": attachments, "text_prompt": text_prompt},
@@ -122,13 +122,13 @@ class AiConversations(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return AiConversationsWithRawResponse(self)
 
-    async def list(
+    def list(
         self,
         *,
         limit: int | Unset = UNSET,
         title__icontains: str | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> ConversationResourceList:
+    ) -> Call[ConversationResourceList]:
         """List conversations.
 
         ``GET /ai/conversations``
@@ -145,11 +145,11 @@ class AiConversations(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _CONVERSATIONS_LIST, query={"limit": limit, "title__icontains": title__icontains}, options=options
         )
 
-    async def create(self, *, options: RequestOptions | None = None) -> ConversationResource:
+    def create(self, *, options: RequestOptions | None = None) -> Call[ConversationResource]:
         """Create a conversation.
 
         ``POST /ai/conversations``
@@ -164,9 +164,9 @@ class AiConversations(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_CONVERSATIONS_CREATE, options=options)
+        return self._call(_CONVERSATIONS_CREATE, options=options)
 
-    async def get(self, conversation_id: str, *, options: RequestOptions | None = None) -> ConversationResource:
+    def get(self, conversation_id: str, *, options: RequestOptions | None = None) -> Call[ConversationResource]:
         """Get a conversation.
 
         ``GET /ai/conversations/{conversation_id}``
@@ -182,7 +182,7 @@ class AiConversations(Resource):
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_CONVERSATIONS_GET, path={"conversation_id": conversation_id}, options=options)
+        return self._call(_CONVERSATIONS_GET, path={"conversation_id": conversation_id}, options=options)
 
 
 class AiConversationsWithRawResponse:
@@ -204,9 +204,9 @@ class AiMessageFeedbacks(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return AiMessageFeedbacksWithRawResponse(self)
 
-    async def create(
+    def create(
         self, *, action: Literal["like", "dislike"] | str, message_id: str, options: RequestOptions | None = None
-    ) -> None:
+    ) -> Call[None]:
         """Create a message feedback.
 
         ``POST /ai/message_feedbacks``
@@ -220,11 +220,9 @@ class AiMessageFeedbacks(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
-            _MESSAGE_FEEDBACKS_CREATE, body={"action": action, "message_id": message_id}, options=options
-        )
+        return self._call(_MESSAGE_FEEDBACKS_CREATE, body={"action": action, "message_id": message_id}, options=options)
 
-    async def add_commentary(self, *, comment: str, message_id: str, options: RequestOptions | None = None) -> None:
+    def add_commentary(self, *, comment: str, message_id: str, options: RequestOptions | None = None) -> Call[None]:
         """Add a comment to the feedback on a message.
 
         ``POST /ai/message_feedbacks/commentary``
@@ -238,7 +236,7 @@ class AiMessageFeedbacks(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _MESSAGE_FEEDBACKS_ADD_COMMENTARY, body={"comment": comment, "message_id": message_id}, options=options
         )
 
@@ -261,7 +259,7 @@ class AiPrompts(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return AiPromptsWithRawResponse(self)
 
-    async def list(self, *, options: RequestOptions | None = None) -> PromptResourceList:
+    def list(self, *, options: RequestOptions | None = None) -> Call[PromptResourceList]:
         """List prompts.
 
         ``GET /ai/prompts``
@@ -276,9 +274,9 @@ class AiPrompts(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_PROMPTS_LIST, options=options)
+        return self._call(_PROMPTS_LIST, options=options)
 
-    async def create(self, *, content: str, options: RequestOptions | None = None) -> PromptResource:
+    def create(self, *, content: str, options: RequestOptions | None = None) -> Call[PromptResource]:
         """Create a prompt.
 
         ``POST /ai/prompts``
@@ -294,9 +292,9 @@ class AiPrompts(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_PROMPTS_CREATE, body={"content": content}, options=options)
+        return self._call(_PROMPTS_CREATE, body={"content": content}, options=options)
 
-    async def get(self, prompt_id: str, *, options: RequestOptions | None = None) -> PromptResource:
+    def get(self, prompt_id: str, *, options: RequestOptions | None = None) -> Call[PromptResource]:
         """Get a prompt.
 
         ``GET /ai/prompts/{prompt_id}``
@@ -312,9 +310,9 @@ class AiPrompts(Resource):
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_PROMPTS_GET, path={"prompt_id": prompt_id}, options=options)
+        return self._call(_PROMPTS_GET, path={"prompt_id": prompt_id}, options=options)
 
-    async def update(self, prompt_id: str, *, content: str, options: RequestOptions | None = None) -> None:
+    def update(self, prompt_id: str, *, content: str, options: RequestOptions | None = None) -> Call[None]:
         """Update a prompt.
 
         ``PATCH /ai/prompts/{prompt_id}``
@@ -328,11 +326,9 @@ class AiPrompts(Resource):
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
-            _PROMPTS_UPDATE, path={"prompt_id": prompt_id}, body={"content": content}, options=options
-        )
+        return self._call(_PROMPTS_UPDATE, path={"prompt_id": prompt_id}, body={"content": content}, options=options)
 
-    async def delete(self, prompt_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, prompt_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete a prompt.
 
         ``DELETE /ai/prompts/{prompt_id}``
@@ -345,7 +341,7 @@ class AiPrompts(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_PROMPTS_DELETE, path={"prompt_id": prompt_id}, options=options)
+        return self._call(_PROMPTS_DELETE, path={"prompt_id": prompt_id}, options=options)
 
 
 class AiPromptsWithRawResponse:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Literal
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Analytics(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return AnalyticsWithRawResponse(self)
 
-    async def get_credit_notes(
+    def get_credit_notes(
         self,
         *,
         metric: CreditNoteMetricEnum,
@@ -100,7 +100,7 @@ class Analytics(Resource):
         project_id: str | Unset = UNSET,
         project_id__in: Sequence[str] | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> PayableAnalyticsResponse:
+    ) -> Call[PayableAnalyticsResponse]:
         """Get figures of credit notes.
 
         ``GET /analytics/credit_notes``
@@ -152,7 +152,7 @@ class Analytics(Resource):
             APIStatusError: The API says no (401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _GET_CREDIT_NOTES,
             query={
                 "dimension": dimension,
@@ -196,7 +196,7 @@ class Analytics(Resource):
             options=options,
         )
 
-    async def get_payables(
+    def get_payables(
         self,
         *,
         metric: PayableMetricEnum,
@@ -253,7 +253,7 @@ class Analytics(Resource):
         origin: PayableOriginEnum | Unset = UNSET,
         has_file: bool | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> PayableAnalyticsResponse:
+    ) -> Call[PayableAnalyticsResponse]:
         """Get figures of payables.
 
         ``GET /analytics/payables``
@@ -321,7 +321,7 @@ class Analytics(Resource):
             APIStatusError: The API says no (401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _GET_PAYABLES,
             query={
                 "dimension": dimension,
@@ -381,7 +381,7 @@ class Analytics(Resource):
             options=options,
         )
 
-    async def get_receivables(
+    def get_receivables(
         self,
         *,
         metric: ReceivableMetricEnum,
@@ -470,7 +470,7 @@ class Analytics(Resource):
         has_due_date: bool | Unset = UNSET,
         project_id: str | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> ReceivablesAnalyticsResponse:
+    ) -> Call[ReceivablesAnalyticsResponse]:
         """Get figures of receivables.
 
         ``GET /analytics/receivables``
@@ -536,7 +536,7 @@ class Analytics(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _GET_RECEIVABLES,
             query={
                 "dimension": dimension,

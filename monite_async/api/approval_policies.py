@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -77,9 +77,9 @@ class ApprovalPoliciesProcesses(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return ApprovalPoliciesProcessesWithRawResponse(self)
 
-    async def list(
+    def list(
         self, approval_policy_id: str, *, options: RequestOptions | None = None
-    ) -> ApprovalProcessResourceList:
+    ) -> Call[ApprovalProcessResourceList]:
         """List processes of an approval policy.
 
         ``GET /approval_policies/{approval_policy_id}/processes``
@@ -95,11 +95,11 @@ class ApprovalPoliciesProcesses(Resource):
             APIStatusError: The API says no (401, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_PROCESSES_LIST, path={"approval_policy_id": approval_policy_id}, options=options)
+        return self._call(_PROCESSES_LIST, path={"approval_policy_id": approval_policy_id}, options=options)
 
-    async def get(
+    def get(
         self, approval_policy_id: str, process_id: str, *, options: RequestOptions | None = None
-    ) -> ProcessResource:
+    ) -> Call[ProcessResource]:
         """Get a process of an approval policy.
 
         ``GET /approval_policies/{approval_policy_id}/processes/{process_id}``
@@ -116,13 +116,13 @@ class ApprovalPoliciesProcesses(Resource):
             APIStatusError: The API says no (401, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _PROCESSES_GET, path={"approval_policy_id": approval_policy_id, "process_id": process_id}, options=options
         )
 
-    async def cancel(
+    def cancel(
         self, approval_policy_id: str, process_id: str, *, options: RequestOptions | None = None
-    ) -> ProcessResource:
+    ) -> Call[ProcessResource]:
         """Cancel a process of an approval policy.
 
         ``POST /approval_policies/{approval_policy_id}/processes/{process_id}/cancel``
@@ -139,15 +139,15 @@ class ApprovalPoliciesProcesses(Resource):
             APIStatusError: The API says no (401, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _PROCESSES_CANCEL,
             path={"approval_policy_id": approval_policy_id, "process_id": process_id},
             options=options,
         )
 
-    async def list_steps(
+    def list_steps(
         self, approval_policy_id: str, process_id: str, *, options: RequestOptions | None = None
-    ) -> ApprovalProcessStepResourceList:
+    ) -> Call[ApprovalProcessStepResourceList]:
         """List the steps of a process of an approval policy.
 
         ``GET /approval_policies/{approval_policy_id}/processes/{process_id}/steps``
@@ -164,7 +164,7 @@ class ApprovalPoliciesProcesses(Resource):
             APIStatusError: The API says no (401, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _PROCESSES_LIST_STEPS,
             path={"approval_policy_id": approval_policy_id, "process_id": process_id},
             options=options,
@@ -283,7 +283,7 @@ class ApprovalPolicies(Resource):
             options=options,
         )
 
-    async def create(
+    def create(
         self,
         *,
         name: str,
@@ -294,7 +294,7 @@ class ApprovalPolicies(Resource):
         starts_at: dt.datetime | str | None | Unset = UNSET,
         trigger: bool | float | str | Sequence[object] | Mapping[str, object] | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> ApprovalPolicyResource:
+    ) -> Call[ApprovalPolicyResource]:
         """Create an approval policy.
 
         ``POST /approval_policies``
@@ -316,7 +316,7 @@ class ApprovalPolicies(Resource):
             APIStatusError: The API says no (400, 401, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _CREATE,
             body={
                 "description": description,
@@ -330,7 +330,7 @@ class ApprovalPolicies(Resource):
             options=options,
         )
 
-    async def get(self, approval_policy_id: str, *, options: RequestOptions | None = None) -> ApprovalPolicyResource:
+    def get(self, approval_policy_id: str, *, options: RequestOptions | None = None) -> Call[ApprovalPolicyResource]:
         """Get an approval policy.
 
         ``GET /approval_policies/{approval_policy_id}``
@@ -346,9 +346,9 @@ class ApprovalPolicies(Resource):
             APIStatusError: The API says no (401, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"approval_policy_id": approval_policy_id}, options=options)
+        return self._call(_GET, path={"approval_policy_id": approval_policy_id}, options=options)
 
-    async def update(
+    def update(
         self,
         approval_policy_id: str,
         *,
@@ -361,7 +361,7 @@ class ApprovalPolicies(Resource):
         status: ApprovalPolicyStatus | None | Unset = UNSET,
         trigger: bool | float | str | Sequence[object] | Mapping[str, object] | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> ApprovalPolicyResource:
+    ) -> Call[ApprovalPolicyResource]:
         """Update an approval policy.
 
         ``PATCH /approval_policies/{approval_policy_id}``
@@ -385,7 +385,7 @@ class ApprovalPolicies(Resource):
             APIStatusError: The API says no (400, 401, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPDATE,
             path={"approval_policy_id": approval_policy_id},
             body={
@@ -401,7 +401,7 @@ class ApprovalPolicies(Resource):
             options=options,
         )
 
-    async def delete(self, approval_policy_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, approval_policy_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete an approval policy.
 
         ``DELETE /approval_policies/{approval_policy_id}``
@@ -414,7 +414,7 @@ class ApprovalPolicies(Resource):
             APIStatusError: The API says no (401, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_DELETE, path={"approval_policy_id": approval_policy_id}, options=options)
+        return self._call(_DELETE, path={"approval_policy_id": approval_policy_id}, options=options)
 
 
 class ApprovalPoliciesWithRawResponse:

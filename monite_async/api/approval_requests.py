@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _LIST: Final[Operation[ApprovalRequestResourceList]] = Operation(
 )
 
 _CREATE: Final[Operation[ApprovalRequestResourceWithMetadata]] = Operation(
-    "POST", "/approval_requests", "approvals:ApprovalRequestResourceWithMetadata"
+    "POST", "/approval_requests", "approvals:ApprovalRequestResourceWithMetadata", needs_body=True
 )
 
 _GET: Final[Operation[ApprovalRequestResourceWithMetadata]] = Operation(
@@ -149,9 +149,9 @@ class ApprovalRequests(Resource):
             options=options,
         )
 
-    async def create(
+    def create(
         self, *, body: ApprovalRequestCreateRequestInput, options: RequestOptions | None = None
-    ) -> ApprovalRequestResourceWithMetadata:
+    ) -> Call[ApprovalRequestResourceWithMetadata]:
         """Create an approval request.
 
         ``POST /approval_requests``
@@ -167,11 +167,11 @@ class ApprovalRequests(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 406, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_CREATE, body=body, options=options)
+        return self._call(_CREATE, body=body, options=options)
 
-    async def get(
+    def get(
         self, approval_request_id: str, *, options: RequestOptions | None = None
-    ) -> ApprovalRequestResourceWithMetadata:
+    ) -> Call[ApprovalRequestResourceWithMetadata]:
         """Get an approval request.
 
         ``GET /approval_requests/{approval_request_id}``
@@ -187,11 +187,11 @@ class ApprovalRequests(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 406, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"approval_request_id": approval_request_id}, options=options)
+        return self._call(_GET, path={"approval_request_id": approval_request_id}, options=options)
 
-    async def approve(
+    def approve(
         self, approval_request_id: str, *, options: RequestOptions | None = None
-    ) -> ApprovalRequestResourceWithMetadata:
+    ) -> Call[ApprovalRequestResourceWithMetadata]:
         """Approve an approval request.
 
         ``POST /approval_requests/{approval_request_id}/approve``
@@ -207,11 +207,11 @@ class ApprovalRequests(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_APPROVE, path={"approval_request_id": approval_request_id}, options=options)
+        return self._call(_APPROVE, path={"approval_request_id": approval_request_id}, options=options)
 
-    async def cancel(
+    def cancel(
         self, approval_request_id: str, *, options: RequestOptions | None = None
-    ) -> ApprovalRequestResourceWithMetadata:
+    ) -> Call[ApprovalRequestResourceWithMetadata]:
         """Cancel an approval request.
 
         ``POST /approval_requests/{approval_request_id}/cancel``
@@ -227,11 +227,11 @@ class ApprovalRequests(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_CANCEL, path={"approval_request_id": approval_request_id}, options=options)
+        return self._call(_CANCEL, path={"approval_request_id": approval_request_id}, options=options)
 
-    async def reject(
+    def reject(
         self, approval_request_id: str, *, options: RequestOptions | None = None
-    ) -> ApprovalRequestResourceWithMetadata:
+    ) -> Call[ApprovalRequestResourceWithMetadata]:
         """Reject an approval request.
 
         ``POST /approval_requests/{approval_request_id}/reject``
@@ -247,7 +247,7 @@ class ApprovalRequests(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_REJECT, path={"approval_request_id": approval_request_id}, options=options)
+        return self._call(_REJECT, path={"approval_request_id": approval_request_id}, options=options)
 
 
 class ApprovalRequestsWithRawResponse:

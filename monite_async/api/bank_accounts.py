@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class BankAccounts(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return BankAccountsWithRawResponse(self)
 
-    async def list(self, *, options: RequestOptions | None = None) -> EntityBankAccountPaginationResponse:
+    def list(self, *, options: RequestOptions | None = None) -> Call[EntityBankAccountPaginationResponse]:
         """List bank accounts.
 
         ``GET /bank_accounts``
@@ -97,9 +97,9 @@ class BankAccounts(Resource):
             APIStatusError: The API says no (405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_LIST, options=options)
+        return self._call(_LIST, options=options)
 
-    async def create(
+    def create(
         self,
         *,
         country: AllowedCountries,
@@ -114,7 +114,7 @@ class BankAccounts(Resource):
         routing_number: str | None | Unset = UNSET,
         sort_code: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> EntityBankAccountResponse:
+    ) -> Call[EntityBankAccountResponse]:
         """Create a bank account.
 
         ``POST /bank_accounts``
@@ -140,7 +140,7 @@ class BankAccounts(Resource):
             APIStatusError: The API says no (405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _CREATE,
             body={
                 "account_holder_name": account_holder_name,
@@ -158,13 +158,13 @@ class BankAccounts(Resource):
             options=options,
         )
 
-    async def complete_verification(
+    def complete_verification(
         self,
         *,
         airwallex_plaid: CompleteVerificationAirwallexPlaidRequestInput | Model,
         type: BankAccountVerificationType,
         options: RequestOptions | None = None,
-    ) -> CompleteVerificationResponse:
+    ) -> Call[CompleteVerificationResponse]:
         """Finish a verification and make a bank account of it.
 
         ``POST /bank_accounts/complete_verification``
@@ -181,17 +181,17 @@ class BankAccounts(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _COMPLETE_VERIFICATION, body={"airwallex_plaid": airwallex_plaid, "type": type}, options=options
         )
 
-    async def start_verification(
+    def start_verification(
         self,
         *,
         airwallex_plaid: VerificationAirwallexPlaidRequestInput | Model,
         type: BankAccountVerificationType,
         options: RequestOptions | None = None,
-    ) -> VerificationResponse:
+    ) -> Call[VerificationResponse]:
         """Start the verification of a new bank account.
 
         ``POST /bank_accounts/start_verification``
@@ -208,11 +208,9 @@ class BankAccounts(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
-            _START_VERIFICATION, body={"airwallex_plaid": airwallex_plaid, "type": type}, options=options
-        )
+        return self._call(_START_VERIFICATION, body={"airwallex_plaid": airwallex_plaid, "type": type}, options=options)
 
-    async def get(self, bank_account_id: str, *, options: RequestOptions | None = None) -> EntityBankAccountResponse:
+    def get(self, bank_account_id: str, *, options: RequestOptions | None = None) -> Call[EntityBankAccountResponse]:
         """Get a bank account.
 
         ``GET /bank_accounts/{bank_account_id}``
@@ -228,16 +226,16 @@ class BankAccounts(Resource):
             APIStatusError: The API says no (404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"bank_account_id": bank_account_id}, options=options)
+        return self._call(_GET, path={"bank_account_id": bank_account_id}, options=options)
 
-    async def update(
+    def update(
         self,
         bank_account_id: str,
         *,
         account_holder_name: str | None | Unset = UNSET,
         display_name: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> EntityBankAccountResponse:
+    ) -> Call[EntityBankAccountResponse]:
         """Update a bank account.
 
         ``PATCH /bank_accounts/{bank_account_id}``
@@ -255,14 +253,14 @@ class BankAccounts(Resource):
             APIStatusError: The API says no (404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPDATE,
             path={"bank_account_id": bank_account_id},
             body={"account_holder_name": account_holder_name, "display_name": display_name},
             options=options,
         )
 
-    async def delete(self, bank_account_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, bank_account_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete a bank account.
 
         ``DELETE /bank_accounts/{bank_account_id}``
@@ -275,11 +273,11 @@ class BankAccounts(Resource):
             APIStatusError: The API says no (404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_DELETE, path={"bank_account_id": bank_account_id}, options=options)
+        return self._call(_DELETE, path={"bank_account_id": bank_account_id}, options=options)
 
-    async def complete_verification_by_id(
+    def complete_verification_by_id(
         self, bank_account_id: str, *, type: BankAccountVerificationType, options: RequestOptions | None = None
-    ) -> CompleteRefreshVerificationResponse:
+    ) -> Call[CompleteRefreshVerificationResponse]:
         """Finish the verification of a bank account.
 
         ``POST /bank_accounts/{bank_account_id}/complete_verification``
@@ -296,16 +294,16 @@ class BankAccounts(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _COMPLETE_VERIFICATION_BY_ID,
             path={"bank_account_id": bank_account_id},
             body={"type": type},
             options=options,
         )
 
-    async def make_default(
+    def make_default(
         self, bank_account_id: str, *, options: RequestOptions | None = None
-    ) -> EntityBankAccountResponse:
+    ) -> Call[EntityBankAccountResponse]:
         """Make a bank account the default.
 
         ``POST /bank_accounts/{bank_account_id}/make_default``
@@ -321,16 +319,16 @@ class BankAccounts(Resource):
             APIStatusError: The API says no (404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_MAKE_DEFAULT, path={"bank_account_id": bank_account_id}, options=options)
+        return self._call(_MAKE_DEFAULT, path={"bank_account_id": bank_account_id}, options=options)
 
-    async def refresh_verification(
+    def refresh_verification(
         self,
         bank_account_id: str,
         *,
         airwallex_plaid: VerificationAirwallexPlaidRequestInput | Model,
         type: BankAccountVerificationType,
         options: RequestOptions | None = None,
-    ) -> VerificationResponse:
+    ) -> Call[VerificationResponse]:
         """Refresh the verification of a bank account.
 
         ``POST /bank_accounts/{bank_account_id}/refresh_verification``
@@ -348,16 +346,16 @@ class BankAccounts(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _REFRESH_VERIFICATION,
             path={"bank_account_id": bank_account_id},
             body={"airwallex_plaid": airwallex_plaid, "type": type},
             options=options,
         )
 
-    async def get_verifications(
+    def get_verifications(
         self, bank_account_id: str, *, options: RequestOptions | None = None
-    ) -> BankAccountVerifications:
+    ) -> Call[BankAccountVerifications]:
         """Get the verifications of a bank account.
 
         ``GET /bank_accounts/{bank_account_id}/verifications``
@@ -373,7 +371,7 @@ class BankAccounts(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET_VERIFICATIONS, path={"bank_account_id": bank_account_id}, options=options)
+        return self._call(_GET_VERIFICATIONS, path={"bank_account_id": bank_account_id}, options=options)
 
 
 class BankAccountsWithRawResponse:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Literal
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class BatchPaymentLinks(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return BatchPaymentLinksWithRawResponse(self)
 
-    async def create(
+    def create(
         self,
         *,
         payment_intents: Sequence[BatchSinglePaymentIntentInput | Model],
@@ -51,7 +51,7 @@ class BatchPaymentLinks(Resource):
         payout_payment_methods: Sequence[MoniteAllPaymentMethodsTypes] | Unset = UNSET,
         return_url: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> BatchPaymentLinkResponse:
+    ) -> Call[BatchPaymentLinkResponse]:
         """Create a batch payment link.
 
         ``POST /batch_payment_links``
@@ -71,7 +71,7 @@ class BatchPaymentLinks(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _CREATE,
             body={
                 "expires_at": expires_at,
@@ -83,9 +83,9 @@ class BatchPaymentLinks(Resource):
             options=options,
         )
 
-    async def get(
+    def get(
         self, batch_payment_link_id: str, *, options: RequestOptions | None = None
-    ) -> BatchPaymentLinkWithPaymentIntents:
+    ) -> Call[BatchPaymentLinkWithPaymentIntents]:
         """Get a batch payment link.
 
         ``GET /batch_payment_links/{batch_payment_link_id}``
@@ -101,11 +101,11 @@ class BatchPaymentLinks(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"batch_payment_link_id": batch_payment_link_id}, options=options)
+        return self._call(_GET, path={"batch_payment_link_id": batch_payment_link_id}, options=options)
 
-    async def expire(
+    def expire(
         self, batch_payment_link_id: str, *, options: RequestOptions | None = None
-    ) -> BatchPaymentLinkWithPaymentIntents:
+    ) -> Call[BatchPaymentLinkWithPaymentIntents]:
         """Expire a batch payment link.
 
         ``POST /batch_payment_links/{batch_payment_link_id}/expire``
@@ -121,7 +121,7 @@ class BatchPaymentLinks(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_EXPIRE, path={"batch_payment_link_id": batch_payment_link_id}, options=options)
+        return self._call(_EXPIRE, path={"batch_payment_link_id": batch_payment_link_id}, options=options)
 
 
 class BatchPaymentLinksWithRawResponse:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Literal
 from monite_async._http.operation import Operation
 from monite_async._options import RequestOptions
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 from monite_async._waits import BatchPaymentsToWaitFor
 
@@ -36,14 +36,14 @@ class BatchPayments(BatchPaymentsToWaitFor, Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return BatchPaymentsWithRawResponse(self)
 
-    async def create(
+    def create(
         self,
         *,
         payer_bank_account_id: str,
         payment_intents: Sequence[SinglePaymentIntentInput | Model],
         payment_method: Literal["us_ach"],
         options: RequestOptions | None = None,
-    ) -> PaymentsBatchPaymentResponse:
+    ) -> Call[PaymentsBatchPaymentResponse]:
         """Create a batch payment.
 
         ``POST /batch_payments``
@@ -61,7 +61,7 @@ class BatchPayments(BatchPaymentsToWaitFor, Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _CREATE,
             body={
                 "payer_bank_account_id": payer_bank_account_id,
@@ -71,9 +71,9 @@ class BatchPayments(BatchPaymentsToWaitFor, Resource):
             options=options,
         )
 
-    async def get(
+    def get(
         self, batch_payment_id: str, *, options: RequestOptions | None = None
-    ) -> PaymentsBatchPaymentResponse:
+    ) -> Call[PaymentsBatchPaymentResponse]:
         """Get a batch payment.
 
         ``GET /batch_payments/{batch_payment_id}``
@@ -89,7 +89,7 @@ class BatchPayments(BatchPaymentsToWaitFor, Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"batch_payment_id": batch_payment_id}, options=options)
+        return self._call(_GET, path={"batch_payment_id": batch_payment_id}, options=options)
 
 
 class BatchPaymentsWithRawResponse:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Comments(Resource):
             options=options,
         )
 
-    async def create(
+    def create(
         self,
         *,
         object_id: str,
@@ -104,7 +104,7 @@ class Comments(Resource):
         text: str,
         reply_to_entity_user_id: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> CommentResource:
+    ) -> Call[CommentResource]:
         """Create a comment.
 
         ``POST /comments``
@@ -123,7 +123,7 @@ class Comments(Resource):
             APIStatusError: The API says no (400, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _CREATE,
             body={
                 "object_id": object_id,
@@ -134,7 +134,7 @@ class Comments(Resource):
             options=options,
         )
 
-    async def get(self, comment_id: str, *, options: RequestOptions | None = None) -> CommentResource:
+    def get(self, comment_id: str, *, options: RequestOptions | None = None) -> Call[CommentResource]:
         """Get a comment.
 
         ``GET /comments/{comment_id}``
@@ -150,16 +150,16 @@ class Comments(Resource):
             APIStatusError: The API says no (400, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"comment_id": comment_id}, options=options)
+        return self._call(_GET, path={"comment_id": comment_id}, options=options)
 
-    async def update(
+    def update(
         self,
         comment_id: str,
         *,
         reply_to_entity_user_id: str | None | Unset = UNSET,
         text: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> CommentResource:
+    ) -> Call[CommentResource]:
         """Update a comment.
 
         ``PATCH /comments/{comment_id}``
@@ -177,14 +177,14 @@ class Comments(Resource):
             APIStatusError: The API says no (400, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPDATE,
             path={"comment_id": comment_id},
             body={"reply_to_entity_user_id": reply_to_entity_user_id, "text": text},
             options=options,
         )
 
-    async def delete(self, comment_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, comment_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete a comment.
 
         ``DELETE /comments/{comment_id}``
@@ -197,7 +197,7 @@ class Comments(Resource):
             APIStatusError: The API says no (400, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_DELETE, path={"comment_id": comment_id}, options=options)
+        return self._call(_DELETE, path={"comment_id": comment_id}, options=options)
 
 
 class CommentsWithRawResponse:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -87,13 +87,13 @@ class CostCenters(Resource):
             options=options,
         )
 
-    async def create(
+    def create(
         self,
         *,
         description: str | None | Unset = UNSET,
         name: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> AccountingCostCenterResponse:
+    ) -> Call[AccountingCostCenterResponse]:
         """Create a cost center.
 
         ``POST /cost_centers``
@@ -110,9 +110,9 @@ class CostCenters(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_CREATE, body={"description": description, "name": name}, options=options)
+        return self._call(_CREATE, body={"description": description, "name": name}, options=options)
 
-    async def get(self, cost_center_id: str, *, options: RequestOptions | None = None) -> AccountingCostCenterResponse:
+    def get(self, cost_center_id: str, *, options: RequestOptions | None = None) -> Call[AccountingCostCenterResponse]:
         """Get a cost center.
 
         ``GET /cost_centers/{cost_center_id}``
@@ -128,16 +128,16 @@ class CostCenters(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"cost_center_id": cost_center_id}, options=options)
+        return self._call(_GET, path={"cost_center_id": cost_center_id}, options=options)
 
-    async def update(
+    def update(
         self,
         cost_center_id: str,
         *,
         description: str | None | Unset = UNSET,
         name: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> AccountingCostCenterResponse:
+    ) -> Call[AccountingCostCenterResponse]:
         """Update a cost center.
 
         ``PATCH /cost_centers/{cost_center_id}``
@@ -155,14 +155,14 @@ class CostCenters(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPDATE,
             path={"cost_center_id": cost_center_id},
             body={"description": description, "name": name},
             options=options,
         )
 
-    async def delete(self, cost_center_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, cost_center_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete a cost center.
 
         ``DELETE /cost_centers/{cost_center_id}``
@@ -175,7 +175,7 @@ class CostCenters(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_DELETE, path={"cost_center_id": cost_center_id}, options=options)
+        return self._call(_DELETE, path={"cost_center_id": cost_center_id}, options=options)
 
 
 class CostCentersWithRawResponse:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -139,6 +139,7 @@ _EINVOICING_CREDENTIALS_CREATE: Final[Operation[CounterpartEinvoicingCredentialR
     "POST",
     "/counterparts/{counterpart_id}/einvoicing_credentials",
     "_counterparts_besides:CounterpartEinvoicingCredentialResponse",
+    needs_body=True,
 )
 
 _EINVOICING_CREDENTIALS_GET: Final[Operation[CounterpartEinvoicingCredentialResponse]] = Operation(
@@ -179,14 +180,16 @@ _LIST: Final[Operation[CounterpartPaginationResponse]] = Operation(
     "GET", "/counterparts", "counterparts:CounterpartPaginationResponse"
 )
 
-_CREATE: Final[Operation[CounterpartResponse]] = Operation("POST", "/counterparts", "counterparts:CounterpartResponse")
+_CREATE: Final[Operation[CounterpartResponse]] = Operation(
+    "POST", "/counterparts", "counterparts:CounterpartResponse", needs_body=True
+)
 
 _GET: Final[Operation[CounterpartResponse]] = Operation(
     "GET", "/counterparts/{counterpart_id}", "counterparts:CounterpartResponse"
 )
 
 _UPDATE: Final[Operation[CounterpartResponse]] = Operation(
-    "PATCH", "/counterparts/{counterpart_id}", "counterparts:CounterpartResponse"
+    "PATCH", "/counterparts/{counterpart_id}", "counterparts:CounterpartResponse", needs_body=True
 )
 
 _DELETE: Final[Operation[None]] = Operation("DELETE", "/counterparts/{counterpart_id}")
@@ -210,9 +213,9 @@ class CounterpartsAddresses(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return CounterpartsAddressesWithRawResponse(self)
 
-    async def list(
+    def list(
         self, counterpart_id: str, *, options: RequestOptions | None = None
-    ) -> CounterpartAddressResourceList:
+    ) -> Call[CounterpartAddressResourceList]:
         """List addresses of a counterpart.
 
         ``GET /counterparts/{counterpart_id}/addresses``
@@ -228,9 +231,9 @@ class CounterpartsAddresses(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_ADDRESSES_LIST, path={"counterpart_id": counterpart_id}, options=options)
+        return self._call(_ADDRESSES_LIST, path={"counterpart_id": counterpart_id}, options=options)
 
-    async def create(
+    def create(
         self,
         counterpart_id: str,
         *,
@@ -241,7 +244,7 @@ class CounterpartsAddresses(Resource):
         line2: str | None | Unset = UNSET,
         state: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> CounterpartAddressResponseWithCounterpartID:
+    ) -> Call[CounterpartAddressResponseWithCounterpartID]:
         """Create an address of a counterpart.
 
         ``POST /counterparts/{counterpart_id}/addresses``
@@ -263,7 +266,7 @@ class CounterpartsAddresses(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _ADDRESSES_CREATE,
             path={"counterpart_id": counterpart_id},
             body={
@@ -277,9 +280,9 @@ class CounterpartsAddresses(Resource):
             options=options,
         )
 
-    async def get(
+    def get(
         self, counterpart_id: str, address_id: str, *, options: RequestOptions | None = None
-    ) -> CounterpartAddressResponseWithCounterpartID:
+    ) -> Call[CounterpartAddressResponseWithCounterpartID]:
         """Get an address of a counterpart.
 
         ``GET /counterparts/{counterpart_id}/addresses/{address_id}``
@@ -296,11 +299,11 @@ class CounterpartsAddresses(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _ADDRESSES_GET, path={"counterpart_id": counterpart_id, "address_id": address_id}, options=options
         )
 
-    async def update(
+    def update(
         self,
         counterpart_id: str,
         address_id: str,
@@ -312,7 +315,7 @@ class CounterpartsAddresses(Resource):
         postal_code: str | None | Unset = UNSET,
         state: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> CounterpartAddressResponseWithCounterpartID:
+    ) -> Call[CounterpartAddressResponseWithCounterpartID]:
         """Update an address of a counterpart.
 
         ``PATCH /counterparts/{counterpart_id}/addresses/{address_id}``
@@ -335,7 +338,7 @@ class CounterpartsAddresses(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _ADDRESSES_UPDATE,
             path={"counterpart_id": counterpart_id, "address_id": address_id},
             body={
@@ -349,7 +352,7 @@ class CounterpartsAddresses(Resource):
             options=options,
         )
 
-    async def delete(self, counterpart_id: str, address_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, counterpart_id: str, address_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete an address of a counterpart.
 
         ``DELETE /counterparts/{counterpart_id}/addresses/{address_id}``
@@ -363,7 +366,7 @@ class CounterpartsAddresses(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _ADDRESSES_DELETE, path={"counterpart_id": counterpart_id, "address_id": address_id}, options=options
         )
 
@@ -389,9 +392,9 @@ class CounterpartsBankAccounts(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return CounterpartsBankAccountsWithRawResponse(self)
 
-    async def list(
+    def list(
         self, counterpart_id: str, *, options: RequestOptions | None = None
-    ) -> CounterpartBankAccountResourceList:
+    ) -> Call[CounterpartBankAccountResourceList]:
         """List bank accounts of a counterpart.
 
         ``GET /counterparts/{counterpart_id}/bank_accounts``
@@ -407,9 +410,9 @@ class CounterpartsBankAccounts(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_BANK_ACCOUNTS_LIST, path={"counterpart_id": counterpart_id}, options=options)
+        return self._call(_BANK_ACCOUNTS_LIST, path={"counterpart_id": counterpart_id}, options=options)
 
-    async def create(
+    def create(
         self,
         counterpart_id: str,
         *,
@@ -425,7 +428,7 @@ class CounterpartsBankAccounts(Resource):
         routing_number: str | None | Unset = UNSET,
         sort_code: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> CounterpartBankAccountResponse:
+    ) -> Call[CounterpartBankAccountResponse]:
         """Create a bank account of a counterpart.
 
         ``POST /counterparts/{counterpart_id}/bank_accounts``
@@ -452,7 +455,7 @@ class CounterpartsBankAccounts(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _BANK_ACCOUNTS_CREATE,
             path={"counterpart_id": counterpart_id},
             body={
@@ -471,9 +474,9 @@ class CounterpartsBankAccounts(Resource):
             options=options,
         )
 
-    async def get(
+    def get(
         self, counterpart_id: str, bank_account_id: str, *, options: RequestOptions | None = None
-    ) -> CounterpartBankAccountResponse:
+    ) -> Call[CounterpartBankAccountResponse]:
         """Get a bank account of a counterpart.
 
         ``GET /counterparts/{counterpart_id}/bank_accounts/{bank_account_id}``
@@ -490,13 +493,13 @@ class CounterpartsBankAccounts(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _BANK_ACCOUNTS_GET,
             path={"counterpart_id": counterpart_id, "bank_account_id": bank_account_id},
             options=options,
         )
 
-    async def update(
+    def update(
         self,
         counterpart_id: str,
         bank_account_id: str,
@@ -512,7 +515,7 @@ class CounterpartsBankAccounts(Resource):
         routing_number: str | None | Unset = UNSET,
         sort_code: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> CounterpartBankAccountResponse:
+    ) -> Call[CounterpartBankAccountResponse]:
         """Update a bank account of a counterpart.
 
         ``PATCH /counterparts/{counterpart_id}/bank_accounts/{bank_account_id}``
@@ -539,7 +542,7 @@ class CounterpartsBankAccounts(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _BANK_ACCOUNTS_UPDATE,
             path={"counterpart_id": counterpart_id, "bank_account_id": bank_account_id},
             body={
@@ -557,7 +560,7 @@ class CounterpartsBankAccounts(Resource):
             options=options,
         )
 
-    async def delete(self, counterpart_id: str, bank_account_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, counterpart_id: str, bank_account_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete a bank account of a counterpart.
 
         ``DELETE /counterparts/{counterpart_id}/bank_accounts/{bank_account_id}``
@@ -571,15 +574,15 @@ class CounterpartsBankAccounts(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _BANK_ACCOUNTS_DELETE,
             path={"counterpart_id": counterpart_id, "bank_account_id": bank_account_id},
             options=options,
         )
 
-    async def make_default(
+    def make_default(
         self, counterpart_id: str, bank_account_id: str, *, options: RequestOptions | None = None
-    ) -> object:
+    ) -> Call[object]:
         """Make a bank account the default of a counterpart.
 
         ``POST /counterparts/{counterpart_id}/bank_accounts/{bank_account_id}/make_default``
@@ -596,7 +599,7 @@ class CounterpartsBankAccounts(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _BANK_ACCOUNTS_MAKE_DEFAULT,
             path={"counterpart_id": counterpart_id, "bank_account_id": bank_account_id},
             options=options,
@@ -625,9 +628,9 @@ class CounterpartsContacts(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return CounterpartsContactsWithRawResponse(self)
 
-    async def list(
+    def list(
         self, counterpart_id: str, *, options: RequestOptions | None = None
-    ) -> CounterpartContactsResourceList:
+    ) -> Call[CounterpartContactsResourceList]:
         """List contacts of a counterpart.
 
         ``GET /counterparts/{counterpart_id}/contacts``
@@ -643,9 +646,9 @@ class CounterpartsContacts(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_CONTACTS_LIST, path={"counterpart_id": counterpart_id}, options=options)
+        return self._call(_CONTACTS_LIST, path={"counterpart_id": counterpart_id}, options=options)
 
-    async def create(
+    def create(
         self,
         counterpart_id: str,
         *,
@@ -656,7 +659,7 @@ class CounterpartsContacts(Resource):
         phone: str | None | Unset = UNSET,
         title: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> CounterpartContactResponse:
+    ) -> Call[CounterpartContactResponse]:
         """Create a contact of a counterpart.
 
         ``POST /counterparts/{counterpart_id}/contacts``
@@ -678,7 +681,7 @@ class CounterpartsContacts(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _CONTACTS_CREATE,
             path={"counterpart_id": counterpart_id},
             body={
@@ -692,9 +695,9 @@ class CounterpartsContacts(Resource):
             options=options,
         )
 
-    async def get(
+    def get(
         self, counterpart_id: str, contact_id: str, *, options: RequestOptions | None = None
-    ) -> CounterpartContactResponse:
+    ) -> Call[CounterpartContactResponse]:
         """Get a contact of a counterpart.
 
         ``GET /counterparts/{counterpart_id}/contacts/{contact_id}``
@@ -711,11 +714,11 @@ class CounterpartsContacts(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _CONTACTS_GET, path={"counterpart_id": counterpart_id, "contact_id": contact_id}, options=options
         )
 
-    async def update(
+    def update(
         self,
         counterpart_id: str,
         contact_id: str,
@@ -727,7 +730,7 @@ class CounterpartsContacts(Resource):
         phone: str | None | Unset = UNSET,
         title: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> CounterpartContactResponse:
+    ) -> Call[CounterpartContactResponse]:
         """Update a contact of a counterpart.
 
         ``PATCH /counterparts/{counterpart_id}/contacts/{contact_id}``
@@ -750,7 +753,7 @@ class CounterpartsContacts(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _CONTACTS_UPDATE,
             path={"counterpart_id": counterpart_id, "contact_id": contact_id},
             body={
@@ -764,7 +767,7 @@ class CounterpartsContacts(Resource):
             options=options,
         )
 
-    async def delete(self, counterpart_id: str, contact_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, counterpart_id: str, contact_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete a contact of a counterpart.
 
         ``DELETE /counterparts/{counterpart_id}/contacts/{contact_id}``
@@ -778,13 +781,13 @@ class CounterpartsContacts(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _CONTACTS_DELETE, path={"counterpart_id": counterpart_id, "contact_id": contact_id}, options=options
         )
 
-    async def make_default(
+    def make_default(
         self, counterpart_id: str, contact_id: str, *, options: RequestOptions | None = None
-    ) -> CounterpartContactResponse:
+    ) -> Call[CounterpartContactResponse]:
         """Make a contact the default of a counterpart.
 
         ``POST /counterparts/{counterpart_id}/contacts/{contact_id}/make_default``
@@ -801,7 +804,7 @@ class CounterpartsContacts(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _CONTACTS_MAKE_DEFAULT, path={"counterpart_id": counterpart_id, "contact_id": contact_id}, options=options
         )
 
@@ -828,9 +831,9 @@ class CounterpartsEinvoicingCredentials(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return CounterpartsEinvoicingCredentialsWithRawResponse(self)
 
-    async def list(
+    def list(
         self, counterpart_id: str, *, options: RequestOptions | None = None
-    ) -> CounterpartEinvoicingCredentialResponseList:
+    ) -> Call[CounterpartEinvoicingCredentialResponseList]:
         """List e-invoicing credentials of a counterpart.
 
         ``GET /counterparts/{counterpart_id}/einvoicing_credentials``
@@ -846,15 +849,15 @@ class CounterpartsEinvoicingCredentials(Resource):
             APIStatusError: The API says no (405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_EINVOICING_CREDENTIALS_LIST, path={"counterpart_id": counterpart_id}, options=options)
+        return self._call(_EINVOICING_CREDENTIALS_LIST, path={"counterpart_id": counterpart_id}, options=options)
 
-    async def create(
+    def create(
         self,
         counterpart_id: str,
         *,
         body: CreateCounterpartEinvoicingCredentialPayloadInput,
         options: RequestOptions | None = None,
-    ) -> CounterpartEinvoicingCredentialResponse:
+    ) -> Call[CounterpartEinvoicingCredentialResponse]:
         """Create an e-invoicing credential of a counterpart.
 
         ``POST /counterparts/{counterpart_id}/einvoicing_credentials``
@@ -871,13 +874,13 @@ class CounterpartsEinvoicingCredentials(Resource):
             APIStatusError: The API says no (405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _EINVOICING_CREDENTIALS_CREATE, path={"counterpart_id": counterpart_id}, body=body, options=options
         )
 
-    async def get(
+    def get(
         self, counterpart_id: str, credential_id: str, *, options: RequestOptions | None = None
-    ) -> CounterpartEinvoicingCredentialResponse:
+    ) -> Call[CounterpartEinvoicingCredentialResponse]:
         """Get an e-invoicing credential of a counterpart.
 
         ``GET /counterparts/{counterpart_id}/einvoicing_credentials/{credential_id}``
@@ -894,13 +897,13 @@ class CounterpartsEinvoicingCredentials(Resource):
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _EINVOICING_CREDENTIALS_GET,
             path={"counterpart_id": counterpart_id, "credential_id": credential_id},
             options=options,
         )
 
-    async def update(
+    def update(
         self,
         counterpart_id: str,
         credential_id: str,
@@ -908,7 +911,7 @@ class CounterpartsEinvoicingCredentials(Resource):
         network_identifier: str | None | Unset = UNSET,
         network_schema: EinvoiceSchemaTypeEnum | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> CounterpartEinvoicingCredentialResponse:
+    ) -> Call[CounterpartEinvoicingCredentialResponse]:
         """Update an e-invoicing credential of a counterpart.
 
         ``PATCH /counterparts/{counterpart_id}/einvoicing_credentials/{credential_id}``
@@ -927,14 +930,14 @@ class CounterpartsEinvoicingCredentials(Resource):
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _EINVOICING_CREDENTIALS_UPDATE,
             path={"counterpart_id": counterpart_id, "credential_id": credential_id},
             body={"network_identifier": network_identifier, "network_schema": network_schema},
             options=options,
         )
 
-    async def delete(self, counterpart_id: str, credential_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, counterpart_id: str, credential_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete an e-invoicing credential of a counterpart.
 
         ``DELETE /counterparts/{counterpart_id}/einvoicing_credentials/{credential_id}``
@@ -948,7 +951,7 @@ class CounterpartsEinvoicingCredentials(Resource):
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _EINVOICING_CREDENTIALS_DELETE,
             path={"counterpart_id": counterpart_id, "credential_id": credential_id},
             options=options,
@@ -976,7 +979,7 @@ class CounterpartsVatIds(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return CounterpartsVatIdsWithRawResponse(self)
 
-    async def list(self, counterpart_id: str, *, options: RequestOptions | None = None) -> CounterpartVatIDResourceList:
+    def list(self, counterpart_id: str, *, options: RequestOptions | None = None) -> Call[CounterpartVatIDResourceList]:
         """List VAT ids of a counterpart.
 
         ``GET /counterparts/{counterpart_id}/vat_ids``
@@ -992,9 +995,9 @@ class CounterpartsVatIds(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_VAT_IDS_LIST, path={"counterpart_id": counterpart_id}, options=options)
+        return self._call(_VAT_IDS_LIST, path={"counterpart_id": counterpart_id}, options=options)
 
-    async def create(
+    def create(
         self,
         counterpart_id: str,
         *,
@@ -1002,7 +1005,7 @@ class CounterpartsVatIds(Resource):
         country: AllowedCountries | None | Unset = UNSET,
         type: VatIDTypeEnum | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> CounterpartVatIDResponse:
+    ) -> Call[CounterpartVatIDResponse]:
         """Create a VAT id of a counterpart.
 
         ``POST /counterparts/{counterpart_id}/vat_ids``
@@ -1021,16 +1024,16 @@ class CounterpartsVatIds(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _VAT_IDS_CREATE,
             path={"counterpart_id": counterpart_id},
             body={"country": country, "type": type, "value": value},
             options=options,
         )
 
-    async def get(
+    def get(
         self, counterpart_id: str, vat_id: str, *, options: RequestOptions | None = None
-    ) -> CounterpartVatIDResponse:
+    ) -> Call[CounterpartVatIDResponse]:
         """Get a VAT id of a counterpart.
 
         ``GET /counterparts/{counterpart_id}/vat_ids/{vat_id}``
@@ -1047,11 +1050,9 @@ class CounterpartsVatIds(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
-            _VAT_IDS_GET, path={"counterpart_id": counterpart_id, "vat_id": vat_id}, options=options
-        )
+        return self._call(_VAT_IDS_GET, path={"counterpart_id": counterpart_id, "vat_id": vat_id}, options=options)
 
-    async def update(
+    def update(
         self,
         counterpart_id: str,
         vat_id: str,
@@ -1060,7 +1061,7 @@ class CounterpartsVatIds(Resource):
         type: VatIDTypeEnum | None | Unset = UNSET,
         value: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> CounterpartVatIDResponse:
+    ) -> Call[CounterpartVatIDResponse]:
         """Update a VAT id of a counterpart.
 
         ``PATCH /counterparts/{counterpart_id}/vat_ids/{vat_id}``
@@ -1080,14 +1081,14 @@ class CounterpartsVatIds(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _VAT_IDS_UPDATE,
             path={"counterpart_id": counterpart_id, "vat_id": vat_id},
             body={"country": country, "type": type, "value": value},
             options=options,
         )
 
-    async def delete(self, counterpart_id: str, vat_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, counterpart_id: str, vat_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete a VAT id of a counterpart.
 
         ``DELETE /counterparts/{counterpart_id}/vat_ids/{vat_id}``
@@ -1101,9 +1102,7 @@ class CounterpartsVatIds(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
-            _VAT_IDS_DELETE, path={"counterpart_id": counterpart_id, "vat_id": vat_id}, options=options
-        )
+        return self._call(_VAT_IDS_DELETE, path={"counterpart_id": counterpart_id, "vat_id": vat_id}, options=options)
 
 
 class CounterpartsVatIdsWithRawResponse:
@@ -1272,9 +1271,9 @@ class Counterparts(Resource):
             options=options,
         )
 
-    async def create(
+    def create(
         self, *, body: CounterpartCreatePayloadInput, options: RequestOptions | None = None
-    ) -> CounterpartResponse:
+    ) -> Call[CounterpartResponse]:
         """Create a counterpart.
 
         ``POST /counterparts``
@@ -1290,9 +1289,9 @@ class Counterparts(Resource):
             APIStatusError: The API says no (401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_CREATE, body=body, options=options)
+        return self._call(_CREATE, body=body, options=options)
 
-    async def get(self, counterpart_id: str, *, options: RequestOptions | None = None) -> CounterpartResponse:
+    def get(self, counterpart_id: str, *, options: RequestOptions | None = None) -> Call[CounterpartResponse]:
         """Get a counterpart.
 
         ``GET /counterparts/{counterpart_id}``
@@ -1308,11 +1307,11 @@ class Counterparts(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"counterpart_id": counterpart_id}, options=options)
+        return self._call(_GET, path={"counterpart_id": counterpart_id}, options=options)
 
-    async def update(
+    def update(
         self, counterpart_id: str, *, body: CounterpartUpdatePayloadInput, options: RequestOptions | None = None
-    ) -> CounterpartResponse:
+    ) -> Call[CounterpartResponse]:
         """Update a counterpart.
 
         ``PATCH /counterparts/{counterpart_id}``
@@ -1329,9 +1328,9 @@ class Counterparts(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_UPDATE, path={"counterpart_id": counterpart_id}, body=body, options=options)
+        return self._call(_UPDATE, path={"counterpart_id": counterpart_id}, body=body, options=options)
 
-    async def delete(self, counterpart_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, counterpart_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete a counterpart.
 
         ``DELETE /counterparts/{counterpart_id}``
@@ -1344,11 +1343,11 @@ class Counterparts(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_DELETE, path={"counterpart_id": counterpart_id}, options=options)
+        return self._call(_DELETE, path={"counterpart_id": counterpart_id}, options=options)
 
-    async def get_partner_metadata(
+    def get_partner_metadata(
         self, counterpart_id: str, *, options: RequestOptions | None = None
-    ) -> PartnerMetadataResponse:
+    ) -> Call[PartnerMetadataResponse]:
         """Get the partner metadata of a counterpart.
 
         ``GET /counterparts/{counterpart_id}/partner_metadata``
@@ -1364,11 +1363,11 @@ class Counterparts(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET_PARTNER_METADATA, path={"counterpart_id": counterpart_id}, options=options)
+        return self._call(_GET_PARTNER_METADATA, path={"counterpart_id": counterpart_id}, options=options)
 
-    async def update_partner_metadata(
+    def update_partner_metadata(
         self, counterpart_id: str, *, metadata: Mapping[str, object], options: RequestOptions | None = None
-    ) -> PartnerMetadataResponse:
+    ) -> Call[PartnerMetadataResponse]:
         """Update the partner metadata of a counterpart.
 
         ``PUT /counterparts/{counterpart_id}/partner_metadata``
@@ -1385,7 +1384,7 @@ class Counterparts(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPDATE_PARTNER_METADATA,
             path={"counterpart_id": counterpart_id},
             body={"metadata": metadata},

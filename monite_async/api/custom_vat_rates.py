@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class CustomVatRates(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return CustomVatRatesWithRawResponse(self)
 
-    async def list(self, *, options: RequestOptions | None = None) -> CustomVatRateResponseList:
+    def list(self, *, options: RequestOptions | None = None) -> Call[CustomVatRateResponseList]:
         """List custom VAT rates.
 
         ``GET /custom_vat_rates``
@@ -60,11 +60,11 @@ class CustomVatRates(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_LIST, options=options)
+        return self._call(_LIST, options=options)
 
-    async def create(
+    def create(
         self, *, components: Sequence[VatRateComponentInput | Model], name: str, options: RequestOptions | None = None
-    ) -> CustomVatRateResponse:
+    ) -> Call[CustomVatRateResponse]:
         """Create a custom VAT rate.
 
         ``POST /custom_vat_rates``
@@ -81,9 +81,9 @@ class CustomVatRates(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_CREATE, body={"components": components, "name": name}, options=options)
+        return self._call(_CREATE, body={"components": components, "name": name}, options=options)
 
-    async def get(self, custom_vat_rate_id: str, *, options: RequestOptions | None = None) -> CustomVatRateResponse:
+    def get(self, custom_vat_rate_id: str, *, options: RequestOptions | None = None) -> Call[CustomVatRateResponse]:
         """Get a custom VAT rate.
 
         ``GET /custom_vat_rates/{custom_vat_rate_id}``
@@ -99,16 +99,16 @@ class CustomVatRates(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"custom_vat_rate_id": custom_vat_rate_id}, options=options)
+        return self._call(_GET, path={"custom_vat_rate_id": custom_vat_rate_id}, options=options)
 
-    async def update(
+    def update(
         self,
         custom_vat_rate_id: str,
         *,
         components: Sequence[VatRateComponentInput | Model] | None | Unset = UNSET,
         name: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> CustomVatRateResponse:
+    ) -> Call[CustomVatRateResponse]:
         """Update a custom VAT rate.
 
         ``PATCH /custom_vat_rates/{custom_vat_rate_id}``
@@ -126,14 +126,14 @@ class CustomVatRates(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPDATE,
             path={"custom_vat_rate_id": custom_vat_rate_id},
             body={"components": components, "name": name},
             options=options,
         )
 
-    async def delete(self, custom_vat_rate_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, custom_vat_rate_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete a custom VAT rate.
 
         ``DELETE /custom_vat_rates/{custom_vat_rate_id}``
@@ -146,7 +146,7 @@ class CustomVatRates(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_DELETE, path={"custom_vat_rate_id": custom_vat_rate_id}, options=options)
+        return self._call(_DELETE, path={"custom_vat_rate_id": custom_vat_rate_id}, options=options)
 
 
 class CustomVatRatesWithRawResponse:

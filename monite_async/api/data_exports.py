@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 from monite_async._waits import DataExportsToWaitFor
 
@@ -152,7 +152,7 @@ class DataExportsExtraData(Resource):
             options=options,
         )
 
-    async def create(
+    def create(
         self,
         *,
         field_name: SupportedFieldNames,
@@ -160,7 +160,7 @@ class DataExportsExtraData(Resource):
         object_id: str,
         object_type: Literal["counterpart"],
         options: RequestOptions | None = None,
-    ) -> ExtraDataResource:
+    ) -> Call[ExtraDataResource]:
         """Create extra data.
 
         ``POST /data_exports/extra_data``
@@ -179,7 +179,7 @@ class DataExportsExtraData(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _EXTRA_DATA_CREATE,
             body={
                 "field_name": field_name,
@@ -190,7 +190,7 @@ class DataExportsExtraData(Resource):
             options=options,
         )
 
-    async def get(self, extra_data_id: str, *, options: RequestOptions | None = None) -> ExtraDataResource:
+    def get(self, extra_data_id: str, *, options: RequestOptions | None = None) -> Call[ExtraDataResource]:
         """Get extra data.
 
         ``GET /data_exports/extra_data/{extra_data_id}``
@@ -206,9 +206,9 @@ class DataExportsExtraData(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_EXTRA_DATA_GET, path={"extra_data_id": extra_data_id}, options=options)
+        return self._call(_EXTRA_DATA_GET, path={"extra_data_id": extra_data_id}, options=options)
 
-    async def update(
+    def update(
         self,
         extra_data_id: str,
         *,
@@ -217,7 +217,7 @@ class DataExportsExtraData(Resource):
         object_id: str | None | Unset = UNSET,
         object_type: Literal["counterpart"] | str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> ExtraDataResource:
+    ) -> Call[ExtraDataResource]:
         """Update extra data.
 
         ``PATCH /data_exports/extra_data/{extra_data_id}``
@@ -237,7 +237,7 @@ class DataExportsExtraData(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _EXTRA_DATA_UPDATE,
             path={"extra_data_id": extra_data_id},
             body={
@@ -249,7 +249,7 @@ class DataExportsExtraData(Resource):
             options=options,
         )
 
-    async def delete(self, extra_data_id: str, *, options: RequestOptions | None = None) -> ExtraDataResource:
+    def delete(self, extra_data_id: str, *, options: RequestOptions | None = None) -> Call[ExtraDataResource]:
         """Delete extra data.
 
         ``DELETE /data_exports/extra_data/{extra_data_id}``
@@ -265,7 +265,7 @@ class DataExportsExtraData(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_EXTRA_DATA_DELETE, path={"extra_data_id": extra_data_id}, options=options)
+        return self._call(_EXTRA_DATA_DELETE, path={"extra_data_id": extra_data_id}, options=options)
 
 
 class DataExportsExtraDataWithRawResponse:
@@ -348,7 +348,7 @@ class DataExports(DataExportsToWaitFor, Resource):
             options=options,
         )
 
-    async def create(
+    def create(
         self,
         *,
         date_from: dt.date | str,
@@ -356,7 +356,7 @@ class DataExports(DataExportsToWaitFor, Resource):
         format: ExportFormat,
         objects: Sequence[ExportObjectSchemaInput],
         options: RequestOptions | None = None,
-    ) -> CreateExportTaskResponseSchema:
+    ) -> Call[CreateExportTaskResponseSchema]:
         """Create a data export.
 
         ``POST /data_exports``
@@ -375,15 +375,15 @@ class DataExports(DataExportsToWaitFor, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _CREATE,
             body={"date_from": date_from, "date_to": date_to, "format": format, "objects": objects},
             options=options,
         )
 
-    async def list_supported_formats(
+    def list_supported_formats(
         self, *, options: RequestOptions | None = None
-    ) -> GetDataExportsSupportedFormatsResult:
+    ) -> Call[GetDataExportsSupportedFormatsResult]:
         """List the formats of data exports.
 
         ``GET /data_exports/supported_formats``
@@ -398,11 +398,11 @@ class DataExports(DataExportsToWaitFor, Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_LIST_SUPPORTED_FORMATS, options=options)
+        return self._call(_LIST_SUPPORTED_FORMATS, options=options)
 
-    async def get(
+    def get(
         self, document_export_id: str, *, options: RequestOptions | None = None
-    ) -> DocumentExportResponseSchema:
+    ) -> Call[DocumentExportResponseSchema]:
         """Get a data export.
 
         ``GET /data_exports/{document_export_id}``
@@ -418,7 +418,7 @@ class DataExports(DataExportsToWaitFor, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"document_export_id": document_export_id}, options=options)
+        return self._call(_GET, path={"document_export_id": document_export_id}, options=options)
 
 
 class DataExportsWithRawResponse:

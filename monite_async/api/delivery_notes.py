@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 from monite_async._waits import PdfOfDeliveryNotes
 
@@ -32,7 +32,7 @@ _LIST: Final[Operation[DeliveryNoteResourceList]] = Operation(
 )
 
 _CREATE: Final[Operation[DeliveryNoteResource]] = Operation(
-    "POST", "/delivery_notes", "delivery_notes:DeliveryNoteResource"
+    "POST", "/delivery_notes", "delivery_notes:DeliveryNoteResource", needs_body=True
 )
 
 _GET: Final[Operation[DeliveryNoteResource]] = Operation(
@@ -163,12 +163,12 @@ class DeliveryNotes(PdfOfDeliveryNotes, Resource):
             options=options,
         )
 
-    async def create(
+    def create(
         self,
         *,
         body: DeliveryNoteCreateRequestInput | DeliveryNoteCreateBasedOnRequestInput | Model,
         options: RequestOptions | None = None,
-    ) -> DeliveryNoteResource:
+    ) -> Call[DeliveryNoteResource]:
         """Create a delivery note.
 
         ``POST /delivery_notes``
@@ -184,9 +184,9 @@ class DeliveryNotes(PdfOfDeliveryNotes, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_CREATE, body=body, options=options)
+        return self._call(_CREATE, body=body, options=options)
 
-    async def get(self, delivery_note_id: str, *, options: RequestOptions | None = None) -> DeliveryNoteResource:
+    def get(self, delivery_note_id: str, *, options: RequestOptions | None = None) -> Call[DeliveryNoteResource]:
         """Get a delivery note.
 
         ``GET /delivery_notes/{delivery_note_id}``
@@ -202,9 +202,9 @@ class DeliveryNotes(PdfOfDeliveryNotes, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"delivery_note_id": delivery_note_id}, options=options)
+        return self._call(_GET, path={"delivery_note_id": delivery_note_id}, options=options)
 
-    async def update(
+    def update(
         self,
         delivery_note_id: str,
         *,
@@ -216,7 +216,7 @@ class DeliveryNotes(PdfOfDeliveryNotes, Resource):
         line_items: Sequence[DeliveryNoteCreateLineItemInput | Model] | None | Unset = UNSET,
         memo: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> DeliveryNoteResource:
+    ) -> Call[DeliveryNoteResource]:
         """Update a delivery note.
 
         ``PATCH /delivery_notes/{delivery_note_id}``
@@ -239,7 +239,7 @@ class DeliveryNotes(PdfOfDeliveryNotes, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPDATE,
             path={"delivery_note_id": delivery_note_id},
             body={
@@ -254,7 +254,7 @@ class DeliveryNotes(PdfOfDeliveryNotes, Resource):
             options=options,
         )
 
-    async def delete(self, delivery_note_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, delivery_note_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete a delivery note.
 
         ``DELETE /delivery_notes/{delivery_note_id}``
@@ -267,9 +267,9 @@ class DeliveryNotes(PdfOfDeliveryNotes, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_DELETE, path={"delivery_note_id": delivery_note_id}, options=options)
+        return self._call(_DELETE, path={"delivery_note_id": delivery_note_id}, options=options)
 
-    async def cancel(self, delivery_note_id: str, *, options: RequestOptions | None = None) -> DeliveryNoteResource:
+    def cancel(self, delivery_note_id: str, *, options: RequestOptions | None = None) -> Call[DeliveryNoteResource]:
         """Cancel a delivery note.
 
         ``POST /delivery_notes/{delivery_note_id}/cancel``
@@ -285,11 +285,11 @@ class DeliveryNotes(PdfOfDeliveryNotes, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_CANCEL, path={"delivery_note_id": delivery_note_id}, options=options)
+        return self._call(_CANCEL, path={"delivery_note_id": delivery_note_id}, options=options)
 
-    async def mark_as_delivered(
+    def mark_as_delivered(
         self, delivery_note_id: str, *, options: RequestOptions | None = None
-    ) -> DeliveryNoteResource:
+    ) -> Call[DeliveryNoteResource]:
         """Mark a delivery note as delivered.
 
         ``POST /delivery_notes/{delivery_note_id}/mark_as_delivered``
@@ -305,7 +305,7 @@ class DeliveryNotes(PdfOfDeliveryNotes, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_MARK_AS_DELIVERED, path={"delivery_note_id": delivery_note_id}, options=options)
+        return self._call(_MARK_AS_DELIVERED, path={"delivery_note_id": delivery_note_id}, options=options)
 
 
 class DeliveryNotesWithRawResponse:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import RequestOptions
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class DocumentTemplates(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return DocumentTemplatesWithRawResponse(self)
 
-    async def list(self, *, options: RequestOptions | None = None) -> TemplateListResponse:
+    def list(self, *, options: RequestOptions | None = None) -> Call[TemplateListResponse]:
         """List document templates.
 
         ``GET /document_templates``
@@ -57,9 +57,9 @@ class DocumentTemplates(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_LIST, options=options)
+        return self._call(_LIST, options=options)
 
-    async def list_system(self, *, options: RequestOptions | None = None) -> TemplateListResponse:
+    def list_system(self, *, options: RequestOptions | None = None) -> Call[TemplateListResponse]:
         """List the document templates that the API brings along.
 
         ``GET /document_templates/system``
@@ -74,11 +74,11 @@ class DocumentTemplates(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_LIST_SYSTEM, options=options)
+        return self._call(_LIST_SYSTEM, options=options)
 
-    async def get(
+    def get(
         self, document_template_id: str, *, options: RequestOptions | None = None
-    ) -> TemplateReceivableResponse:
+    ) -> Call[TemplateReceivableResponse]:
         """Get a document template.
 
         ``GET /document_templates/{document_template_id}``
@@ -94,11 +94,11 @@ class DocumentTemplates(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"document_template_id": document_template_id}, options=options)
+        return self._call(_GET, path={"document_template_id": document_template_id}, options=options)
 
-    async def make_default(
+    def make_default(
         self, document_template_id: str, *, options: RequestOptions | None = None
-    ) -> TemplateReceivableResponse:
+    ) -> Call[TemplateReceivableResponse]:
         """Make a document template the default.
 
         ``POST /document_templates/{document_template_id}/make_default``
@@ -114,9 +114,9 @@ class DocumentTemplates(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_MAKE_DEFAULT, path={"document_template_id": document_template_id}, options=options)
+        return self._call(_MAKE_DEFAULT, path={"document_template_id": document_template_id}, options=options)
 
-    async def preview(self, document_template_id: str, *, options: RequestOptions | None = None) -> bytes:
+    def preview(self, document_template_id: str, *, options: RequestOptions | None = None) -> Call[bytes]:
         """Preview a document template.
 
         ``GET /document_templates/{document_template_id}/preview``
@@ -132,7 +132,7 @@ class DocumentTemplates(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_PREVIEW, path={"document_template_id": document_template_id}, options=options)
+        return self._call(_PREVIEW, path={"document_template_id": document_template_id}, options=options)
 
 
 class DocumentTemplatesWithRawResponse:

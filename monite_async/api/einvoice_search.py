@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import RequestOptions
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ class EinvoiceSearch(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return EinvoiceSearchWithRawResponse(self)
 
-    async def search(
+    def search(
         self, *, network_identifier: str, network_schema: EinvoiceSchemaTypeEnum, options: RequestOptions | None = None
-    ) -> CounterpartEinvoicingCredentialExistenceResponse:
+    ) -> Call[CounterpartEinvoicingCredentialExistenceResponse]:
         """Tell whether a participant can receive e-invoices.
 
         ``GET /einvoice_search``
@@ -48,7 +48,7 @@ class EinvoiceSearch(Resource):
             APIStatusError: The API says no (405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _SEARCH, query={"network_identifier": network_identifier, "network_schema": network_schema}, options=options
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -60,14 +60,14 @@ class EinvoicingConnectionsNetworkCredentials(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return EinvoicingConnectionsNetworkCredentialsWithRawResponse(self)
 
-    async def create(
+    def create(
         self,
         einvoicing_connection_id: str,
         *,
         network_credentials_identifier: str,
         network_credentials_schema: EinvoiceSchemaTypeEnum,
         options: RequestOptions | None = None,
-    ) -> EinvoicingNetworkCredentialsResponse:
+    ) -> Call[EinvoicingNetworkCredentialsResponse]:
         """Create a network credential of an e-invoicing connection.
 
         ``POST /einvoicing_connections/{einvoicing_connection_id}/network_credentials``
@@ -85,7 +85,7 @@ class EinvoicingConnectionsNetworkCredentials(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _NETWORK_CREDENTIALS_CREATE,
             path={"einvoicing_connection_id": einvoicing_connection_id},
             body={
@@ -118,7 +118,7 @@ class EinvoicingConnections(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return EinvoicingConnectionsWithRawResponse(self)
 
-    async def list(self, *, options: RequestOptions | None = None) -> EInvoicingRetrieveListData:
+    def list(self, *, options: RequestOptions | None = None) -> Call[EInvoicingRetrieveListData]:
         """List e-invoicing connections.
 
         ``GET /einvoicing_connections``
@@ -133,9 +133,9 @@ class EinvoicingConnections(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_LIST, options=options)
+        return self._call(_LIST, options=options)
 
-    async def create(
+    def create(
         self,
         *,
         address: EinvoicingAddressInput | Model,
@@ -143,7 +143,7 @@ class EinvoicingConnections(Resource):
         is_receiver: bool | Unset = UNSET,
         is_sender: bool | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> EinvoicingConnectionResponse:
+    ) -> Call[EinvoicingConnectionResponse]:
         """Create an e-invoicing connection.
 
         ``POST /einvoicing_connections``
@@ -162,7 +162,7 @@ class EinvoicingConnections(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _CREATE,
             body={
                 "address": address,
@@ -173,9 +173,9 @@ class EinvoicingConnections(Resource):
             options=options,
         )
 
-    async def get(
+    def get(
         self, einvoicing_connection_id: str, *, options: RequestOptions | None = None
-    ) -> EinvoicingConnectionResponse:
+    ) -> Call[EinvoicingConnectionResponse]:
         """Get an e-invoicing connection.
 
         ``GET /einvoicing_connections/{einvoicing_connection_id}``
@@ -191,9 +191,9 @@ class EinvoicingConnections(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"einvoicing_connection_id": einvoicing_connection_id}, options=options)
+        return self._call(_GET, path={"einvoicing_connection_id": einvoicing_connection_id}, options=options)
 
-    async def update(
+    def update(
         self,
         einvoicing_connection_id: str,
         *,
@@ -201,7 +201,7 @@ class EinvoicingConnections(Resource):
         is_receiver: bool | None | Unset = UNSET,
         is_sender: bool | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> EinvoicingConnectionResponse:
+    ) -> Call[EinvoicingConnectionResponse]:
         """Update an e-invoicing connection.
 
         ``PATCH /einvoicing_connections/{einvoicing_connection_id}``
@@ -220,14 +220,14 @@ class EinvoicingConnections(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPDATE,
             path={"einvoicing_connection_id": einvoicing_connection_id},
             body={"address": address, "is_receiver": is_receiver, "is_sender": is_sender},
             options=options,
         )
 
-    async def delete(self, einvoicing_connection_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, einvoicing_connection_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete an e-invoicing connection.
 
         ``DELETE /einvoicing_connections/{einvoicing_connection_id}``
@@ -240,7 +240,7 @@ class EinvoicingConnections(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_DELETE, path={"einvoicing_connection_id": einvoicing_connection_id}, options=options)
+        return self._call(_DELETE, path={"einvoicing_connection_id": einvoicing_connection_id}, options=options)
 
 
 class EinvoicingConnectionsWithRawResponse:

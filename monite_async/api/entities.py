@@ -9,7 +9,7 @@ from typing_extensions import deprecated
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ class EntitiesDocuments(Resource):
         return EntitiesDocumentsWithRawResponse(self)
 
     @deprecated("The API says that POST /entities/{entity_id}/documents is deprecated.")
-    async def create(self, entity_id: str, *, options: RequestOptions | None = None) -> None:
+    def create(self, entity_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Create a document of an entity.
 
         ``POST /entities/{entity_id}/documents``
@@ -194,7 +194,7 @@ class EntitiesDocuments(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_DOCUMENTS_CREATE, path={"entity_id": entity_id}, options=options)
+        return self._call(_DOCUMENTS_CREATE, path={"entity_id": entity_id}, options=options)
 
 
 class EntitiesDocumentsWithRawResponse:
@@ -214,7 +214,7 @@ class EntitiesVatIds(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return EntitiesVatIdsWithRawResponse(self)
 
-    async def list(self, entity_id: str, *, options: RequestOptions | None = None) -> EntityVatIDResourceList:
+    def list(self, entity_id: str, *, options: RequestOptions | None = None) -> Call[EntityVatIDResourceList]:
         """List VAT ids of an entity.
 
         ``GET /entities/{entity_id}/vat_ids``
@@ -230,9 +230,9 @@ class EntitiesVatIds(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_VAT_IDS_LIST, path={"entity_id": entity_id}, options=options)
+        return self._call(_VAT_IDS_LIST, path={"entity_id": entity_id}, options=options)
 
-    async def create(
+    def create(
         self,
         entity_id: str,
         *,
@@ -240,7 +240,7 @@ class EntitiesVatIds(Resource):
         value: str,
         type: VatIDTypeEnum | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> EntityVatIDResponse:
+    ) -> Call[EntityVatIDResponse]:
         """Create a VAT id of an entity.
 
         ``POST /entities/{entity_id}/vat_ids``
@@ -259,14 +259,14 @@ class EntitiesVatIds(Resource):
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _VAT_IDS_CREATE,
             path={"entity_id": entity_id},
             body={"country": country, "type": type, "value": value},
             options=options,
         )
 
-    async def get(self, entity_id: str, id: str, *, options: RequestOptions | None = None) -> EntityVatIDResponse:
+    def get(self, entity_id: str, id: str, *, options: RequestOptions | None = None) -> Call[EntityVatIDResponse]:
         """Get a VAT id of an entity.
 
         ``GET /entities/{entity_id}/vat_ids/{id}``
@@ -283,9 +283,9 @@ class EntitiesVatIds(Resource):
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_VAT_IDS_GET, path={"entity_id": entity_id, "id": id}, options=options)
+        return self._call(_VAT_IDS_GET, path={"entity_id": entity_id, "id": id}, options=options)
 
-    async def update(
+    def update(
         self,
         entity_id: str,
         id: str,
@@ -294,7 +294,7 @@ class EntitiesVatIds(Resource):
         type: VatIDTypeEnum | None | Unset = UNSET,
         value: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> EntityVatIDResponse:
+    ) -> Call[EntityVatIDResponse]:
         """Update a VAT id of an entity.
 
         ``PATCH /entities/{entity_id}/vat_ids/{id}``
@@ -314,14 +314,14 @@ class EntitiesVatIds(Resource):
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _VAT_IDS_UPDATE,
             path={"entity_id": entity_id, "id": id},
             body={"country": country, "type": type, "value": value},
             options=options,
         )
 
-    async def delete(self, entity_id: str, id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, entity_id: str, id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete a VAT id of an entity.
 
         ``DELETE /entities/{entity_id}/vat_ids/{id}``
@@ -335,7 +335,7 @@ class EntitiesVatIds(Resource):
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_VAT_IDS_DELETE, path={"entity_id": entity_id, "id": id}, options=options)
+        return self._call(_VAT_IDS_DELETE, path={"entity_id": entity_id, "id": id}, options=options)
 
 
 class EntitiesVatIdsWithRawResponse:
@@ -426,7 +426,7 @@ class _EntitiesOfPartner(Resource):
             options=options,
         )
 
-    async def create(
+    def create(
         self,
         *,
         address: EntityAddressSchemaInput | Model,
@@ -440,7 +440,7 @@ class _EntitiesOfPartner(Resource):
         tax_id: str | None | Unset = UNSET,
         website: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> EntityResponse:
+    ) -> Call[EntityResponse]:
         """Create an entity.
 
         ``POST /entities``
@@ -465,7 +465,7 @@ class _EntitiesOfPartner(Resource):
             APIStatusError: The API says no (400, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _CREATE,
             body={
                 "address": address,
@@ -482,7 +482,7 @@ class _EntitiesOfPartner(Resource):
             options=options,
         )
 
-    async def get(self, entity_id: str, *, options: RequestOptions | None = None) -> EntityResponse:
+    def get(self, entity_id: str, *, options: RequestOptions | None = None) -> Call[EntityResponse]:
         """Get an entity.
 
         ``GET /entities/{entity_id}``
@@ -498,9 +498,9 @@ class _EntitiesOfPartner(Resource):
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"entity_id": entity_id}, options=options)
+        return self._call(_GET, path={"entity_id": entity_id}, options=options)
 
-    async def update(
+    def update(
         self,
         entity_id: str,
         *,
@@ -514,7 +514,7 @@ class _EntitiesOfPartner(Resource):
         tax_id: str | None | Unset = UNSET,
         website: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> EntityResponse:
+    ) -> Call[EntityResponse]:
         """Update an entity.
 
         ``PATCH /entities/{entity_id}``
@@ -539,7 +539,7 @@ class _EntitiesOfPartner(Resource):
             APIStatusError: The API says no (400, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPDATE,
             path={"entity_id": entity_id},
             body={
@@ -556,7 +556,7 @@ class _EntitiesOfPartner(Resource):
             options=options,
         )
 
-    async def activate(self, entity_id: str, *, options: RequestOptions | None = None) -> EntityResponse:
+    def activate(self, entity_id: str, *, options: RequestOptions | None = None) -> Call[EntityResponse]:
         """Activate an entity.
 
         ``POST /entities/{entity_id}/activate``
@@ -572,9 +572,9 @@ class _EntitiesOfPartner(Resource):
             APIStatusError: The API says no (400, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_ACTIVATE, path={"entity_id": entity_id}, options=options)
+        return self._call(_ACTIVATE, path={"entity_id": entity_id}, options=options)
 
-    async def deactivate(self, entity_id: str, *, options: RequestOptions | None = None) -> EntityResponse:
+    def deactivate(self, entity_id: str, *, options: RequestOptions | None = None) -> Call[EntityResponse]:
         """Deactivate an entity.
 
         ``POST /entities/{entity_id}/deactivate``
@@ -590,11 +590,11 @@ class _EntitiesOfPartner(Resource):
             APIStatusError: The API says no (400, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_DEACTIVATE, path={"entity_id": entity_id}, options=options)
+        return self._call(_DEACTIVATE, path={"entity_id": entity_id}, options=options)
 
-    async def get_partner_metadata(
+    def get_partner_metadata(
         self, entity_id: str, *, options: RequestOptions | None = None
-    ) -> PartnerMetadataResponse:
+    ) -> Call[PartnerMetadataResponse]:
         """Get the partner metadata of an entity.
 
         ``GET /entities/{entity_id}/partner_metadata``
@@ -610,11 +610,11 @@ class _EntitiesOfPartner(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET_PARTNER_METADATA, path={"entity_id": entity_id}, options=options)
+        return self._call(_GET_PARTNER_METADATA, path={"entity_id": entity_id}, options=options)
 
-    async def update_partner_metadata(
+    def update_partner_metadata(
         self, entity_id: str, *, metadata: Mapping[str, object], options: RequestOptions | None = None
-    ) -> PartnerMetadataResponse:
+    ) -> Call[PartnerMetadataResponse]:
         """Update the partner metadata of an entity.
 
         ``PUT /entities/{entity_id}/partner_metadata``
@@ -631,7 +631,7 @@ class _EntitiesOfPartner(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPDATE_PARTNER_METADATA, path={"entity_id": entity_id}, body={"metadata": metadata}, options=options
         )
 
@@ -656,7 +656,7 @@ class _EntitiesOfEntityUserAndUser(Resource):
     __slots__ = ()
 
     @deprecated("The API says that GET /entities/me is deprecated.")
-    async def get_me(self, *, options: RequestOptions | None = None) -> EntityResponse:
+    def get_me(self, *, options: RequestOptions | None = None) -> Call[EntityResponse]:
         """Get the entity that the token belongs to.
 
         ``GET /entities/me``
@@ -673,10 +673,10 @@ class _EntitiesOfEntityUserAndUser(Resource):
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET_ME, options=options)
+        return self._call(_GET_ME, options=options)
 
     @deprecated("The API says that PATCH /entities/me is deprecated.")
-    async def update_me(
+    def update_me(
         self,
         *,
         address: UpdateEntityAddressSchemaInput | Model | None | Unset = UNSET,
@@ -689,7 +689,7 @@ class _EntitiesOfEntityUserAndUser(Resource):
         tax_id: str | None | Unset = UNSET,
         website: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> EntityResponse:
+    ) -> Call[EntityResponse]:
         """Update the entity that the token belongs to.
 
         ``PATCH /entities/me``
@@ -715,7 +715,7 @@ class _EntitiesOfEntityUserAndUser(Resource):
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPDATE_ME,
             body={
                 "address": address,
@@ -745,9 +745,9 @@ class _EntitiesOfAll(Resource):
 
     __slots__ = ()
 
-    async def upload_logo(
+    def upload_logo(
         self, entity_id: str, *, file: FileInput, options: RequestOptions | None = None
-    ) -> FileSchema2:
+    ) -> Call[FileSchema2]:
         """Upload the logo of an entity.
 
         ``PUT /entities/{entity_id}/logo``
@@ -764,9 +764,9 @@ class _EntitiesOfAll(Resource):
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_UPLOAD_LOGO, path={"entity_id": entity_id}, body={"file": file}, options=options)
+        return self._call(_UPLOAD_LOGO, path={"entity_id": entity_id}, body={"file": file}, options=options)
 
-    async def delete_logo(self, entity_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete_logo(self, entity_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete the logo of an entity.
 
         ``DELETE /entities/{entity_id}/logo``
@@ -779,11 +779,11 @@ class _EntitiesOfAll(Resource):
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_DELETE_LOGO, path={"entity_id": entity_id}, options=options)
+        return self._call(_DELETE_LOGO, path={"entity_id": entity_id}, options=options)
 
-    async def get_onboarding_data(
+    def get_onboarding_data(
         self, entity_id: str, *, options: RequestOptions | None = None
-    ) -> EntityOnboardingDataResponse:
+    ) -> Call[EntityOnboardingDataResponse]:
         """Get the onboarding data of an entity.
 
         ``GET /entities/{entity_id}/onboarding_data``
@@ -799,10 +799,10 @@ class _EntitiesOfAll(Resource):
             APIStatusError: The API says no (404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET_ONBOARDING_DATA, path={"entity_id": entity_id}, options=options)
+        return self._call(_GET_ONBOARDING_DATA, path={"entity_id": entity_id}, options=options)
 
     @deprecated("The API says that PUT /entities/{entity_id}/onboarding_data is deprecated.")
-    async def replace_onboarding_data(
+    def replace_onboarding_data(
         self,
         entity_id: str,
         *,
@@ -811,7 +811,7 @@ class _EntitiesOfAll(Resource):
         tos_acceptance: TermsOfServiceAcceptanceInput | Model | None | Unset = UNSET,
         treasury_tos_acceptance: TermsOfServiceAcceptanceInput | Model | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> EntityOnboardingDataResponse:
+    ) -> Call[EntityOnboardingDataResponse]:
         """Replace the onboarding data of an entity.
 
         ``PUT /entities/{entity_id}/onboarding_data``
@@ -833,7 +833,7 @@ class _EntitiesOfAll(Resource):
             APIStatusError: The API says no (404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _REPLACE_ONBOARDING_DATA,
             path={"entity_id": entity_id},
             body={
@@ -845,7 +845,7 @@ class _EntitiesOfAll(Resource):
             options=options,
         )
 
-    async def update_onboarding_data(
+    def update_onboarding_data(
         self,
         entity_id: str,
         *,
@@ -854,7 +854,7 @@ class _EntitiesOfAll(Resource):
         tos_acceptance: TermsOfServiceAcceptanceInput | Model | None | Unset = UNSET,
         treasury_tos_acceptance: TermsOfServiceAcceptanceInput | Model | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> EntityOnboardingDataResponse:
+    ) -> Call[EntityOnboardingDataResponse]:
         """Update the onboarding data of an entity.
 
         ``PATCH /entities/{entity_id}/onboarding_data``
@@ -874,7 +874,7 @@ class _EntitiesOfAll(Resource):
             APIStatusError: The API says no (404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPDATE_ONBOARDING_DATA,
             path={"entity_id": entity_id},
             body={
@@ -887,9 +887,9 @@ class _EntitiesOfAll(Resource):
         )
 
     @deprecated("The API says that GET /entities/{entity_id}/onboarding_requirements is deprecated.")
-    async def get_onboarding_requirements(
+    def get_onboarding_requirements(
         self, entity_id: str, *, options: RequestOptions | None = None
-    ) -> OnboardingRequirementsResponse:
+    ) -> Call[OnboardingRequirementsResponse]:
         """Get the onboarding requirements of an entity.
 
         ``GET /entities/{entity_id}/onboarding_requirements``
@@ -907,11 +907,11 @@ class _EntitiesOfAll(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET_ONBOARDING_REQUIREMENTS, path={"entity_id": entity_id}, options=options)
+        return self._call(_GET_ONBOARDING_REQUIREMENTS, path={"entity_id": entity_id}, options=options)
 
-    async def list_payment_methods(
+    def list_payment_methods(
         self, entity_id: str, *, options: RequestOptions | None = None
-    ) -> OnboardingPaymentMethodsResponse:
+    ) -> Call[OnboardingPaymentMethodsResponse]:
         """List the payment methods of an entity.
 
         ``GET /entities/{entity_id}/payment_methods``
@@ -927,9 +927,9 @@ class _EntitiesOfAll(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_LIST_PAYMENT_METHODS, path={"entity_id": entity_id}, options=options)
+        return self._call(_LIST_PAYMENT_METHODS, path={"entity_id": entity_id}, options=options)
 
-    async def update_payment_methods(
+    def update_payment_methods(
         self,
         entity_id: str,
         *,
@@ -937,7 +937,7 @@ class _EntitiesOfAll(Resource):
         payment_methods_receive: Sequence[MoniteAllPaymentMethodsTypes] | None | Unset = UNSET,
         payment_methods_send: Sequence[MoniteAllPaymentMethodsTypes] | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> OnboardingPaymentMethodsResponse:
+    ) -> Call[OnboardingPaymentMethodsResponse]:
         """Update the payment methods of an entity.
 
         ``PUT /entities/{entity_id}/payment_methods``
@@ -956,7 +956,7 @@ class _EntitiesOfAll(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPDATE_PAYMENT_METHODS,
             path={"entity_id": entity_id},
             body={
@@ -967,7 +967,7 @@ class _EntitiesOfAll(Resource):
             options=options,
         )
 
-    async def get_settings(self, entity_id: str, *, options: RequestOptions | None = None) -> SettingsResponse:
+    def get_settings(self, entity_id: str, *, options: RequestOptions | None = None) -> Call[SettingsResponse]:
         """Get the settings of an entity.
 
         ``GET /entities/{entity_id}/settings``
@@ -983,9 +983,9 @@ class _EntitiesOfAll(Resource):
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET_SETTINGS, path={"entity_id": entity_id}, options=options)
+        return self._call(_GET_SETTINGS, path={"entity_id": entity_id}, options=options)
 
-    async def update_settings(
+    def update_settings(
         self,
         entity_id: str,
         *,
@@ -1006,7 +1006,7 @@ class _EntitiesOfAll(Resource):
         vat_inclusive_discount_mode: VatModeEnum | Unset = UNSET,
         vat_mode: VatModeEnum | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> SettingsResponse:
+    ) -> Call[SettingsResponse]:
         """Update the settings of an entity.
 
         ``PATCH /entities/{entity_id}/settings``
@@ -1038,7 +1038,7 @@ class _EntitiesOfAll(Resource):
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPDATE_SETTINGS,
             path={"entity_id": entity_id},
             body={
@@ -1062,9 +1062,9 @@ class _EntitiesOfAll(Resource):
             options=options,
         )
 
-    async def get_next_document_numbers(
+    def get_next_document_numbers(
         self, entity_id: str, *, options: RequestOptions | None = None
-    ) -> NextDocumentNumbers:
+    ) -> Call[NextDocumentNumbers]:
         """Get the next document numbers of an entity.
 
         ``GET /entities/{entity_id}/settings/next_document_numbers``
@@ -1080,7 +1080,7 @@ class _EntitiesOfAll(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET_NEXT_DOCUMENT_NUMBERS, path={"entity_id": entity_id}, options=options)
+        return self._call(_GET_NEXT_DOCUMENT_NUMBERS, path={"entity_id": entity_id}, options=options)
 
 
 class _EntitiesOfAllWithRawResponse:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ class _EntityUsersOfEntityAndEntityUser(Resource):
             options=options,
         )
 
-    async def create(
+    def create(
         self,
         *,
         first_name: str,
@@ -160,7 +160,7 @@ class _EntityUsersOfEntityAndEntityUser(Resource):
         role_id: str | None | Unset = UNSET,
         title: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> EntityUserResponse:
+    ) -> Call[EntityUserResponse]:
         """Create an entity user.
 
         ``POST /entity_users``
@@ -182,7 +182,7 @@ class _EntityUsersOfEntityAndEntityUser(Resource):
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _CREATE,
             body={
                 "email": email,
@@ -196,7 +196,7 @@ class _EntityUsersOfEntityAndEntityUser(Resource):
             options=options,
         )
 
-    async def get(self, entity_user_id: str, *, options: RequestOptions | None = None) -> EntityUserResponse:
+    def get(self, entity_user_id: str, *, options: RequestOptions | None = None) -> Call[EntityUserResponse]:
         """Get an entity user.
 
         ``GET /entity_users/{entity_user_id}``
@@ -212,9 +212,9 @@ class _EntityUsersOfEntityAndEntityUser(Resource):
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"entity_user_id": entity_user_id}, options=options)
+        return self._call(_GET, path={"entity_user_id": entity_user_id}, options=options)
 
-    async def update(
+    def update(
         self,
         entity_user_id: str,
         *,
@@ -226,7 +226,7 @@ class _EntityUsersOfEntityAndEntityUser(Resource):
         role_id: str | None | Unset = UNSET,
         title: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> EntityUserResponse:
+    ) -> Call[EntityUserResponse]:
         """Update an entity user.
 
         ``PATCH /entity_users/{entity_user_id}``
@@ -249,7 +249,7 @@ class _EntityUsersOfEntityAndEntityUser(Resource):
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPDATE,
             path={"entity_user_id": entity_user_id},
             body={
@@ -264,7 +264,7 @@ class _EntityUsersOfEntityAndEntityUser(Resource):
             options=options,
         )
 
-    async def delete(self, entity_user_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, entity_user_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete an entity user.
 
         ``DELETE /entity_users/{entity_user_id}``
@@ -277,7 +277,7 @@ class _EntityUsersOfEntityAndEntityUser(Resource):
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_DELETE, path={"entity_user_id": entity_user_id}, options=options)
+        return self._call(_DELETE, path={"entity_user_id": entity_user_id}, options=options)
 
 
 class _EntityUsersOfEntityAndEntityUserWithRawResponse:
@@ -296,7 +296,7 @@ class _EntityUsersOfEntityUserAndUser(Resource):
 
     __slots__ = ()
 
-    async def get_me(self, *, options: RequestOptions | None = None) -> EntityUserResponse:
+    def get_me(self, *, options: RequestOptions | None = None) -> Call[EntityUserResponse]:
         """Get the entity user that the token belongs to.
 
         ``GET /entity_users/me``
@@ -311,9 +311,9 @@ class _EntityUsersOfEntityUserAndUser(Resource):
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET_ME, options=options)
+        return self._call(_GET_ME, options=options)
 
-    async def update_me(
+    def update_me(
         self,
         *,
         email: str | None | Unset = UNSET,
@@ -322,7 +322,7 @@ class _EntityUsersOfEntityUserAndUser(Resource):
         phone: str | None | Unset = UNSET,
         title: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> EntityUserResponse:
+    ) -> Call[EntityUserResponse]:
         """Update the entity user that the token belongs to.
 
         ``PATCH /entity_users/me``
@@ -342,13 +342,13 @@ class _EntityUsersOfEntityUserAndUser(Resource):
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPDATE_ME,
             body={"email": email, "first_name": first_name, "last_name": last_name, "phone": phone, "title": title},
             options=options,
         )
 
-    async def get_my_entity(self, *, options: RequestOptions | None = None) -> EntityResponse:
+    def get_my_entity(self, *, options: RequestOptions | None = None) -> Call[EntityResponse]:
         """Get the entity of the user that the token belongs to.
 
         ``GET /entity_users/my_entity``
@@ -363,9 +363,9 @@ class _EntityUsersOfEntityUserAndUser(Resource):
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET_MY_ENTITY, options=options)
+        return self._call(_GET_MY_ENTITY, options=options)
 
-    async def update_my_entity(
+    def update_my_entity(
         self,
         *,
         address: UpdateEntityAddressSchemaInput | Model | None | Unset = UNSET,
@@ -378,7 +378,7 @@ class _EntityUsersOfEntityUserAndUser(Resource):
         tax_id: str | None | Unset = UNSET,
         website: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> EntityResponse:
+    ) -> Call[EntityResponse]:
         """Update the entity of the user that the token belongs to.
 
         ``PATCH /entity_users/my_entity``
@@ -402,7 +402,7 @@ class _EntityUsersOfEntityUserAndUser(Resource):
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPDATE_MY_ENTITY,
             body={
                 "address": address,
@@ -418,7 +418,7 @@ class _EntityUsersOfEntityUserAndUser(Resource):
             options=options,
         )
 
-    async def get_my_role(self, *, options: RequestOptions | None = None) -> RoleResponse:
+    def get_my_role(self, *, options: RequestOptions | None = None) -> Call[RoleResponse]:
         """Get the role of the user that the token belongs to.
 
         ``GET /entity_users/my_role``
@@ -433,7 +433,7 @@ class _EntityUsersOfEntityUserAndUser(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET_MY_ROLE, options=options)
+        return self._call(_GET_MY_ROLE, options=options)
 
 
 class _EntityUsersOfEntityUserAndUserWithRawResponse:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class _EventsOfAll(Resource):
 
     __slots__ = ()
 
-    async def get(self, event_id: str, *, options: RequestOptions | None = None) -> EventResource:
+    def get(self, event_id: str, *, options: RequestOptions | None = None) -> Call[EventResource]:
         """Get an event.
 
         ``GET /events/{event_id}``
@@ -111,7 +111,7 @@ class _EventsOfAll(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"event_id": event_id}, options=options)
+        return self._call(_GET, path={"event_id": event_id}, options=options)
 
 
 class _EventsOfAllWithRawResponse:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -35,13 +35,13 @@ class Files(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return FilesWithRawResponse(self)
 
-    async def list(
+    def list(
         self,
         *,
         id__in: Sequence[str] | Unset = UNSET,
         file_type: AllowedFileTypes | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> FilesResponse:
+    ) -> Call[FilesResponse]:
         """List files.
 
         ``GET /files``
@@ -58,11 +58,11 @@ class Files(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_LIST, query={"id__in": id__in, "file_type": file_type}, options=options)
+        return self._call(_LIST, query={"id__in": id__in, "file_type": file_type}, options=options)
 
-    async def create(
+    def create(
         self, *, file: FileInput, file_type: AllowedFileTypes, options: RequestOptions | None = None
-    ) -> FileResponse:
+    ) -> Call[FileResponse]:
         """Create a file.
 
         ``POST /files``
@@ -79,9 +79,9 @@ class Files(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_CREATE, body={"file": file, "file_type": file_type}, options=options)
+        return self._call(_CREATE, body={"file": file, "file_type": file_type}, options=options)
 
-    async def get(self, file_id: str, *, options: RequestOptions | None = None) -> FileResponse:
+    def get(self, file_id: str, *, options: RequestOptions | None = None) -> Call[FileResponse]:
         """Get a file.
 
         ``GET /files/{file_id}``
@@ -97,9 +97,9 @@ class Files(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"file_id": file_id}, options=options)
+        return self._call(_GET, path={"file_id": file_id}, options=options)
 
-    async def delete(self, file_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, file_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete a file.
 
         ``DELETE /files/{file_id}``
@@ -112,7 +112,7 @@ class Files(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_DELETE, path={"file_id": file_id}, options=options)
+        return self._call(_DELETE, path={"file_id": file_id}, options=options)
 
 
 class FilesWithRawResponse:

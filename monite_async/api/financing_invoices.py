@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -162,12 +162,12 @@ class FinancingInvoices(Resource):
             options=options,
         )
 
-    async def create(
+    def create(
         self,
         *,
         invoices: Sequence[FinancingPushInvoicesRequestInvoiceInput | Model],
         options: RequestOptions | None = None,
-    ) -> FinancingPushInvoicesResponse:
+    ) -> Call[FinancingPushInvoicesResponse]:
         """Create a financing invoice.
 
         ``POST /financing_invoices``
@@ -183,7 +183,7 @@ class FinancingInvoices(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_CREATE, body={"invoices": invoices}, options=options)
+        return self._call(_CREATE, body={"invoices": invoices}, options=options)
 
 
 class FinancingInvoicesWithRawResponse:

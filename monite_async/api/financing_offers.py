@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import RequestOptions
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class FinancingOffers(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return FinancingOffersWithRawResponse(self)
 
-    async def get(self, *, options: RequestOptions | None = None) -> FinancingOffersResponse:
+    def get(self, *, options: RequestOptions | None = None) -> Call[FinancingOffersResponse]:
         """Get the financing offers.
 
         ``GET /financing_offers``
@@ -43,7 +43,7 @@ class FinancingOffers(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, options=options)
+        return self._call(_GET, options=options)
 
 
 class FinancingOffersWithRawResponse:

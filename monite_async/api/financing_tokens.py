@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import RequestOptions
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class FinancingTokens(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return FinancingTokensWithRawResponse(self)
 
-    async def create(self, *, options: RequestOptions | None = None) -> FinancingTokenResponse:
+    def create(self, *, options: RequestOptions | None = None) -> Call[FinancingTokenResponse]:
         """Create a financing token.
 
         ``POST /financing_tokens``
@@ -43,7 +43,7 @@ class FinancingTokens(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_CREATE, options=options)
+        return self._call(_CREATE, options=options)
 
 
 class FinancingTokensWithRawResponse:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -87,14 +87,14 @@ class LedgerAccounts(Resource):
             options=options,
         )
 
-    async def create(
+    def create(
         self,
         *,
         description: str | None | Unset = UNSET,
         name: str | None | Unset = UNSET,
         nominal_code: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> LedgerAccountResponse:
+    ) -> Call[LedgerAccountResponse]:
         """Create a ledger account.
 
         ``POST /ledger_accounts``
@@ -112,11 +112,11 @@ class LedgerAccounts(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _CREATE, body={"description": description, "name": name, "nominal_code": nominal_code}, options=options
         )
 
-    async def get(self, ledger_account_id: str, *, options: RequestOptions | None = None) -> LedgerAccountResponse:
+    def get(self, ledger_account_id: str, *, options: RequestOptions | None = None) -> Call[LedgerAccountResponse]:
         """Get a ledger account.
 
         ``GET /ledger_accounts/{ledger_account_id}``
@@ -132,9 +132,9 @@ class LedgerAccounts(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"ledger_account_id": ledger_account_id}, options=options)
+        return self._call(_GET, path={"ledger_account_id": ledger_account_id}, options=options)
 
-    async def update(
+    def update(
         self,
         ledger_account_id: str,
         *,
@@ -142,7 +142,7 @@ class LedgerAccounts(Resource):
         name: str | None | Unset = UNSET,
         nominal_code: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> LedgerAccountResponse:
+    ) -> Call[LedgerAccountResponse]:
         """Update a ledger account.
 
         ``PATCH /ledger_accounts/{ledger_account_id}``
@@ -161,14 +161,14 @@ class LedgerAccounts(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPDATE,
             path={"ledger_account_id": ledger_account_id},
             body={"description": description, "name": name, "nominal_code": nominal_code},
             options=options,
         )
 
-    async def delete(self, ledger_account_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, ledger_account_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete a ledger account.
 
         ``DELETE /ledger_accounts/{ledger_account_id}``
@@ -181,7 +181,7 @@ class LedgerAccounts(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_DELETE, path={"ledger_account_id": ledger_account_id}, options=options)
+        return self._call(_DELETE, path={"ledger_account_id": ledger_account_id}, options=options)
 
 
 class LedgerAccountsWithRawResponse:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class _MailTemplatesOfAll(Resource):
             options=options,
         )
 
-    async def create(
+    def create(
         self,
         *,
         body_template: str,
@@ -136,7 +136,7 @@ class _MailTemplatesOfAll(Resource):
         is_default: bool | Unset = UNSET,
         language: LanguageCodeEnum | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> CustomTemplateDataSchema:
+    ) -> Call[CustomTemplateDataSchema]:
         """Create a mail template.
 
         ``POST /mail_templates``
@@ -157,7 +157,7 @@ class _MailTemplatesOfAll(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _CREATE,
             body={
                 "body_template": body_template,
@@ -170,7 +170,7 @@ class _MailTemplatesOfAll(Resource):
             options=options,
         )
 
-    async def list_system(self, *, options: RequestOptions | None = None) -> SystemTemplates:
+    def list_system(self, *, options: RequestOptions | None = None) -> Call[SystemTemplates]:
         """List the mail templates that the API brings along.
 
         ``GET /mail_templates/system``
@@ -185,9 +185,9 @@ class _MailTemplatesOfAll(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_LIST_SYSTEM, options=options)
+        return self._call(_LIST_SYSTEM, options=options)
 
-    async def get(self, template_id: str, *, options: RequestOptions | None = None) -> CustomTemplateDataSchema:
+    def get(self, template_id: str, *, options: RequestOptions | None = None) -> Call[CustomTemplateDataSchema]:
         """Get a mail template.
 
         ``GET /mail_templates/{template_id}``
@@ -203,9 +203,9 @@ class _MailTemplatesOfAll(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"template_id": template_id}, options=options)
+        return self._call(_GET, path={"template_id": template_id}, options=options)
 
-    async def update(
+    def update(
         self,
         template_id: str,
         *,
@@ -214,7 +214,7 @@ class _MailTemplatesOfAll(Resource):
         name: str | None | Unset = UNSET,
         subject_template: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> CustomTemplateDataSchema:
+    ) -> Call[CustomTemplateDataSchema]:
         """Update a mail template.
 
         ``PATCH /mail_templates/{template_id}``
@@ -234,7 +234,7 @@ class _MailTemplatesOfAll(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPDATE,
             path={"template_id": template_id},
             body={
@@ -246,7 +246,7 @@ class _MailTemplatesOfAll(Resource):
             options=options,
         )
 
-    async def delete(self, template_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, template_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete a mail template.
 
         ``DELETE /mail_templates/{template_id}``
@@ -259,11 +259,11 @@ class _MailTemplatesOfAll(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_DELETE, path={"template_id": template_id}, options=options)
+        return self._call(_DELETE, path={"template_id": template_id}, options=options)
 
-    async def make_default(
+    def make_default(
         self, template_id: str, *, options: RequestOptions | None = None
-    ) -> CustomTemplateDataSchema:
+    ) -> Call[CustomTemplateDataSchema]:
         """Make a mail template the default.
 
         ``POST /mail_templates/{template_id}/make_default``
@@ -279,7 +279,7 @@ class _MailTemplatesOfAll(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_MAKE_DEFAULT, path={"template_id": template_id}, options=options)
+        return self._call(_MAKE_DEFAULT, path={"template_id": template_id}, options=options)
 
 
 class _MailTemplatesOfAllWithRawResponse:
@@ -300,7 +300,7 @@ class _MailTemplatesOfEntityAndEntityUser(Resource):
 
     __slots__ = ()
 
-    async def preview(
+    def preview(
         self,
         *,
         body: str,
@@ -308,7 +308,7 @@ class _MailTemplatesOfEntityAndEntityUser(Resource):
         language_code: LanguageCodeEnum,
         subject: str,
         options: RequestOptions | None = None,
-    ) -> PreviewTemplateResponse:
+    ) -> Call[PreviewTemplateResponse]:
         """Preview a mail template.
 
         ``POST /mail_templates/preview``
@@ -327,7 +327,7 @@ class _MailTemplatesOfEntityAndEntityUser(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _PREVIEW,
             body={"body": body, "document_type": document_type, "language_code": language_code, "subject": subject},
             options=options,

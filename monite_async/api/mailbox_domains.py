@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import RequestOptions
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class MailboxDomains(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return MailboxDomainsWithRawResponse(self)
 
-    async def list(self, *, options: RequestOptions | None = None) -> DomainListResponse:
+    def list(self, *, options: RequestOptions | None = None) -> Call[DomainListResponse]:
         """List mailbox domains.
 
         ``GET /mailbox_domains``
@@ -49,9 +49,9 @@ class MailboxDomains(Resource):
             APIStatusError: The API says no (401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_LIST, options=options)
+        return self._call(_LIST, options=options)
 
-    async def create(self, *, domain: str, options: RequestOptions | None = None) -> DomainResponse:
+    def create(self, *, domain: str, options: RequestOptions | None = None) -> Call[DomainResponse]:
         """Create a mailbox domain.
 
         ``POST /mailbox_domains``
@@ -67,9 +67,9 @@ class MailboxDomains(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_CREATE, body={"domain": domain}, options=options)
+        return self._call(_CREATE, body={"domain": domain}, options=options)
 
-    async def delete(self, domain_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, domain_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete a mailbox domain.
 
         ``DELETE /mailbox_domains/{domain_id}``
@@ -82,9 +82,9 @@ class MailboxDomains(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_DELETE, path={"domain_id": domain_id}, options=options)
+        return self._call(_DELETE, path={"domain_id": domain_id}, options=options)
 
-    async def verify(self, domain_id: str, *, options: RequestOptions | None = None) -> VerifyResponse:
+    def verify(self, domain_id: str, *, options: RequestOptions | None = None) -> Call[VerifyResponse]:
         """Verify a mailbox domain.
 
         ``POST /mailbox_domains/{domain_id}/verify``
@@ -100,7 +100,7 @@ class MailboxDomains(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_VERIFY, path={"domain_id": domain_id}, options=options)
+        return self._call(_VERIFY, path={"domain_id": domain_id}, options=options)
 
 
 class MailboxDomainsWithRawResponse:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import RequestOptions
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Mailboxes(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return MailboxesWithRawResponse(self)
 
-    async def list(self, *, options: RequestOptions | None = None) -> MailboxDataResponse:
+    def list(self, *, options: RequestOptions | None = None) -> Call[MailboxDataResponse]:
         """List mailboxes.
 
         ``GET /mailboxes``
@@ -51,16 +51,16 @@ class Mailboxes(Resource):
             APIStatusError: The API says no (401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_LIST, options=options)
+        return self._call(_LIST, options=options)
 
-    async def create(
+    def create(
         self,
         *,
         mailbox_domain_id: str,
         mailbox_name: str,
         related_object_type: MailboxObjectTypeEnum,
         options: RequestOptions | None = None,
-    ) -> MailboxResponse:
+    ) -> Call[MailboxResponse]:
         """Create a mailbox.
 
         ``POST /mailboxes``
@@ -78,7 +78,7 @@ class Mailboxes(Resource):
             APIStatusError: The API says no (401, 403, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _CREATE,
             body={
                 "mailbox_domain_id": mailbox_domain_id,
@@ -88,7 +88,7 @@ class Mailboxes(Resource):
             options=options,
         )
 
-    async def search(self, *, entity_ids: Sequence[str], options: RequestOptions | None = None) -> MailboxDataResponse:
+    def search(self, *, entity_ids: Sequence[str], options: RequestOptions | None = None) -> Call[MailboxDataResponse]:
         """Search mailboxes.
 
         ``POST /mailboxes/search``
@@ -104,9 +104,9 @@ class Mailboxes(Resource):
             APIStatusError: The API says no (401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_SEARCH, body={"entity_ids": entity_ids}, options=options)
+        return self._call(_SEARCH, body={"entity_ids": entity_ids}, options=options)
 
-    async def delete(self, mailbox_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, mailbox_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete a mailbox.
 
         ``DELETE /mailboxes/{mailbox_id}``
@@ -119,7 +119,7 @@ class Mailboxes(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_DELETE, path={"mailbox_id": mailbox_id}, options=options)
+        return self._call(_DELETE, path={"mailbox_id": mailbox_id}, options=options)
 
 
 class MailboxesWithRawResponse:

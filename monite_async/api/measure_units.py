@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class MeasureUnits(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return MeasureUnitsWithRawResponse(self)
 
-    async def list(self, *, options: RequestOptions | None = None) -> UnitListResponse:
+    def list(self, *, options: RequestOptions | None = None) -> Call[UnitListResponse]:
         """List measure units.
 
         ``GET /measure_units``
@@ -49,11 +49,11 @@ class MeasureUnits(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_LIST, options=options)
+        return self._call(_LIST, options=options)
 
-    async def create(
+    def create(
         self, *, name: str, description: str | None | Unset = UNSET, options: RequestOptions | None = None
-    ) -> UnitResponse:
+    ) -> Call[UnitResponse]:
         """Create a measure unit.
 
         ``POST /measure_units``
@@ -70,9 +70,9 @@ class MeasureUnits(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_CREATE, body={"description": description, "name": name}, options=options)
+        return self._call(_CREATE, body={"description": description, "name": name}, options=options)
 
-    async def get(self, unit_id: str, *, options: RequestOptions | None = None) -> UnitResponse:
+    def get(self, unit_id: str, *, options: RequestOptions | None = None) -> Call[UnitResponse]:
         """Get a measure unit.
 
         ``GET /measure_units/{unit_id}``
@@ -88,16 +88,16 @@ class MeasureUnits(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"unit_id": unit_id}, options=options)
+        return self._call(_GET, path={"unit_id": unit_id}, options=options)
 
-    async def update(
+    def update(
         self,
         unit_id: str,
         *,
         description: str | None | Unset = UNSET,
         name: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> UnitResponse:
+    ) -> Call[UnitResponse]:
         """Update a measure unit.
 
         ``PATCH /measure_units/{unit_id}``
@@ -115,11 +115,11 @@ class MeasureUnits(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPDATE, path={"unit_id": unit_id}, body={"description": description, "name": name}, options=options
         )
 
-    async def delete(self, unit_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, unit_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete a measure unit.
 
         ``DELETE /measure_units/{unit_id}``
@@ -132,7 +132,7 @@ class MeasureUnits(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_DELETE, path={"unit_id": unit_id}, options=options)
+        return self._call(_DELETE, path={"unit_id": unit_id}, options=options)
 
 
 class MeasureUnitsWithRawResponse:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 from monite_async._waits import OcrTasksToWaitFor
 
@@ -106,13 +106,13 @@ class OcrTasks(OcrTasksToWaitFor, Resource):
             options=options,
         )
 
-    async def create(
+    def create(
         self,
         *,
         file_url: str,
         document_type: OCRDocumentTypeEnum | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> OcrTaskResponseSchema:
+    ) -> Call[OcrTaskResponseSchema]:
         """Create an OCR task.
 
         ``POST /ocr_tasks``
@@ -129,15 +129,15 @@ class OcrTasks(OcrTasksToWaitFor, Resource):
             APIStatusError: The API says no (400, 405, 413, 415, 421, 422, 424 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_CREATE, body={"document_type": document_type, "file_url": file_url}, options=options)
+        return self._call(_CREATE, body={"document_type": document_type, "file_url": file_url}, options=options)
 
-    async def upload_from_file(
+    def upload_from_file(
         self,
         *,
         file: FileInput,
         document_type: OCRDocumentTypeEnum | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> OcrTaskResponseSchema:
+    ) -> Call[OcrTaskResponseSchema]:
         """Create an OCR task from a file.
 
         ``POST /ocr_tasks/upload_from_file``
@@ -154,11 +154,11 @@ class OcrTasks(OcrTasksToWaitFor, Resource):
             APIStatusError: The API says no (400, 405, 413, 415, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPLOAD_FROM_FILE, query={"document_type": document_type}, body={"file": file}, options=options
         )
 
-    async def get(self, task_id: str, *, options: RequestOptions | None = None) -> OcrTaskResponseSchema:
+    def get(self, task_id: str, *, options: RequestOptions | None = None) -> Call[OcrTaskResponseSchema]:
         """Get an OCR task.
 
         ``GET /ocr_tasks/{task_id}``
@@ -174,7 +174,7 @@ class OcrTasks(OcrTasksToWaitFor, Resource):
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"task_id": task_id}, options=options)
+        return self._call(_GET, path={"task_id": task_id}, options=options)
 
 
 class OcrTasksWithRawResponse:

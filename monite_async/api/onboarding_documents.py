@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class OnboardingDocuments(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return OnboardingDocumentsWithRawResponse(self)
 
-    async def create(
+    def create(
         self,
         *,
         additional_verification_document_back: str | None | Unset = UNSET,
@@ -41,7 +41,7 @@ class OnboardingDocuments(Resource):
         verification_document_back: str | None | Unset = UNSET,
         verification_document_front: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> None:
+    ) -> Call[None]:
         """Create an onboarding document.
 
         ``POST /onboarding_documents``
@@ -64,7 +64,7 @@ class OnboardingDocuments(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _CREATE,
             body={
                 "additional_verification_document_back": additional_verification_document_back,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import RequestOptions
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ class OnboardingLinks(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return OnboardingLinksWithRawResponse(self)
 
-    async def create(
+    def create(
         self, *, expires_at: dt.datetime | str, refresh_url: str, return_url: str, options: RequestOptions | None = None
-    ) -> OnboardingLinkPublicResponse:
+    ) -> Call[OnboardingLinkPublicResponse]:
         """Create an onboarding link.
 
         ``POST /onboarding_links``
@@ -50,7 +50,7 @@ class OnboardingLinks(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _CREATE,
             body={"expires_at": expires_at, "refresh_url": refresh_url, "return_url": return_url},
             options=options,

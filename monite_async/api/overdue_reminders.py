@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class OverdueReminders(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return OverdueRemindersWithRawResponse(self)
 
-    async def list(self, *, options: RequestOptions | None = None) -> AllOverdueRemindersResponse:
+    def list(self, *, options: RequestOptions | None = None) -> Call[AllOverdueRemindersResponse]:
         """List overdue reminders.
 
         ``GET /overdue_reminders``
@@ -61,16 +61,16 @@ class OverdueReminders(Resource):
             APIStatusError: The API says no (401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_LIST, options=options)
+        return self._call(_LIST, options=options)
 
-    async def create(
+    def create(
         self,
         *,
         name: str,
         recipients: RecipientsInput | Model | None | Unset = UNSET,
         terms: Sequence[OverdueReminderTermInput | Model] | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> OverdueReminderResponse:
+    ) -> Call[OverdueReminderResponse]:
         """Create an overdue reminder.
 
         ``POST /overdue_reminders``
@@ -88,9 +88,9 @@ class OverdueReminders(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_CREATE, body={"name": name, "recipients": recipients, "terms": terms}, options=options)
+        return self._call(_CREATE, body={"name": name, "recipients": recipients, "terms": terms}, options=options)
 
-    async def get(self, overdue_reminder_id: str, *, options: RequestOptions | None = None) -> OverdueReminderResponse:
+    def get(self, overdue_reminder_id: str, *, options: RequestOptions | None = None) -> Call[OverdueReminderResponse]:
         """Get an overdue reminder.
 
         ``GET /overdue_reminders/{overdue_reminder_id}``
@@ -106,9 +106,9 @@ class OverdueReminders(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"overdue_reminder_id": overdue_reminder_id}, options=options)
+        return self._call(_GET, path={"overdue_reminder_id": overdue_reminder_id}, options=options)
 
-    async def update(
+    def update(
         self,
         overdue_reminder_id: str,
         *,
@@ -116,7 +116,7 @@ class OverdueReminders(Resource):
         recipients: RecipientsInput | Model | None | Unset = UNSET,
         terms: Sequence[OverdueReminderTermInput | Model] | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> OverdueReminderResponse:
+    ) -> Call[OverdueReminderResponse]:
         """Update an overdue reminder.
 
         ``PATCH /overdue_reminders/{overdue_reminder_id}``
@@ -135,14 +135,14 @@ class OverdueReminders(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPDATE,
             path={"overdue_reminder_id": overdue_reminder_id},
             body={"name": name, "recipients": recipients, "terms": terms},
             options=options,
         )
 
-    async def delete(self, overdue_reminder_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, overdue_reminder_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete an overdue reminder.
 
         ``DELETE /overdue_reminders/{overdue_reminder_id}``
@@ -155,7 +155,7 @@ class OverdueReminders(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_DELETE, path={"overdue_reminder_id": overdue_reminder_id}, options=options)
+        return self._call(_DELETE, path={"overdue_reminder_id": overdue_reminder_id}, options=options)
 
 
 class OverdueRemindersWithRawResponse:

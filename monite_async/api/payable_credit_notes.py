@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 from monite_async._waits import OcrOfCreditNotes
 
@@ -307,7 +307,7 @@ class PayableCreditNotesLineItems(Resource):
             options=options,
         )
 
-    async def create(
+    def create(
         self,
         credit_note_id: str,
         *,
@@ -318,7 +318,7 @@ class PayableCreditNotesLineItems(Resource):
         unit: str | None | Unset = UNSET,
         unit_price: int | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> CreditNoteLineItemResponse:
+    ) -> Call[CreditNoteLineItemResponse]:
         """Create a line item of a payable credit note.
 
         ``POST /payable_credit_notes/{credit_note_id}/line_items``
@@ -340,7 +340,7 @@ class PayableCreditNotesLineItems(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _LINE_ITEMS_CREATE,
             path={"credit_note_id": credit_note_id},
             body={
@@ -354,13 +354,13 @@ class PayableCreditNotesLineItems(Resource):
             options=options,
         )
 
-    async def replace(
+    def replace(
         self,
         credit_note_id: str,
         *,
         data: Sequence[CreditNoteLineItemCreateRequestInput | Model],
         options: RequestOptions | None = None,
-    ) -> CreditNoteLineItemPaginationResponse:
+    ) -> Call[CreditNoteLineItemPaginationResponse]:
         """Put line items in the place of all line items of a payable credit note.
 
         ``PUT /payable_credit_notes/{credit_note_id}/line_items``
@@ -377,13 +377,13 @@ class PayableCreditNotesLineItems(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _LINE_ITEMS_REPLACE, path={"credit_note_id": credit_note_id}, body={"data": data}, options=options
         )
 
-    async def get(
+    def get(
         self, credit_note_id: str, line_item_id: str, *, options: RequestOptions | None = None
-    ) -> CreditNoteLineItemResponse:
+    ) -> Call[CreditNoteLineItemResponse]:
         """Get a line item of a payable credit note.
 
         ``GET /payable_credit_notes/{credit_note_id}/line_items/{line_item_id}``
@@ -400,11 +400,11 @@ class PayableCreditNotesLineItems(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _LINE_ITEMS_GET, path={"credit_note_id": credit_note_id, "line_item_id": line_item_id}, options=options
         )
 
-    async def update(
+    def update(
         self,
         credit_note_id: str,
         line_item_id: str,
@@ -416,7 +416,7 @@ class PayableCreditNotesLineItems(Resource):
         unit: str | None | Unset = UNSET,
         unit_price: int | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> CreditNoteLineItemResponse:
+    ) -> Call[CreditNoteLineItemResponse]:
         """Update a line item of a payable credit note.
 
         ``PATCH /payable_credit_notes/{credit_note_id}/line_items/{line_item_id}``
@@ -439,7 +439,7 @@ class PayableCreditNotesLineItems(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _LINE_ITEMS_UPDATE,
             path={"credit_note_id": credit_note_id, "line_item_id": line_item_id},
             body={
@@ -453,9 +453,9 @@ class PayableCreditNotesLineItems(Resource):
             options=options,
         )
 
-    async def delete(
+    def delete(
         self, credit_note_id: str, line_item_id: str, *, options: RequestOptions | None = None
-    ) -> CreditNoteLineItemPaginationResponse:
+    ) -> Call[CreditNoteLineItemPaginationResponse]:
         """Delete a line item of a payable credit note.
 
         ``DELETE /payable_credit_notes/{credit_note_id}/line_items/{line_item_id}``
@@ -472,7 +472,7 @@ class PayableCreditNotesLineItems(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _LINE_ITEMS_DELETE, path={"credit_note_id": credit_note_id, "line_item_id": line_item_id}, options=options
         )
 
@@ -629,7 +629,7 @@ class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
             options=options,
         )
 
-    async def create(
+    def create(
         self,
         *,
         document_id: str,
@@ -650,7 +650,7 @@ class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
         tax_amount: int | None | Unset = UNSET,
         total_amount: int | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> CreditNoteResponse:
+    ) -> Call[CreditNoteResponse]:
         """Create a payable credit note.
 
         ``POST /payable_credit_notes``
@@ -682,7 +682,7 @@ class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _CREATE,
             body={
                 "based_on": based_on,
@@ -706,7 +706,7 @@ class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
             options=options,
         )
 
-    async def upload_from_file(self, *, file: FileInput, options: RequestOptions | None = None) -> CreditNoteResponse:
+    def upload_from_file(self, *, file: FileInput, options: RequestOptions | None = None) -> Call[CreditNoteResponse]:
         """Create a payable credit note from a file.
 
         ``POST /payable_credit_notes/upload_from_file``
@@ -722,9 +722,9 @@ class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_UPLOAD_FROM_FILE, body={"file": file}, options=options)
+        return self._call(_UPLOAD_FROM_FILE, body={"file": file}, options=options)
 
-    async def get(self, credit_note_id: str, *, options: RequestOptions | None = None) -> CreditNoteResponse:
+    def get(self, credit_note_id: str, *, options: RequestOptions | None = None) -> Call[CreditNoteResponse]:
         """Get a payable credit note.
 
         ``GET /payable_credit_notes/{credit_note_id}``
@@ -740,9 +740,9 @@ class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"credit_note_id": credit_note_id}, options=options)
+        return self._call(_GET, path={"credit_note_id": credit_note_id}, options=options)
 
-    async def update(
+    def update(
         self,
         credit_note_id: str,
         *,
@@ -764,7 +764,7 @@ class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
         tax_amount: int | None | Unset = UNSET,
         total_amount: int | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> CreditNoteResponse:
+    ) -> Call[CreditNoteResponse]:
         """Update a payable credit note.
 
         ``PATCH /payable_credit_notes/{credit_note_id}``
@@ -797,7 +797,7 @@ class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPDATE,
             path={"credit_note_id": credit_note_id},
             body={
@@ -822,7 +822,7 @@ class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
             options=options,
         )
 
-    async def delete(self, credit_note_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, credit_note_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete a payable credit note.
 
         ``DELETE /payable_credit_notes/{credit_note_id}``
@@ -835,9 +835,9 @@ class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_DELETE, path={"credit_note_id": credit_note_id}, options=options)
+        return self._call(_DELETE, path={"credit_note_id": credit_note_id}, options=options)
 
-    async def approve(self, credit_note_id: str, *, options: RequestOptions | None = None) -> CreditNoteResponse:
+    def approve(self, credit_note_id: str, *, options: RequestOptions | None = None) -> Call[CreditNoteResponse]:
         """Approve a payable credit note.
 
         ``POST /payable_credit_notes/{credit_note_id}/approve``
@@ -853,9 +853,9 @@ class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_APPROVE, path={"credit_note_id": credit_note_id}, options=options)
+        return self._call(_APPROVE, path={"credit_note_id": credit_note_id}, options=options)
 
-    async def cancel(self, credit_note_id: str, *, options: RequestOptions | None = None) -> CreditNoteResponse:
+    def cancel(self, credit_note_id: str, *, options: RequestOptions | None = None) -> Call[CreditNoteResponse]:
         """Cancel a payable credit note.
 
         ``POST /payable_credit_notes/{credit_note_id}/cancel``
@@ -871,9 +871,9 @@ class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_CANCEL, path={"credit_note_id": credit_note_id}, options=options)
+        return self._call(_CANCEL, path={"credit_note_id": credit_note_id}, options=options)
 
-    async def cancel_ocr(self, credit_note_id: str, *, options: RequestOptions | None = None) -> CreditNoteResponse:
+    def cancel_ocr(self, credit_note_id: str, *, options: RequestOptions | None = None) -> Call[CreditNoteResponse]:
         """Stop reading a payable credit note with OCR.
 
         ``POST /payable_credit_notes/{credit_note_id}/cancel_ocr``
@@ -889,9 +889,9 @@ class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_CANCEL_OCR, path={"credit_note_id": credit_note_id}, options=options)
+        return self._call(_CANCEL_OCR, path={"credit_note_id": credit_note_id}, options=options)
 
-    async def reject(self, credit_note_id: str, *, options: RequestOptions | None = None) -> CreditNoteResponse:
+    def reject(self, credit_note_id: str, *, options: RequestOptions | None = None) -> Call[CreditNoteResponse]:
         """Reject a payable credit note.
 
         ``POST /payable_credit_notes/{credit_note_id}/reject``
@@ -907,11 +907,11 @@ class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_REJECT, path={"credit_note_id": credit_note_id}, options=options)
+        return self._call(_REJECT, path={"credit_note_id": credit_note_id}, options=options)
 
-    async def submit_for_approval(
+    def submit_for_approval(
         self, credit_note_id: str, *, options: RequestOptions | None = None
-    ) -> CreditNoteResponse:
+    ) -> Call[CreditNoteResponse]:
         """Submit a payable credit note for approval.
 
         ``POST /payable_credit_notes/{credit_note_id}/submit_for_approval``
@@ -927,11 +927,11 @@ class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_SUBMIT_FOR_APPROVAL, path={"credit_note_id": credit_note_id}, options=options)
+        return self._call(_SUBMIT_FOR_APPROVAL, path={"credit_note_id": credit_note_id}, options=options)
 
-    async def validate(
+    def validate(
         self, credit_note_id: str, *, options: RequestOptions | None = None
-    ) -> CreditNoteValidationResponse:
+    ) -> Call[CreditNoteValidationResponse]:
         """Validate a payable credit note.
 
         ``GET /payable_credit_notes/{credit_note_id}/validate``
@@ -947,7 +947,7 @@ class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_VALIDATE, path={"credit_note_id": credit_note_id}, options=options)
+        return self._call(_VALIDATE, path={"credit_note_id": credit_note_id}, options=options)
 
 
 class _PayableCreditNotesOfEntityAndEntityUserWithRawResponse:
@@ -973,7 +973,7 @@ class _PayableCreditNotesOfAll(Resource):
 
     __slots__ = ()
 
-    async def get_validations(self, *, options: RequestOptions | None = None) -> CreditNoteValidationsResource:
+    def get_validations(self, *, options: RequestOptions | None = None) -> Call[CreditNoteValidationsResource]:
         """Get the fields that payable credit notes must have.
 
         ``GET /payable_credit_notes/validations``
@@ -988,11 +988,11 @@ class _PayableCreditNotesOfAll(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET_VALIDATIONS, options=options)
+        return self._call(_GET_VALIDATIONS, options=options)
 
-    async def update_validations(
+    def update_validations(
         self, *, required_fields: Sequence[CreditNoteFieldsAllowedForValidate], options: RequestOptions | None = None
-    ) -> CreditNoteValidationsResource:
+    ) -> Call[CreditNoteValidationsResource]:
         """Set the fields that payable credit notes must have.
 
         ``PUT /payable_credit_notes/validations``
@@ -1008,9 +1008,9 @@ class _PayableCreditNotesOfAll(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_UPDATE_VALIDATIONS, body={"required_fields": required_fields}, options=options)
+        return self._call(_UPDATE_VALIDATIONS, body={"required_fields": required_fields}, options=options)
 
-    async def reset_validations(self, *, options: RequestOptions | None = None) -> CreditNoteValidationsResource:
+    def reset_validations(self, *, options: RequestOptions | None = None) -> Call[CreditNoteValidationsResource]:
         """Set the fields that payable credit notes must have back to the default.
 
         ``POST /payable_credit_notes/validations/reset``
@@ -1025,7 +1025,7 @@ class _PayableCreditNotesOfAll(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_RESET_VALIDATIONS, options=options)
+        return self._call(_RESET_VALIDATIONS, options=options)
 
 
 class _PayableCreditNotesOfAllWithRawResponse:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 from monite_async._waits import PdfOfPurchaseOrders
 
@@ -182,7 +182,7 @@ class _PayablePurchaseOrdersOfEntityAndEntityUser(PdfOfPurchaseOrders, Resource)
             options=options,
         )
 
-    async def create(
+    def create(
         self,
         *,
         counterpart_id: str,
@@ -194,7 +194,7 @@ class _PayablePurchaseOrdersOfEntityAndEntityUser(PdfOfPurchaseOrders, Resource)
         entity_vat_id_id: str | None | Unset = UNSET,
         project_id: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> PurchaseOrderResponseSchema:
+    ) -> Call[PurchaseOrderResponseSchema]:
         """Create a payable purchase order.
 
         ``POST /payable_purchase_orders``
@@ -217,7 +217,7 @@ class _PayablePurchaseOrdersOfEntityAndEntityUser(PdfOfPurchaseOrders, Resource)
             APIStatusError: The API says no (400, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _CREATE,
             body={
                 "counterpart_address_id": counterpart_address_id,
@@ -232,9 +232,9 @@ class _PayablePurchaseOrdersOfEntityAndEntityUser(PdfOfPurchaseOrders, Resource)
             options=options,
         )
 
-    async def get(
+    def get(
         self, purchase_order_id: str, *, options: RequestOptions | None = None
-    ) -> PurchaseOrderResponseSchema:
+    ) -> Call[PurchaseOrderResponseSchema]:
         """Get a payable purchase order.
 
         ``GET /payable_purchase_orders/{purchase_order_id}``
@@ -250,9 +250,9 @@ class _PayablePurchaseOrdersOfEntityAndEntityUser(PdfOfPurchaseOrders, Resource)
             APIStatusError: The API says no (400, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"purchase_order_id": purchase_order_id}, options=options)
+        return self._call(_GET, path={"purchase_order_id": purchase_order_id}, options=options)
 
-    async def update(
+    def update(
         self,
         purchase_order_id: str,
         *,
@@ -264,7 +264,7 @@ class _PayablePurchaseOrdersOfEntityAndEntityUser(PdfOfPurchaseOrders, Resource)
         project_id: str | None | Unset = UNSET,
         valid_for_days: int | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> PurchaseOrderResponseSchema:
+    ) -> Call[PurchaseOrderResponseSchema]:
         """Update a payable purchase order.
 
         ``PATCH /payable_purchase_orders/{purchase_order_id}``
@@ -287,7 +287,7 @@ class _PayablePurchaseOrdersOfEntityAndEntityUser(PdfOfPurchaseOrders, Resource)
             APIStatusError: The API says no (400, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPDATE,
             path={"purchase_order_id": purchase_order_id},
             body={
@@ -302,7 +302,7 @@ class _PayablePurchaseOrdersOfEntityAndEntityUser(PdfOfPurchaseOrders, Resource)
             options=options,
         )
 
-    async def delete(self, purchase_order_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, purchase_order_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete a payable purchase order.
 
         ``DELETE /payable_purchase_orders/{purchase_order_id}``
@@ -315,11 +315,11 @@ class _PayablePurchaseOrdersOfEntityAndEntityUser(PdfOfPurchaseOrders, Resource)
             APIStatusError: The API says no (400, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_DELETE, path={"purchase_order_id": purchase_order_id}, options=options)
+        return self._call(_DELETE, path={"purchase_order_id": purchase_order_id}, options=options)
 
-    async def preview(
+    def preview(
         self, purchase_order_id: str, *, body_text: str, subject_text: str, options: RequestOptions | None = None
-    ) -> PurchaseOrderEmailPreviewResponse:
+    ) -> Call[PurchaseOrderEmailPreviewResponse]:
         """Preview a payable purchase order.
 
         ``POST /payable_purchase_orders/{purchase_order_id}/preview``
@@ -337,16 +337,16 @@ class _PayablePurchaseOrdersOfEntityAndEntityUser(PdfOfPurchaseOrders, Resource)
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _PREVIEW,
             path={"purchase_order_id": purchase_order_id},
             body={"body_text": body_text, "subject_text": subject_text},
             options=options,
         )
 
-    async def send(
+    def send(
         self, purchase_order_id: str, *, body_text: str, subject_text: str, options: RequestOptions | None = None
-    ) -> PurchaseOrderEmailSentResponse:
+    ) -> Call[PurchaseOrderEmailSentResponse]:
         """Send a payable purchase order.
 
         ``POST /payable_purchase_orders/{purchase_order_id}/send``
@@ -364,7 +364,7 @@ class _PayablePurchaseOrdersOfEntityAndEntityUser(PdfOfPurchaseOrders, Resource)
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _SEND,
             path={"purchase_order_id": purchase_order_id},
             body={"body_text": body_text, "subject_text": subject_text},
@@ -390,7 +390,7 @@ class _PayablePurchaseOrdersOfAll(Resource):
 
     __slots__ = ()
 
-    async def get_variables(self, *, options: RequestOptions | None = None) -> VariablesObjectList:
+    def get_variables(self, *, options: RequestOptions | None = None) -> Call[VariablesObjectList]:
         """Get the variables that templates of payable purchase orders can use.
 
         ``GET /payable_purchase_orders/variables``
@@ -405,7 +405,7 @@ class _PayablePurchaseOrdersOfAll(Resource):
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET_VARIABLES, options=options)
+        return self._call(_GET_VARIABLES, options=options)
 
 
 class _PayablePurchaseOrdersOfAllWithRawResponse:

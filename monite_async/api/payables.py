@@ -9,7 +9,7 @@ from typing_extensions import deprecated
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 from monite_async._waits import OcrOfPayables
 
@@ -301,7 +301,7 @@ class PayablesLineItems(Resource):
             options=options,
         )
 
-    async def create(
+    def create(
         self,
         payable_id: str,
         *,
@@ -314,7 +314,7 @@ class PayablesLineItems(Resource):
         unit: str | None | Unset = UNSET,
         unit_price: int | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> LineItemResponse:
+    ) -> Call[LineItemResponse]:
         """Create a line item of a payable.
 
         ``POST /payables/{payable_id}/line_items``
@@ -338,7 +338,7 @@ class PayablesLineItems(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 406, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _LINE_ITEMS_CREATE,
             path={"payable_id": payable_id},
             body={
@@ -354,13 +354,13 @@ class PayablesLineItems(Resource):
             options=options,
         )
 
-    async def replace(
+    def replace(
         self,
         payable_id: str,
         *,
         data: Sequence[LineItemInternalRequestInput | Model],
         options: RequestOptions | None = None,
-    ) -> LineItemsReplaceResponse:
+    ) -> Call[LineItemsReplaceResponse]:
         """Put line items in the place of all line items of a payable.
 
         ``PUT /payables/{payable_id}/line_items``
@@ -377,13 +377,11 @@ class PayablesLineItems(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 406, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
-            _LINE_ITEMS_REPLACE, path={"payable_id": payable_id}, body={"data": data}, options=options
-        )
+        return self._call(_LINE_ITEMS_REPLACE, path={"payable_id": payable_id}, body={"data": data}, options=options)
 
-    async def get(
+    def get(
         self, payable_id: str, line_item_id: str, *, options: RequestOptions | None = None
-    ) -> LineItemResponse:
+    ) -> Call[LineItemResponse]:
         """Get a line item of a payable.
 
         ``GET /payables/{payable_id}/line_items/{line_item_id}``
@@ -400,11 +398,11 @@ class PayablesLineItems(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 406, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _LINE_ITEMS_GET, path={"payable_id": payable_id, "line_item_id": line_item_id}, options=options
         )
 
-    async def update(
+    def update(
         self,
         payable_id: str,
         line_item_id: str,
@@ -418,7 +416,7 @@ class PayablesLineItems(Resource):
         unit: str | None | Unset = UNSET,
         unit_price: int | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> LineItemResponse:
+    ) -> Call[LineItemResponse]:
         """Update a line item of a payable.
 
         ``PATCH /payables/{payable_id}/line_items/{line_item_id}``
@@ -443,7 +441,7 @@ class PayablesLineItems(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 406, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _LINE_ITEMS_UPDATE,
             path={"payable_id": payable_id, "line_item_id": line_item_id},
             body={
@@ -459,7 +457,7 @@ class PayablesLineItems(Resource):
             options=options,
         )
 
-    async def delete(self, payable_id: str, line_item_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, payable_id: str, line_item_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete a line item of a payable.
 
         ``DELETE /payables/{payable_id}/line_items/{line_item_id}``
@@ -473,7 +471,7 @@ class PayablesLineItems(Resource):
             APIStatusError: The API says no (400, 403, 404, 405, 406, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _LINE_ITEMS_DELETE, path={"payable_id": payable_id, "line_item_id": line_item_id}, options=options
         )
 
@@ -678,7 +676,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             options=options,
         )
 
-    async def create(
+    def create(
         self,
         *,
         base64_encoded_file: str | None | Unset = UNSET,
@@ -705,7 +703,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
         tax_amount: int | None | Unset = UNSET,
         total_amount: int | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> PayableResponseSchema:
+    ) -> Call[PayableResponseSchema]:
         """Create a payable.
 
         ``POST /payables``
@@ -743,7 +741,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _CREATE,
             body={
                 "base64_encoded_file": base64_encoded_file,
@@ -774,7 +772,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
         )
 
     @deprecated("The API says that GET /payables/analytics is deprecated.")
-    async def get_analytics(
+    def get_analytics(
         self,
         *,
         created_at__gt: dt.datetime | str | Unset = UNSET,
@@ -826,7 +824,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
         origin: PayableOriginEnum | Unset = UNSET,
         has_file: bool | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> PayableAggregatedDataResponse:
+    ) -> Call[PayableAggregatedDataResponse]:
         """Get figures of payables.
 
         ``GET /payables/analytics``
@@ -891,7 +889,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             APIStatusError: The API says no (401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _GET_ANALYTICS,
             query={
                 "created_at__gt": created_at__gt,
@@ -946,9 +944,9 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             options=options,
         )
 
-    async def upload_from_file(
+    def upload_from_file(
         self, *, file: FileInput, options: RequestOptions | None = None
-    ) -> PayableResponseSchema:
+    ) -> Call[PayableResponseSchema]:
         """Create a payable from a file.
 
         ``POST /payables/upload_from_file``
@@ -964,9 +962,9 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_UPLOAD_FROM_FILE, body={"file": file}, options=options)
+        return self._call(_UPLOAD_FROM_FILE, body={"file": file}, options=options)
 
-    async def get_variables(self, *, options: RequestOptions | None = None) -> PayableTemplatesVariablesObjectList:
+    def get_variables(self, *, options: RequestOptions | None = None) -> Call[PayableTemplatesVariablesObjectList]:
         """Get the variables that templates of payables can use.
 
         ``GET /payables/variables``
@@ -981,9 +979,9 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET_VARIABLES, options=options)
+        return self._call(_GET_VARIABLES, options=options)
 
-    async def get(self, payable_id: str, *, options: RequestOptions | None = None) -> PayableResponseSchema:
+    def get(self, payable_id: str, *, options: RequestOptions | None = None) -> Call[PayableResponseSchema]:
         """Get a payable.
 
         ``GET /payables/{payable_id}``
@@ -999,9 +997,9 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"payable_id": payable_id}, options=options)
+        return self._call(_GET, path={"payable_id": payable_id}, options=options)
 
-    async def update(
+    def update(
         self,
         payable_id: str,
         *,
@@ -1029,7 +1027,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
         tax_amount: int | None | Unset = UNSET,
         total_amount: int | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> PayableResponseSchema:
+    ) -> Call[PayableResponseSchema]:
         """Update a payable.
 
         ``PATCH /payables/{payable_id}``
@@ -1068,7 +1066,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             APIStatusError: The API says no (400, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPDATE,
             path={"payable_id": payable_id},
             body={
@@ -1099,7 +1097,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             options=options,
         )
 
-    async def delete(self, payable_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, payable_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete a payable.
 
         ``DELETE /payables/{payable_id}``
@@ -1112,11 +1110,11 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_DELETE, path={"payable_id": payable_id}, options=options)
+        return self._call(_DELETE, path={"payable_id": payable_id}, options=options)
 
-    async def approve_payment_operation(
+    def approve_payment_operation(
         self, payable_id: str, *, options: RequestOptions | None = None
-    ) -> PayableResponseSchema:
+    ) -> Call[PayableResponseSchema]:
         """Approve the payment operation of a payable.
 
         ``POST /payables/{payable_id}/approve_payment_operation``
@@ -1132,11 +1130,11 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_APPROVE_PAYMENT_OPERATION, path={"payable_id": payable_id}, options=options)
+        return self._call(_APPROVE_PAYMENT_OPERATION, path={"payable_id": payable_id}, options=options)
 
-    async def attach_file(
+    def attach_file(
         self, payable_id: str, *, file: FileInput, options: RequestOptions | None = None
-    ) -> PayableResponseSchema:
+    ) -> Call[PayableResponseSchema]:
         """Attach a file to a payable.
 
         ``POST /payables/{payable_id}/attach_file``
@@ -1153,9 +1151,9 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             APIStatusError: The API says no (400, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_ATTACH_FILE, path={"payable_id": payable_id}, body={"file": file}, options=options)
+        return self._call(_ATTACH_FILE, path={"payable_id": payable_id}, body={"file": file}, options=options)
 
-    async def cancel(self, payable_id: str, *, options: RequestOptions | None = None) -> PayableResponseSchema:
+    def cancel(self, payable_id: str, *, options: RequestOptions | None = None) -> Call[PayableResponseSchema]:
         """Cancel a payable.
 
         ``POST /payables/{payable_id}/cancel``
@@ -1171,9 +1169,9 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_CANCEL, path={"payable_id": payable_id}, options=options)
+        return self._call(_CANCEL, path={"payable_id": payable_id}, options=options)
 
-    async def cancel_ocr(self, payable_id: str, *, options: RequestOptions | None = None) -> PayableResponseSchema:
+    def cancel_ocr(self, payable_id: str, *, options: RequestOptions | None = None) -> Call[PayableResponseSchema]:
         """Stop reading a payable with OCR.
 
         ``POST /payables/{payable_id}/cancel_ocr``
@@ -1189,11 +1187,11 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_CANCEL_OCR, path={"payable_id": payable_id}, options=options)
+        return self._call(_CANCEL_OCR, path={"payable_id": payable_id}, options=options)
 
-    async def mark_as_paid(
+    def mark_as_paid(
         self, payable_id: str, *, comment: str | None | Unset = UNSET, options: RequestOptions | None = None
-    ) -> PayableResponseSchema:
+    ) -> Call[PayableResponseSchema]:
         """Mark a payable as paid.
 
         ``POST /payables/{payable_id}/mark_as_paid``
@@ -1210,13 +1208,11 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
-            _MARK_AS_PAID, path={"payable_id": payable_id}, body={"comment": comment}, options=options
-        )
+        return self._call(_MARK_AS_PAID, path={"payable_id": payable_id}, body={"comment": comment}, options=options)
 
-    async def mark_as_partially_paid(
+    def mark_as_partially_paid(
         self, payable_id: str, *, amount_paid: int, options: RequestOptions | None = None
-    ) -> PayableResponseSchema:
+    ) -> Call[PayableResponseSchema]:
         """Mark a payable as partially paid.
 
         ``POST /payables/{payable_id}/mark_as_partially_paid``
@@ -1233,11 +1229,11 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _MARK_AS_PARTIALLY_PAID, path={"payable_id": payable_id}, body={"amount_paid": amount_paid}, options=options
         )
 
-    async def reject(self, payable_id: str, *, options: RequestOptions | None = None) -> PayableResponseSchema:
+    def reject(self, payable_id: str, *, options: RequestOptions | None = None) -> Call[PayableResponseSchema]:
         """Reject a payable.
 
         ``POST /payables/{payable_id}/reject``
@@ -1253,9 +1249,9 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_REJECT, path={"payable_id": payable_id}, options=options)
+        return self._call(_REJECT, path={"payable_id": payable_id}, options=options)
 
-    async def reopen(self, payable_id: str, *, options: RequestOptions | None = None) -> PayableResponseSchema:
+    def reopen(self, payable_id: str, *, options: RequestOptions | None = None) -> Call[PayableResponseSchema]:
         """Reopen a payable.
 
         ``POST /payables/{payable_id}/reopen``
@@ -1271,11 +1267,11 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_REOPEN, path={"payable_id": payable_id}, options=options)
+        return self._call(_REOPEN, path={"payable_id": payable_id}, options=options)
 
-    async def submit_for_approval(
+    def submit_for_approval(
         self, payable_id: str, *, options: RequestOptions | None = None
-    ) -> PayableResponseSchema:
+    ) -> Call[PayableResponseSchema]:
         """Submit a payable for approval.
 
         ``POST /payables/{payable_id}/submit_for_approval``
@@ -1291,9 +1287,9 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_SUBMIT_FOR_APPROVAL, path={"payable_id": payable_id}, options=options)
+        return self._call(_SUBMIT_FOR_APPROVAL, path={"payable_id": payable_id}, options=options)
 
-    async def get_suggestions(self, payable_id: str, *, options: RequestOptions | None = None) -> SuggestedResponse:
+    def get_suggestions(self, payable_id: str, *, options: RequestOptions | None = None) -> Call[SuggestedResponse]:
         """Get the suggestions of a payable.
 
         ``GET /payables/{payable_id}/suggestions``
@@ -1309,9 +1305,9 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             APIStatusError: The API says no (400, 401, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET_SUGGESTIONS, path={"payable_id": payable_id}, options=options)
+        return self._call(_GET_SUGGESTIONS, path={"payable_id": payable_id}, options=options)
 
-    async def delete_suggestions(self, payable_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete_suggestions(self, payable_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete the suggestions of a payable.
 
         ``DELETE /payables/{payable_id}/suggestions``
@@ -1324,9 +1320,9 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             APIStatusError: The API says no (400, 401, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_DELETE_SUGGESTIONS, path={"payable_id": payable_id}, options=options)
+        return self._call(_DELETE_SUGGESTIONS, path={"payable_id": payable_id}, options=options)
 
-    async def validate(self, payable_id: str, *, options: RequestOptions | None = None) -> PayableValidationResponse:
+    def validate(self, payable_id: str, *, options: RequestOptions | None = None) -> Call[PayableValidationResponse]:
         """Validate a payable.
 
         ``POST /payables/{payable_id}/validate``
@@ -1342,7 +1338,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             APIStatusError: The API says no (400, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_VALIDATE, path={"payable_id": payable_id}, options=options)
+        return self._call(_VALIDATE, path={"payable_id": payable_id}, options=options)
 
 
 class _PayablesOfEntityAndEntityUserWithRawResponse:
@@ -1376,7 +1372,7 @@ class _PayablesOfAll(Resource):
 
     __slots__ = ()
 
-    async def get_validations(self, *, options: RequestOptions | None = None) -> PayableValidationsResource:
+    def get_validations(self, *, options: RequestOptions | None = None) -> Call[PayableValidationsResource]:
         """Get the fields that payables must have.
 
         ``GET /payables/validations``
@@ -1391,11 +1387,11 @@ class _PayablesOfAll(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET_VALIDATIONS, options=options)
+        return self._call(_GET_VALIDATIONS, options=options)
 
-    async def update_validations(
+    def update_validations(
         self, *, required_fields: Sequence[PayablesFieldsAllowedForValidate], options: RequestOptions | None = None
-    ) -> PayableValidationsResource:
+    ) -> Call[PayableValidationsResource]:
         """Set the fields that payables must have.
 
         ``PUT /payables/validations``
@@ -1411,9 +1407,9 @@ class _PayablesOfAll(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_UPDATE_VALIDATIONS, body={"required_fields": required_fields}, options=options)
+        return self._call(_UPDATE_VALIDATIONS, body={"required_fields": required_fields}, options=options)
 
-    async def reset_validations(self, *, options: RequestOptions | None = None) -> PayableValidationsResource:
+    def reset_validations(self, *, options: RequestOptions | None = None) -> Call[PayableValidationsResource]:
         """Set the fields that payables must have back to the default.
 
         ``POST /payables/validations/reset``
@@ -1428,7 +1424,7 @@ class _PayablesOfAll(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_RESET_VALIDATIONS, options=options)
+        return self._call(_RESET_VALIDATIONS, options=options)
 
 
 class _PayablesOfAllWithRawResponse:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -53,9 +53,9 @@ class PaymentIntentsHistory(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return PaymentIntentsHistoryWithRawResponse(self)
 
-    async def list(
+    def list(
         self, payment_intent_id: str, *, options: RequestOptions | None = None
-    ) -> PaymentIntentHistoryResponse:
+    ) -> Call[PaymentIntentHistoryResponse]:
         """List history of a payment intent.
 
         ``GET /payment_intents/{payment_intent_id}/history``
@@ -71,7 +71,7 @@ class PaymentIntentsHistory(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_HISTORY_LIST, path={"payment_intent_id": payment_intent_id}, options=options)
+        return self._call(_HISTORY_LIST, path={"payment_intent_id": payment_intent_id}, options=options)
 
 
 class PaymentIntentsHistoryWithRawResponse:
@@ -141,7 +141,7 @@ class PaymentIntents(Resource):
             options=options,
         )
 
-    async def get(self, payment_intent_id: str, *, options: RequestOptions | None = None) -> PaymentIntentResponse:
+    def get(self, payment_intent_id: str, *, options: RequestOptions | None = None) -> Call[PaymentIntentResponse]:
         """Get a payment intent.
 
         ``GET /payment_intents/{payment_intent_id}``
@@ -157,11 +157,11 @@ class PaymentIntents(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"payment_intent_id": payment_intent_id}, options=options)
+        return self._call(_GET, path={"payment_intent_id": payment_intent_id}, options=options)
 
-    async def update(
+    def update(
         self, payment_intent_id: str, *, amount: int, options: RequestOptions | None = None
-    ) -> PaymentIntentResponse:
+    ) -> Call[PaymentIntentResponse]:
         """Update a payment intent.
 
         ``PATCH /payment_intents/{payment_intent_id}``
@@ -178,7 +178,7 @@ class PaymentIntents(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPDATE, path={"payment_intent_id": payment_intent_id}, body={"amount": amount}, options=options
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class PaymentLinks(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return PaymentLinksWithRawResponse(self)
 
-    async def create(
+    def create(
         self,
         *,
         payment_methods: Sequence[MoniteAllPaymentMethodsTypes],
@@ -56,7 +56,7 @@ class PaymentLinks(Resource):
         payment_reference: str | None | Unset = UNSET,
         return_url: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> PublicPaymentLinkResponse:
+    ) -> Call[PublicPaymentLinkResponse]:
         """Create a payment link.
 
         ``POST /payment_links``
@@ -80,7 +80,7 @@ class PaymentLinks(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _CREATE,
             body={
                 "amount": amount,
@@ -96,7 +96,7 @@ class PaymentLinks(Resource):
             options=options,
         )
 
-    async def get(self, payment_link_id: str, *, options: RequestOptions | None = None) -> PublicPaymentLinkResponse:
+    def get(self, payment_link_id: str, *, options: RequestOptions | None = None) -> Call[PublicPaymentLinkResponse]:
         """Get a payment link.
 
         ``GET /payment_links/{payment_link_id}``
@@ -112,9 +112,9 @@ class PaymentLinks(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"payment_link_id": payment_link_id}, options=options)
+        return self._call(_GET, path={"payment_link_id": payment_link_id}, options=options)
 
-    async def expire(self, payment_link_id: str, *, options: RequestOptions | None = None) -> PublicPaymentLinkResponse:
+    def expire(self, payment_link_id: str, *, options: RequestOptions | None = None) -> Call[PublicPaymentLinkResponse]:
         """Expire a payment link.
 
         ``POST /payment_links/{payment_link_id}/expire``
@@ -130,7 +130,7 @@ class PaymentLinks(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_EXPIRE, path={"payment_link_id": payment_link_id}, options=options)
+        return self._call(_EXPIRE, path={"payment_link_id": payment_link_id}, options=options)
 
 
 class PaymentLinksWithRawResponse:

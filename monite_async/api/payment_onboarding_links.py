@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import RequestOptions
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -30,14 +30,14 @@ class PaymentOnboardingLinks(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return PaymentOnboardingLinksWithRawResponse(self)
 
-    async def create(
+    def create(
         self,
         *,
         recipient: RecipientInput | Model,
         refresh_url: str,
         return_url: str,
         options: RequestOptions | None = None,
-    ) -> OnboardingLinkResponse:
+    ) -> Call[OnboardingLinkResponse]:
         """Create a payment onboarding link.
 
         ``POST /payment_onboarding_links``
@@ -55,7 +55,7 @@ class PaymentOnboardingLinks(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _CREATE,
             body={"recipient": recipient, "refresh_url": refresh_url, "return_url": return_url},
             options=options,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class PaymentRecords(Resource):
             options=options,
         )
 
-    async def create(
+    def create(
         self,
         *,
         amount: int,
@@ -171,7 +171,7 @@ class PaymentRecords(Resource):
         planned_payment_date: dt.date | str | None | Unset = UNSET,
         status: Literal["created", "processing", "succeeded"] | str | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> PaymentRecordResponse:
+    ) -> Call[PaymentRecordResponse]:
         """Create a payment record.
 
         ``POST /payment_records``
@@ -196,7 +196,7 @@ class PaymentRecords(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _CREATE,
             body={
                 "amount": amount,
@@ -213,7 +213,7 @@ class PaymentRecords(Resource):
             options=options,
         )
 
-    async def get(self, payment_record_id: str, *, options: RequestOptions | None = None) -> PaymentRecordResponse:
+    def get(self, payment_record_id: str, *, options: RequestOptions | None = None) -> Call[PaymentRecordResponse]:
         """Get a payment record.
 
         ``GET /payment_records/{payment_record_id}``
@@ -229,9 +229,9 @@ class PaymentRecords(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"payment_record_id": payment_record_id}, options=options)
+        return self._call(_GET, path={"payment_record_id": payment_record_id}, options=options)
 
-    async def update(
+    def update(
         self,
         payment_record_id: str,
         *,
@@ -245,7 +245,7 @@ class PaymentRecords(Resource):
         payment_method: str | None | Unset = UNSET,
         planned_payment_date: dt.date | str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> PaymentRecordResponse:
+    ) -> Call[PaymentRecordResponse]:
         """Update a payment record.
 
         ``PATCH /payment_records/{payment_record_id}``
@@ -270,7 +270,7 @@ class PaymentRecords(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPDATE,
             path={"payment_record_id": payment_record_id},
             body={
@@ -287,13 +287,13 @@ class PaymentRecords(Resource):
             options=options,
         )
 
-    async def cancel(
+    def cancel(
         self,
         payment_record_id: str,
         *,
         payment_intent_status: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> PaymentRecordResponse:
+    ) -> Call[PaymentRecordResponse]:
         """Cancel a payment record.
 
         ``POST /payment_records/{payment_record_id}/cancel``
@@ -310,21 +310,21 @@ class PaymentRecords(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _CANCEL,
             path={"payment_record_id": payment_record_id},
             body={"payment_intent_status": payment_intent_status},
             options=options,
         )
 
-    async def mark_as_succeeded(
+    def mark_as_succeeded(
         self,
         payment_record_id: str,
         *,
         paid_at: dt.datetime | str,
         payment_intent_status: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> PaymentRecordResponse:
+    ) -> Call[PaymentRecordResponse]:
         """Mark a payment record as succeeded.
 
         ``POST /payment_records/{payment_record_id}/mark_as_succeeded``
@@ -342,20 +342,20 @@ class PaymentRecords(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _MARK_AS_SUCCEEDED,
             path={"payment_record_id": payment_record_id},
             body={"paid_at": paid_at, "payment_intent_status": payment_intent_status},
             options=options,
         )
 
-    async def start_processing(
+    def start_processing(
         self,
         payment_record_id: str,
         *,
         payment_intent_status: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> PaymentRecordResponse:
+    ) -> Call[PaymentRecordResponse]:
         """Set a payment record to being processed.
 
         ``POST /payment_records/{payment_record_id}/start_processing``
@@ -372,7 +372,7 @@ class PaymentRecords(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _START_PROCESSING,
             path={"payment_record_id": payment_record_id},
             body={"payment_intent_status": payment_intent_status},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class PaymentReminders(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return PaymentRemindersWithRawResponse(self)
 
-    async def list(self, *, options: RequestOptions | None = None) -> GetAllPaymentReminders:
+    def list(self, *, options: RequestOptions | None = None) -> Call[GetAllPaymentReminders]:
         """List payment reminders.
 
         ``GET /payment_reminders``
@@ -60,9 +60,9 @@ class PaymentReminders(Resource):
             APIStatusError: The API says no (401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_LIST, options=options)
+        return self._call(_LIST, options=options)
 
-    async def create(
+    def create(
         self,
         *,
         name: str,
@@ -71,7 +71,7 @@ class PaymentReminders(Resource):
         term_2_reminder: ReminderInput | Model | None | Unset = UNSET,
         term_final_reminder: ReminderInput | Model | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> PaymentReminderResponse:
+    ) -> Call[PaymentReminderResponse]:
         """Create a payment reminder.
 
         ``POST /payment_reminders``
@@ -91,7 +91,7 @@ class PaymentReminders(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _CREATE,
             body={
                 "name": name,
@@ -103,7 +103,7 @@ class PaymentReminders(Resource):
             options=options,
         )
 
-    async def get(self, payment_reminder_id: str, *, options: RequestOptions | None = None) -> PaymentReminderResponse:
+    def get(self, payment_reminder_id: str, *, options: RequestOptions | None = None) -> Call[PaymentReminderResponse]:
         """Get a payment reminder.
 
         ``GET /payment_reminders/{payment_reminder_id}``
@@ -119,9 +119,9 @@ class PaymentReminders(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"payment_reminder_id": payment_reminder_id}, options=options)
+        return self._call(_GET, path={"payment_reminder_id": payment_reminder_id}, options=options)
 
-    async def update(
+    def update(
         self,
         payment_reminder_id: str,
         *,
@@ -131,7 +131,7 @@ class PaymentReminders(Resource):
         term_2_reminder: ReminderInput | Model | None | Unset = UNSET,
         term_final_reminder: ReminderInput | Model | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> PaymentReminderResponse:
+    ) -> Call[PaymentReminderResponse]:
         """Update a payment reminder.
 
         ``PATCH /payment_reminders/{payment_reminder_id}``
@@ -152,7 +152,7 @@ class PaymentReminders(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPDATE,
             path={"payment_reminder_id": payment_reminder_id},
             body={
@@ -165,7 +165,7 @@ class PaymentReminders(Resource):
             options=options,
         )
 
-    async def delete(self, payment_reminder_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, payment_reminder_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete a payment reminder.
 
         ``DELETE /payment_reminders/{payment_reminder_id}``
@@ -178,7 +178,7 @@ class PaymentReminders(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_DELETE, path={"payment_reminder_id": payment_reminder_id}, options=options)
+        return self._call(_DELETE, path={"payment_reminder_id": payment_reminder_id}, options=options)
 
 
 class PaymentRemindersWithRawResponse:

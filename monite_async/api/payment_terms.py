@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class PaymentTerms(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return PaymentTermsWithRawResponse(self)
 
-    async def list(self, *, options: RequestOptions | None = None) -> PaymentTermsListResponse:
+    def list(self, *, options: RequestOptions | None = None) -> Call[PaymentTermsListResponse]:
         """List payment terms.
 
         ``GET /payment_terms``
@@ -57,9 +57,9 @@ class PaymentTerms(Resource):
             APIStatusError: The API says no (401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_LIST, options=options)
+        return self._call(_LIST, options=options)
 
-    async def create(
+    def create(
         self,
         *,
         name: str,
@@ -68,7 +68,7 @@ class PaymentTerms(Resource):
         term_1: TermDiscountDaysInput | Model | None | Unset = UNSET,
         term_2: TermDiscountDaysInput | Model | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> PaymentTermsResponse:
+    ) -> Call[PaymentTermsResponse]:
         """Create a payment term.
 
         ``POST /payment_terms``
@@ -88,7 +88,7 @@ class PaymentTerms(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _CREATE,
             body={
                 "description": description,
@@ -100,7 +100,7 @@ class PaymentTerms(Resource):
             options=options,
         )
 
-    async def get(self, payment_terms_id: str, *, options: RequestOptions | None = None) -> PaymentTermsResponse:
+    def get(self, payment_terms_id: str, *, options: RequestOptions | None = None) -> Call[PaymentTermsResponse]:
         """Get a payment term.
 
         ``GET /payment_terms/{payment_terms_id}``
@@ -116,9 +116,9 @@ class PaymentTerms(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"payment_terms_id": payment_terms_id}, options=options)
+        return self._call(_GET, path={"payment_terms_id": payment_terms_id}, options=options)
 
-    async def update(
+    def update(
         self,
         payment_terms_id: str,
         *,
@@ -128,7 +128,7 @@ class PaymentTerms(Resource):
         term_2: TermDiscountDaysInput | Model | None | Unset = UNSET,
         term_final: TermFinalDaysInput | Model | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> PaymentTermsResponse:
+    ) -> Call[PaymentTermsResponse]:
         """Update a payment term.
 
         ``PATCH /payment_terms/{payment_terms_id}``
@@ -149,7 +149,7 @@ class PaymentTerms(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPDATE,
             path={"payment_terms_id": payment_terms_id},
             body={
@@ -162,7 +162,7 @@ class PaymentTerms(Resource):
             options=options,
         )
 
-    async def delete(self, payment_terms_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, payment_terms_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete a payment term.
 
         ``DELETE /payment_terms/{payment_terms_id}``
@@ -175,7 +175,7 @@ class PaymentTerms(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_DELETE, path={"payment_terms_id": payment_terms_id}, options=options)
+        return self._call(_DELETE, path={"payment_terms_id": payment_terms_id}, options=options)
 
 
 class PaymentTermsWithRawResponse:

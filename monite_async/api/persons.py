@@ -8,7 +8,7 @@ from typing_extensions import deprecated
 
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class PersonsDocuments(Resource):
         return PersonsDocumentsWithRawResponse(self)
 
     @deprecated("The API says that POST /persons/{person_id}/documents is deprecated.")
-    async def create(self, person_id: str, *, options: RequestOptions | None = None) -> None:
+    def create(self, person_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Create a document of a person.
 
         ``POST /persons/{person_id}/documents``
@@ -74,7 +74,7 @@ class PersonsDocuments(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_DOCUMENTS_CREATE, path={"person_id": person_id}, options=options)
+        return self._call(_DOCUMENTS_CREATE, path={"person_id": person_id}, options=options)
 
 
 class PersonsDocumentsWithRawResponse:
@@ -94,7 +94,7 @@ class PersonsOnboardingDocuments(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return PersonsOnboardingDocumentsWithRawResponse(self)
 
-    async def create(
+    def create(
         self,
         person_id: str,
         *,
@@ -103,7 +103,7 @@ class PersonsOnboardingDocuments(Resource):
         verification_document_back: str | None | Unset = UNSET,
         verification_document_front: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> None:
+    ) -> Call[None]:
         """Create an onboarding document of a person.
 
         ``POST /persons/{person_id}/onboarding_documents``
@@ -120,7 +120,7 @@ class PersonsOnboardingDocuments(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _ONBOARDING_DOCUMENTS_CREATE,
             path={"person_id": person_id},
             body={
@@ -160,7 +160,7 @@ class Persons(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return PersonsWithRawResponse(self)
 
-    async def list(self, *, options: RequestOptions | None = None) -> PersonsResponse:
+    def list(self, *, options: RequestOptions | None = None) -> Call[PersonsResponse]:
         """List persons.
 
         ``GET /persons``
@@ -175,9 +175,9 @@ class Persons(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_LIST, options=options)
+        return self._call(_LIST, options=options)
 
-    async def create(
+    def create(
         self,
         *,
         email: str,
@@ -191,7 +191,7 @@ class Persons(Resource):
         phone: str | None | Unset = UNSET,
         ssn_last_4: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> PersonResponse:
+    ) -> Call[PersonResponse]:
         """Create a person.
 
         ``POST /persons``
@@ -216,7 +216,7 @@ class Persons(Resource):
             APIStatusError: The API says no (405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _CREATE,
             body={
                 "address": address,
@@ -233,7 +233,7 @@ class Persons(Resource):
             options=options,
         )
 
-    async def get(self, person_id: str, *, options: RequestOptions | None = None) -> PersonResponse:
+    def get(self, person_id: str, *, options: RequestOptions | None = None) -> Call[PersonResponse]:
         """Get a person.
 
         ``GET /persons/{person_id}``
@@ -249,9 +249,9 @@ class Persons(Resource):
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"person_id": person_id}, options=options)
+        return self._call(_GET, path={"person_id": person_id}, options=options)
 
-    async def update(
+    def update(
         self,
         person_id: str,
         *,
@@ -266,7 +266,7 @@ class Persons(Resource):
         relationship: OptionalPersonRelationshipInput | Model | None | Unset = UNSET,
         ssn_last_4: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> PersonResponse:
+    ) -> Call[PersonResponse]:
         """Update a person.
 
         ``PATCH /persons/{person_id}``
@@ -292,7 +292,7 @@ class Persons(Resource):
             APIStatusError: The API says no (404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPDATE,
             path={"person_id": person_id},
             body={
@@ -310,7 +310,7 @@ class Persons(Resource):
             options=options,
         )
 
-    async def delete(self, person_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, person_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete a person.
 
         ``DELETE /persons/{person_id}``
@@ -323,7 +323,7 @@ class Persons(Resource):
             APIStatusError: The API says no (404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_DELETE, path={"person_id": person_id}, options=options)
+        return self._call(_DELETE, path={"person_id": person_id}, options=options)
 
 
 class PersonsWithRawResponse:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class Products(Resource):
             options=options,
         )
 
-    async def create(
+    def create(
         self,
         *,
         name: str,
@@ -150,7 +150,7 @@ class Products(Resource):
         smallest_amount: float | None | Unset = UNSET,
         type: ProductServiceTypeEnum | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> ProductServiceResponse:
+    ) -> Call[ProductServiceResponse]:
         """Create a product.
 
         ``POST /products``
@@ -173,7 +173,7 @@ class Products(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _CREATE,
             body={
                 "description": description,
@@ -188,7 +188,7 @@ class Products(Resource):
             options=options,
         )
 
-    async def get(self, product_id: str, *, options: RequestOptions | None = None) -> ProductServiceResponse:
+    def get(self, product_id: str, *, options: RequestOptions | None = None) -> Call[ProductServiceResponse]:
         """Get a product.
 
         ``GET /products/{product_id}``
@@ -204,9 +204,9 @@ class Products(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"product_id": product_id}, options=options)
+        return self._call(_GET, path={"product_id": product_id}, options=options)
 
-    async def update(
+    def update(
         self,
         product_id: str,
         *,
@@ -219,7 +219,7 @@ class Products(Resource):
         smallest_amount: float | None | Unset = UNSET,
         type: ProductServiceTypeEnum | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> ProductServiceResponse:
+    ) -> Call[ProductServiceResponse]:
         """Update a product.
 
         ``PATCH /products/{product_id}``
@@ -243,7 +243,7 @@ class Products(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPDATE,
             path={"product_id": product_id},
             body={
@@ -259,7 +259,7 @@ class Products(Resource):
             options=options,
         )
 
-    async def delete(self, product_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, product_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete a product.
 
         ``DELETE /products/{product_id}``
@@ -272,7 +272,7 @@ class Products(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_DELETE, path={"product_id": product_id}, options=options)
+        return self._call(_DELETE, path={"product_id": product_id}, options=options)
 
 
 class ProductsWithRawResponse:

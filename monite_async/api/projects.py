@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class Projects(Resource):
             options=options,
         )
 
-    async def create(
+    def create(
         self,
         *,
         name: str,
@@ -152,7 +152,7 @@ class Projects(Resource):
         start_date: dt.date | str | None | Unset = UNSET,
         tag_ids: Sequence[str] | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> ProjectResource:
+    ) -> Call[ProjectResource]:
         """Create a project.
 
         ``POST /projects``
@@ -176,7 +176,7 @@ class Projects(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _CREATE,
             body={
                 "code": code,
@@ -192,7 +192,7 @@ class Projects(Resource):
             options=options,
         )
 
-    async def get(self, project_id: str, *, options: RequestOptions | None = None) -> ProjectResource:
+    def get(self, project_id: str, *, options: RequestOptions | None = None) -> Call[ProjectResource]:
         """Get a project.
 
         ``GET /projects/{project_id}``
@@ -208,9 +208,9 @@ class Projects(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"project_id": project_id}, options=options)
+        return self._call(_GET, path={"project_id": project_id}, options=options)
 
-    async def update(
+    def update(
         self,
         project_id: str,
         *,
@@ -224,7 +224,7 @@ class Projects(Resource):
         start_date: dt.date | str | None | Unset = UNSET,
         tag_ids: Sequence[str] | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> ProjectResource:
+    ) -> Call[ProjectResource]:
         """Update a project.
 
         ``PATCH /projects/{project_id}``
@@ -249,7 +249,7 @@ class Projects(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPDATE,
             path={"project_id": project_id},
             body={
@@ -266,7 +266,7 @@ class Projects(Resource):
             options=options,
         )
 
-    async def delete(self, project_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, project_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete a project.
 
         ``DELETE /projects/{project_id}``
@@ -279,7 +279,7 @@ class Projects(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_DELETE, path={"project_id": project_id}, options=options)
+        return self._call(_DELETE, path={"project_id": project_id}, options=options)
 
 
 class ProjectsWithRawResponse:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 from monite_async._waits import OcrOfReceipts
 
@@ -154,7 +154,7 @@ class ReceiptsLineItems(Resource):
             options=options,
         )
 
-    async def create(
+    def create(
         self,
         receipt_id: str,
         *,
@@ -164,7 +164,7 @@ class ReceiptsLineItems(Resource):
         name: str | None | Unset = UNSET,
         total: int | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> ReceiptLineItemResponseSchema:
+    ) -> Call[ReceiptLineItemResponseSchema]:
         """Create a line item of a receipt.
 
         ``POST /receipts/{receipt_id}/line_items``
@@ -185,7 +185,7 @@ class ReceiptsLineItems(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _LINE_ITEMS_CREATE,
             path={"receipt_id": receipt_id},
             body={
@@ -198,7 +198,7 @@ class ReceiptsLineItems(Resource):
             options=options,
         )
 
-    async def update(
+    def update(
         self,
         receipt_id: str,
         line_item_id: str,
@@ -209,7 +209,7 @@ class ReceiptsLineItems(Resource):
         name: str | None | Unset = UNSET,
         total: int | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> ReceiptLineItemResponseSchema:
+    ) -> Call[ReceiptLineItemResponseSchema]:
         """Update a line item of a receipt.
 
         ``PATCH /receipts/{receipt_id}/line_items/{line_item_id}``
@@ -231,7 +231,7 @@ class ReceiptsLineItems(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _LINE_ITEMS_UPDATE,
             path={"receipt_id": receipt_id, "line_item_id": line_item_id},
             body={
@@ -244,7 +244,7 @@ class ReceiptsLineItems(Resource):
             options=options,
         )
 
-    async def delete(self, receipt_id: str, line_item_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, receipt_id: str, line_item_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete a line item of a receipt.
 
         ``DELETE /receipts/{receipt_id}/line_items/{line_item_id}``
@@ -258,7 +258,7 @@ class ReceiptsLineItems(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _LINE_ITEMS_DELETE, path={"receipt_id": receipt_id, "line_item_id": line_item_id}, options=options
         )
 
@@ -378,7 +378,7 @@ class Receipts(OcrOfReceipts, Resource):
             options=options,
         )
 
-    async def create(
+    def create(
         self,
         *,
         base64_encoded_file: str | None | Unset = UNSET,
@@ -392,7 +392,7 @@ class Receipts(OcrOfReceipts, Resource):
         total_amount: int | None | Unset = UNSET,
         transaction_id: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> ReceiptResponseSchema:
+    ) -> Call[ReceiptResponseSchema]:
         """Create a receipt.
 
         ``POST /receipts``
@@ -417,7 +417,7 @@ class Receipts(OcrOfReceipts, Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _CREATE,
             body={
                 "base64_encoded_file": base64_encoded_file,
@@ -434,9 +434,9 @@ class Receipts(OcrOfReceipts, Resource):
             options=options,
         )
 
-    async def upload_from_file(
+    def upload_from_file(
         self, *, file: FileInput, options: RequestOptions | None = None
-    ) -> ReceiptResponseSchema:
+    ) -> Call[ReceiptResponseSchema]:
         """Create a receipt from a file.
 
         ``POST /receipts/upload_from_file``
@@ -452,9 +452,9 @@ class Receipts(OcrOfReceipts, Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_UPLOAD_FROM_FILE, body={"file": file}, options=options)
+        return self._call(_UPLOAD_FROM_FILE, body={"file": file}, options=options)
 
-    async def get(self, receipt_id: str, *, options: RequestOptions | None = None) -> ReceiptResponseSchema:
+    def get(self, receipt_id: str, *, options: RequestOptions | None = None) -> Call[ReceiptResponseSchema]:
         """Get a receipt.
 
         ``GET /receipts/{receipt_id}``
@@ -470,9 +470,9 @@ class Receipts(OcrOfReceipts, Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"receipt_id": receipt_id}, options=options)
+        return self._call(_GET, path={"receipt_id": receipt_id}, options=options)
 
-    async def update(
+    def update(
         self,
         receipt_id: str,
         *,
@@ -487,7 +487,7 @@ class Receipts(OcrOfReceipts, Resource):
         total_amount: int | None | Unset = UNSET,
         transaction_id: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> ReceiptResponseSchema:
+    ) -> Call[ReceiptResponseSchema]:
         """Update a receipt.
 
         ``PATCH /receipts/{receipt_id}``
@@ -513,7 +513,7 @@ class Receipts(OcrOfReceipts, Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPDATE,
             path={"receipt_id": receipt_id},
             body={
@@ -531,7 +531,7 @@ class Receipts(OcrOfReceipts, Resource):
             options=options,
         )
 
-    async def delete(self, receipt_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, receipt_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete a receipt.
 
         ``DELETE /receipts/{receipt_id}``
@@ -544,11 +544,11 @@ class Receipts(OcrOfReceipts, Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_DELETE, path={"receipt_id": receipt_id}, options=options)
+        return self._call(_DELETE, path={"receipt_id": receipt_id}, options=options)
 
-    async def attach_file(
+    def attach_file(
         self, receipt_id: str, *, file: FileInput, options: RequestOptions | None = None
-    ) -> ReceiptResponseSchema:
+    ) -> Call[ReceiptResponseSchema]:
         """Attach a file to a receipt.
 
         ``POST /receipts/{receipt_id}/attach_file``
@@ -565,7 +565,7 @@ class Receipts(OcrOfReceipts, Resource):
             APIStatusError: The API says no (400, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_ATTACH_FILE, path={"receipt_id": receipt_id}, body={"file": file}, options=options)
+        return self._call(_ATTACH_FILE, path={"receipt_id": receipt_id}, body={"file": file}, options=options)
 
 
 class ReceiptsWithRawResponse:

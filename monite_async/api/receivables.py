@@ -9,7 +9,7 @@ from typing_extensions import deprecated
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 from monite_async._waits import ReceivablesToWaitFor
 
@@ -89,7 +89,9 @@ _LIST: Final[Operation[ReceivablePaginationResponse]] = Operation(
     "GET", "/receivables", "receivables:ReceivablePaginationResponse"
 )
 
-_CREATE: Final[Operation[ReceivableResponse]] = Operation("POST", "/receivables", "receivables:ReceivableResponse")
+_CREATE: Final[Operation[ReceivableResponse]] = Operation(
+    "POST", "/receivables", "receivables:ReceivableResponse", needs_body=True
+)
 
 _GET_REQUIRED_FIELDS: Final[Operation[ReceivableRequiredFields]] = Operation(
     "GET", "/receivables/required_fields", "_receivables_besides:ReceivableRequiredFields"
@@ -108,7 +110,7 @@ _GET: Final[Operation[ReceivableResponse]] = Operation(
 )
 
 _UPDATE: Final[Operation[ReceivableResponse]] = Operation(
-    "PATCH", "/receivables/{receivable_id}", "receivables:ReceivableResponse"
+    "PATCH", "/receivables/{receivable_id}", "receivables:ReceivableResponse", needs_body=True
 )
 
 _DELETE: Final[Operation[None]] = Operation("DELETE", "/receivables/{receivable_id}")
@@ -234,9 +236,9 @@ class ReceivablesHistory(Resource):
             options=options,
         )
 
-    async def get(
+    def get(
         self, receivable_id: str, receivable_history_id: str, *, options: RequestOptions | None = None
-    ) -> ReceivableHistoryResponse:
+    ) -> Call[ReceivableHistoryResponse]:
         """Get one entry of the history of a receivable.
 
         ``GET /receivables/{receivable_id}/history/{receivable_history_id}``
@@ -253,7 +255,7 @@ class ReceivablesHistory(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _HISTORY_GET,
             path={"receivable_id": receivable_id, "receivable_history_id": receivable_history_id},
             options=options,
@@ -278,9 +280,9 @@ class ReceivablesLineItems(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return ReceivablesLineItemsWithRawResponse(self)
 
-    async def replace(
+    def replace(
         self, receivable_id: str, *, data: Sequence[LineItemInput | Model], options: RequestOptions | None = None
-    ) -> LineItemsResponse:
+    ) -> Call[LineItemsResponse]:
         """Put line items in the place of all line items of a receivable.
 
         ``PUT /receivables/{receivable_id}/line_items``
@@ -297,7 +299,7 @@ class ReceivablesLineItems(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _LINE_ITEMS_REPLACE, path={"receivable_id": receivable_id}, body={"data": data}, options=options
         )
 
@@ -379,9 +381,9 @@ class ReceivablesMails(Resource):
             options=options,
         )
 
-    async def get(
+    def get(
         self, receivable_id: str, mail_id: str, *, options: RequestOptions | None = None
-    ) -> ReceivableMailResponse:
+    ) -> Call[ReceivableMailResponse]:
         """Get a mail of a receivable.
 
         ``GET /receivables/{receivable_id}/mails/{mail_id}``
@@ -398,7 +400,7 @@ class ReceivablesMails(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_MAILS_GET, path={"receivable_id": receivable_id, "mail_id": mail_id}, options=options)
+        return self._call(_MAILS_GET, path={"receivable_id": receivable_id, "mail_id": mail_id}, options=options)
 
 
 class ReceivablesMailsWithRawResponse:
@@ -616,9 +618,9 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             options=options,
         )
 
-    async def create(
+    def create(
         self, *, body: ReceivableFacadeCreatePayloadInput, options: RequestOptions | None = None
-    ) -> ReceivableResponse:
+    ) -> Call[ReceivableResponse]:
         """Create a receivable.
 
         ``POST /receivables``
@@ -634,9 +636,9 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_CREATE, body=body, options=options)
+        return self._call(_CREATE, body=body, options=options)
 
-    async def get_required_fields(
+    def get_required_fields(
         self,
         *,
         counterpart_id: str | Unset = UNSET,
@@ -646,7 +648,7 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
         entity_vat_id_id: str | Unset = UNSET,
         counterpart_vat_id_id: str | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> ReceivableRequiredFields:
+    ) -> Call[ReceivableRequiredFields]:
         """Tell which fields a document needs before it can be issued.
 
         ``GET /receivables/required_fields``
@@ -667,7 +669,7 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _GET_REQUIRED_FIELDS,
             query={
                 "counterpart_id": counterpart_id,
@@ -866,7 +868,7 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             options=options,
         )
 
-    async def get(self, receivable_id: str, *, options: RequestOptions | None = None) -> ReceivableResponse:
+    def get(self, receivable_id: str, *, options: RequestOptions | None = None) -> Call[ReceivableResponse]:
         """Get a receivable.
 
         ``GET /receivables/{receivable_id}``
@@ -882,11 +884,11 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"receivable_id": receivable_id}, options=options)
+        return self._call(_GET, path={"receivable_id": receivable_id}, options=options)
 
-    async def update(
+    def update(
         self, receivable_id: str, *, body: ReceivableUpdatePayloadInput, options: RequestOptions | None = None
-    ) -> ReceivableResponse:
+    ) -> Call[ReceivableResponse]:
         """Update a receivable.
 
         ``PATCH /receivables/{receivable_id}``
@@ -903,9 +905,9 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_UPDATE, path={"receivable_id": receivable_id}, body=body, options=options)
+        return self._call(_UPDATE, path={"receivable_id": receivable_id}, body=body, options=options)
 
-    async def delete(self, receivable_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, receivable_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete a receivable.
 
         ``DELETE /receivables/{receivable_id}``
@@ -918,15 +920,15 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_DELETE, path={"receivable_id": receivable_id}, options=options)
+        return self._call(_DELETE, path={"receivable_id": receivable_id}, options=options)
 
-    async def accept(
+    def accept(
         self,
         receivable_id: str,
         *,
         signature: SignatureInput | Model | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> SuccessResult:
+    ) -> Call[SuccessResult]:
         """Accept a receivable.
 
         ``POST /receivables/{receivable_id}/accept``
@@ -943,11 +945,11 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _ACCEPT, path={"receivable_id": receivable_id}, body={"signature": signature}, options=options
         )
 
-    async def cancel(self, receivable_id: str, *, options: RequestOptions | None = None) -> None:
+    def cancel(self, receivable_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Cancel a receivable.
 
         ``POST /receivables/{receivable_id}/cancel``
@@ -960,9 +962,9 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_CANCEL, path={"receivable_id": receivable_id}, options=options)
+        return self._call(_CANCEL, path={"receivable_id": receivable_id}, options=options)
 
-    async def clone(self, receivable_id: str, *, options: RequestOptions | None = None) -> ReceivableResponse:
+    def clone(self, receivable_id: str, *, options: RequestOptions | None = None) -> Call[ReceivableResponse]:
         """Clone a receivable.
 
         ``POST /receivables/{receivable_id}/clone``
@@ -978,11 +980,11 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_CLONE, path={"receivable_id": receivable_id}, options=options)
+        return self._call(_CLONE, path={"receivable_id": receivable_id}, options=options)
 
-    async def decline(
+    def decline(
         self, receivable_id: str, *, comment: str | None | Unset = UNSET, options: RequestOptions | None = None
-    ) -> SuccessResult:
+    ) -> Call[SuccessResult]:
         """Decline a receivable.
 
         ``POST /receivables/{receivable_id}/decline``
@@ -999,11 +1001,9 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
-            _DECLINE, path={"receivable_id": receivable_id}, body={"comment": comment}, options=options
-        )
+        return self._call(_DECLINE, path={"receivable_id": receivable_id}, body={"comment": comment}, options=options)
 
-    async def issue(self, receivable_id: str, *, options: RequestOptions | None = None) -> ReceivableResponse:
+    def issue(self, receivable_id: str, *, options: RequestOptions | None = None) -> Call[ReceivableResponse]:
         """Issue a receivable.
 
         ``POST /receivables/{receivable_id}/issue``
@@ -1019,16 +1019,16 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_ISSUE, path={"receivable_id": receivable_id}, options=options)
+        return self._call(_ISSUE, path={"receivable_id": receivable_id}, options=options)
 
-    async def mark_as_paid(
+    def mark_as_paid(
         self,
         receivable_id: str,
         *,
         comment: str | None | Unset = UNSET,
         paid_at: dt.datetime | str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> ReceivableResponse:
+    ) -> Call[ReceivableResponse]:
         """Mark a receivable as paid.
 
         ``POST /receivables/{receivable_id}/mark_as_paid``
@@ -1046,7 +1046,7 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _MARK_AS_PAID,
             path={"receivable_id": receivable_id},
             body={"comment": comment, "paid_at": paid_at},
@@ -1054,14 +1054,14 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
         )
 
     @deprecated("The API says that POST /receivables/{receivable_id}/mark_as_partially_paid is deprecated.")
-    async def mark_as_partially_paid(
+    def mark_as_partially_paid(
         self,
         receivable_id: str,
         *,
         amount_paid: int,
         comment: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> ReceivableResponse:
+    ) -> Call[ReceivableResponse]:
         """Mark a receivable as partially paid.
 
         ``POST /receivables/{receivable_id}/mark_as_partially_paid``
@@ -1081,16 +1081,16 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _MARK_AS_PARTIALLY_PAID,
             path={"receivable_id": receivable_id},
             body={"amount_paid": amount_paid, "comment": comment},
             options=options,
         )
 
-    async def mark_as_uncollectible(
+    def mark_as_uncollectible(
         self, receivable_id: str, *, comment: str | None | Unset = UNSET, options: RequestOptions | None = None
-    ) -> ReceivableResponse:
+    ) -> Call[ReceivableResponse]:
         """Mark a receivable as uncollectible.
 
         ``POST /receivables/{receivable_id}/mark_as_uncollectible``
@@ -1107,11 +1107,11 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _MARK_AS_UNCOLLECTIBLE, path={"receivable_id": receivable_id}, body={"comment": comment}, options=options
         )
 
-    async def get_pdf_link(self, receivable_id: str, *, options: RequestOptions | None = None) -> ReceivableFileUrl:
+    def get_pdf_link(self, receivable_id: str, *, options: RequestOptions | None = None) -> Call[ReceivableFileUrl]:
         """Get the PDF link of a receivable.
 
         ``GET /receivables/{receivable_id}/pdf_link``
@@ -1127,9 +1127,9 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET_PDF_LINK, path={"receivable_id": receivable_id}, options=options)
+        return self._call(_GET_PDF_LINK, path={"receivable_id": receivable_id}, options=options)
 
-    async def preview(
+    def preview(
         self,
         receivable_id: str,
         *,
@@ -1138,7 +1138,7 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
         language: LanguageCodeEnum | Unset = UNSET,
         type: ReceivablesPreviewTypeEnum | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> ReceivablePreviewResponse:
+    ) -> Call[ReceivablePreviewResponse]:
         """Preview a receivable.
 
         ``POST /receivables/{receivable_id}/preview``
@@ -1158,14 +1158,14 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _PREVIEW,
             path={"receivable_id": receivable_id},
             body={"body_text": body_text, "language": language, "subject_text": subject_text, "type": type},
             options=options,
         )
 
-    async def send(
+    def send(
         self,
         receivable_id: str,
         *,
@@ -1173,7 +1173,7 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
         subject_text: str,
         recipients: RecipientsInput | Model | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> ReceivableSendResponse:
+    ) -> Call[ReceivableSendResponse]:
         """Send a receivable.
 
         ``POST /receivables/{receivable_id}/send``
@@ -1192,21 +1192,21 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _SEND,
             path={"receivable_id": receivable_id},
             body={"body_text": body_text, "recipients": recipients, "subject_text": subject_text},
             options=options,
         )
 
-    async def send_test_reminder(
+    def send_test_reminder(
         self,
         receivable_id: str,
         *,
         reminder_type: ReminderTypeEnum,
         recipients: RecipientsInput | Model | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> ReceivablesSendResponse:
+    ) -> Call[ReceivablesSendResponse]:
         """Send a reminder of a receivable to yourself.
 
         ``POST /receivables/{receivable_id}/send_test_reminder``
@@ -1224,14 +1224,14 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _SEND_TEST_REMINDER,
             path={"receivable_id": receivable_id},
             body={"recipients": recipients, "reminder_type": reminder_type},
             options=options,
         )
 
-    async def verify(self, receivable_id: str, *, options: RequestOptions | None = None) -> ReceivablesVerifyResponse:
+    def verify(self, receivable_id: str, *, options: RequestOptions | None = None) -> Call[ReceivablesVerifyResponse]:
         """Verify a receivable.
 
         ``POST /receivables/{receivable_id}/verify``
@@ -1247,7 +1247,7 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_VERIFY, path={"receivable_id": receivable_id}, options=options)
+        return self._call(_VERIFY, path={"receivable_id": receivable_id}, options=options)
 
 
 class _ReceivablesOfEntityAndEntityUserWithRawResponse:
@@ -1281,7 +1281,7 @@ class _ReceivablesOfAll(Resource):
 
     __slots__ = ()
 
-    async def get_variables(self, *, options: RequestOptions | None = None) -> ReceivableTemplatesVariablesObjectList:
+    def get_variables(self, *, options: RequestOptions | None = None) -> Call[ReceivableTemplatesVariablesObjectList]:
         """Get the variables that templates of receivables can use.
 
         ``GET /receivables/variables``
@@ -1296,7 +1296,7 @@ class _ReceivablesOfAll(Resource):
             APIStatusError: The API says no (404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET_VARIABLES, options=options)
+        return self._call(_GET_VARIABLES, options=options)
 
 
 class _ReceivablesOfAllWithRawResponse:

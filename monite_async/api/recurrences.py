@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Recurrences(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return RecurrencesWithRawResponse(self)
 
-    async def list(self, *, options: RequestOptions | None = None) -> RecurrenceResponseList:
+    def list(self, *, options: RequestOptions | None = None) -> Call[RecurrenceResponseList]:
         """List recurrences.
 
         ``GET /recurrences``
@@ -62,9 +62,9 @@ class Recurrences(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_LIST, options=options)
+        return self._call(_LIST, options=options)
 
-    async def create(
+    def create(
         self,
         *,
         invoice_id: str,
@@ -83,7 +83,7 @@ class Recurrences(Resource):
         start_year: int | None | Unset = UNSET,
         subject_text: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> RecurrenceResponse:
+    ) -> Call[RecurrenceResponse]:
         """Create a recurrence.
 
         ``POST /recurrences``
@@ -113,7 +113,7 @@ class Recurrences(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _CREATE,
             body={
                 "automation_level": automation_level,
@@ -135,7 +135,7 @@ class Recurrences(Resource):
             options=options,
         )
 
-    async def get(self, recurrence_id: str, *, options: RequestOptions | None = None) -> RecurrenceResponse:
+    def get(self, recurrence_id: str, *, options: RequestOptions | None = None) -> Call[RecurrenceResponse]:
         """Get a recurrence.
 
         ``GET /recurrences/{recurrence_id}``
@@ -151,9 +151,9 @@ class Recurrences(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"recurrence_id": recurrence_id}, options=options)
+        return self._call(_GET, path={"recurrence_id": recurrence_id}, options=options)
 
-    async def update(
+    def update(
         self,
         recurrence_id: str,
         *,
@@ -170,7 +170,7 @@ class Recurrences(Resource):
         start_date: dt.date | str | None | Unset = UNSET,
         subject_text: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> RecurrenceResponse:
+    ) -> Call[RecurrenceResponse]:
         """Update a recurrence.
 
         ``PATCH /recurrences/{recurrence_id}``
@@ -198,7 +198,7 @@ class Recurrences(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPDATE,
             path={"recurrence_id": recurrence_id},
             body={
@@ -218,7 +218,7 @@ class Recurrences(Resource):
             options=options,
         )
 
-    async def cancel(self, recurrence_id: str, *, options: RequestOptions | None = None) -> None:
+    def cancel(self, recurrence_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Cancel a recurrence.
 
         ``POST /recurrences/{recurrence_id}/cancel``
@@ -231,9 +231,9 @@ class Recurrences(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_CANCEL, path={"recurrence_id": recurrence_id}, options=options)
+        return self._call(_CANCEL, path={"recurrence_id": recurrence_id}, options=options)
 
-    async def pause(self, recurrence_id: str, *, options: RequestOptions | None = None) -> object:
+    def pause(self, recurrence_id: str, *, options: RequestOptions | None = None) -> Call[object]:
         """Pause a recurrence.
 
         ``POST /recurrences/{recurrence_id}/pause``
@@ -249,9 +249,9 @@ class Recurrences(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_PAUSE, path={"recurrence_id": recurrence_id}, options=options)
+        return self._call(_PAUSE, path={"recurrence_id": recurrence_id}, options=options)
 
-    async def resume(self, recurrence_id: str, *, options: RequestOptions | None = None) -> object:
+    def resume(self, recurrence_id: str, *, options: RequestOptions | None = None) -> Call[object]:
         """Resume a recurrence.
 
         ``POST /recurrences/{recurrence_id}/resume``
@@ -267,7 +267,7 @@ class Recurrences(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_RESUME, path={"recurrence_id": recurrence_id}, options=options)
+        return self._call(_RESUME, path={"recurrence_id": recurrence_id}, options=options)
 
 
 class RecurrencesWithRawResponse:

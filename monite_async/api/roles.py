@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -102,9 +102,9 @@ class Roles(Resource):
             options=options,
         )
 
-    async def create(
+    def create(
         self, *, name: str, permissions: BizObjectsSchemaInput | Model, options: RequestOptions | None = None
-    ) -> RoleResponse:
+    ) -> Call[RoleResponse]:
         """Create a role.
 
         ``POST /roles``
@@ -121,9 +121,9 @@ class Roles(Resource):
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_CREATE, body={"name": name, "permissions": permissions}, options=options)
+        return self._call(_CREATE, body={"name": name, "permissions": permissions}, options=options)
 
-    async def get(self, role_id: str, *, options: RequestOptions | None = None) -> RoleResponse:
+    def get(self, role_id: str, *, options: RequestOptions | None = None) -> Call[RoleResponse]:
         """Get a role.
 
         ``GET /roles/{role_id}``
@@ -139,16 +139,16 @@ class Roles(Resource):
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"role_id": role_id}, options=options)
+        return self._call(_GET, path={"role_id": role_id}, options=options)
 
-    async def update(
+    def update(
         self,
         role_id: str,
         *,
         name: str | None | Unset = UNSET,
         permissions: BizObjectsSchemaInput | Model | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> RoleResponse:
+    ) -> Call[RoleResponse]:
         """Update a role.
 
         ``PATCH /roles/{role_id}``
@@ -166,11 +166,11 @@ class Roles(Resource):
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPDATE, path={"role_id": role_id}, body={"name": name, "permissions": permissions}, options=options
         )
 
-    async def delete(self, role_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, role_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete a role.
 
         ``DELETE /roles/{role_id}``
@@ -183,7 +183,7 @@ class Roles(Resource):
             APIStatusError: The API says no (400, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_DELETE, path={"role_id": role_id}, options=options)
+        return self._call(_DELETE, path={"role_id": role_id}, options=options)
 
 
 class RolesWithRawResponse:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Settings(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return SettingsWithRawResponse(self)
 
-    async def get(self, *, options: RequestOptions | None = None) -> PartnerProjectSettingsPayload:
+    def get(self, *, options: RequestOptions | None = None) -> Call[PartnerProjectSettingsPayload]:
         """Get the settings.
 
         ``GET /settings``
@@ -58,9 +58,9 @@ class Settings(Resource):
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, options=options)
+        return self._call(_GET, options=options)
 
-    async def update(
+    def update(
         self,
         *,
         api_version: APIVersion | None | Unset = UNSET,
@@ -74,7 +74,7 @@ class Settings(Resource):
         units: Sequence[UnitInput | Model] | None | Unset = UNSET,
         website: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> PartnerProjectSettingsPayload:
+    ) -> Call[PartnerProjectSettingsPayload]:
         """Update the settings.
 
         ``PATCH /settings``
@@ -99,7 +99,7 @@ class Settings(Resource):
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPDATE,
             body={
                 "api_version": api_version,

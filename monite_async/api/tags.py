@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -93,14 +93,14 @@ class Tags(Resource):
             options=options,
         )
 
-    async def create(
+    def create(
         self,
         *,
         name: str,
         category: TagCategory | None | Unset = UNSET,
         description: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> TagReadSchema:
+    ) -> Call[TagReadSchema]:
         """Create a tag.
 
         ``POST /tags``
@@ -118,11 +118,11 @@ class Tags(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 406, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _CREATE, body={"category": category, "description": description, "name": name}, options=options
         )
 
-    async def get(self, tag_id: str, *, options: RequestOptions | None = None) -> TagReadSchema:
+    def get(self, tag_id: str, *, options: RequestOptions | None = None) -> Call[TagReadSchema]:
         """Get a tag.
 
         ``GET /tags/{tag_id}``
@@ -138,9 +138,9 @@ class Tags(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 406, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"tag_id": tag_id}, options=options)
+        return self._call(_GET, path={"tag_id": tag_id}, options=options)
 
-    async def update(
+    def update(
         self,
         tag_id: str,
         *,
@@ -148,7 +148,7 @@ class Tags(Resource):
         description: str | None | Unset = UNSET,
         name: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> TagReadSchema:
+    ) -> Call[TagReadSchema]:
         """Update a tag.
 
         ``PATCH /tags/{tag_id}``
@@ -167,14 +167,14 @@ class Tags(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 406, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPDATE,
             path={"tag_id": tag_id},
             body={"category": category, "description": description, "name": name},
             options=options,
         )
 
-    async def delete(self, tag_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, tag_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete a tag.
 
         ``DELETE /tags/{tag_id}``
@@ -187,7 +187,7 @@ class Tags(Resource):
             APIStatusError: The API says no (400, 403, 404, 405, 406, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_DELETE, path={"tag_id": tag_id}, options=options)
+        return self._call(_DELETE, path={"tag_id": tag_id}, options=options)
 
 
 class TagsWithRawResponse:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -45,14 +45,14 @@ class TextTemplates(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return TextTemplatesWithRawResponse(self)
 
-    async def list(
+    def list(
         self,
         *,
         type: TextTemplateType | Unset = UNSET,
         document_type: TextTemplateDocumentTypeEnum | Unset = UNSET,
         is_default: bool | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> TextTemplateResponseList:
+    ) -> Call[TextTemplateResponseList]:
         """List text templates.
 
         ``GET /text_templates``
@@ -70,11 +70,11 @@ class TextTemplates(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _LIST, query={"type": type, "document_type": document_type, "is_default": is_default}, options=options
         )
 
-    async def create(
+    def create(
         self,
         *,
         document_type: TextTemplateDocumentTypeEnum,
@@ -82,7 +82,7 @@ class TextTemplates(Resource):
         template: str,
         type: TextTemplateType,
         options: RequestOptions | None = None,
-    ) -> TextTemplateResponse:
+    ) -> Call[TextTemplateResponse]:
         """Create a text template.
 
         ``POST /text_templates``
@@ -101,13 +101,13 @@ class TextTemplates(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _CREATE,
             body={"document_type": document_type, "name": name, "template": template, "type": type},
             options=options,
         )
 
-    async def get(self, text_template_id: str, *, options: RequestOptions | None = None) -> TextTemplateResponse:
+    def get(self, text_template_id: str, *, options: RequestOptions | None = None) -> Call[TextTemplateResponse]:
         """Get a text template.
 
         ``GET /text_templates/{text_template_id}``
@@ -123,16 +123,16 @@ class TextTemplates(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"text_template_id": text_template_id}, options=options)
+        return self._call(_GET, path={"text_template_id": text_template_id}, options=options)
 
-    async def update(
+    def update(
         self,
         text_template_id: str,
         *,
         name: str | None | Unset = UNSET,
         template: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> TextTemplateResponse:
+    ) -> Call[TextTemplateResponse]:
         """Update a text template.
 
         ``PATCH /text_templates/{text_template_id}``
@@ -150,14 +150,14 @@ class TextTemplates(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPDATE,
             path={"text_template_id": text_template_id},
             body={"name": name, "template": template},
             options=options,
         )
 
-    async def delete(self, text_template_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, text_template_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete a text template.
 
         ``DELETE /text_templates/{text_template_id}``
@@ -170,11 +170,11 @@ class TextTemplates(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_DELETE, path={"text_template_id": text_template_id}, options=options)
+        return self._call(_DELETE, path={"text_template_id": text_template_id}, options=options)
 
-    async def make_default(
+    def make_default(
         self, text_template_id: str, *, options: RequestOptions | None = None
-    ) -> TextTemplateResponse:
+    ) -> Call[TextTemplateResponse]:
         """Make a text template the default.
 
         ``POST /text_templates/{text_template_id}/make_default``
@@ -190,7 +190,7 @@ class TextTemplates(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_MAKE_DEFAULT, path={"text_template_id": text_template_id}, options=options)
+        return self._call(_MAKE_DEFAULT, path={"text_template_id": text_template_id}, options=options)
 
 
 class TextTemplatesWithRawResponse:

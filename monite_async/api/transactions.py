@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class Transactions(Resource):
             options=options,
         )
 
-    async def create(
+    def create(
         self,
         *,
         amount: int,
@@ -165,7 +165,7 @@ class Transactions(Resource):
         started_at: dt.datetime | str | None | Unset = UNSET,
         status: TransactionStatusEnum | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> TransactionResponse:
+    ) -> Call[TransactionResponse]:
         """Create a transaction.
 
         ``POST /transactions``
@@ -194,7 +194,7 @@ class Transactions(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _CREATE,
             body={
                 "amount": amount,
@@ -215,9 +215,9 @@ class Transactions(Resource):
             options=options,
         )
 
-    async def create_bulk(
+    def create_bulk(
         self, *, data: Sequence[TransactionRequestInput | Model], options: RequestOptions | None = None
-    ) -> TransactionBulkResponse:
+    ) -> Call[TransactionBulkResponse]:
         """Create several transactions at once.
 
         ``POST /transactions/bulk``
@@ -233,9 +233,9 @@ class Transactions(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_CREATE_BULK, body={"data": data}, options=options)
+        return self._call(_CREATE_BULK, body={"data": data}, options=options)
 
-    async def get(self, transaction_id: str, *, options: RequestOptions | None = None) -> TransactionResponse:
+    def get(self, transaction_id: str, *, options: RequestOptions | None = None) -> Call[TransactionResponse]:
         """Get a transaction.
 
         ``GET /transactions/{transaction_id}``
@@ -251,9 +251,9 @@ class Transactions(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"transaction_id": transaction_id}, options=options)
+        return self._call(_GET, path={"transaction_id": transaction_id}, options=options)
 
-    async def update(
+    def update(
         self,
         transaction_id: str,
         *,
@@ -272,7 +272,7 @@ class Transactions(Resource):
         status: TransactionStatusEnum | Unset = UNSET,
         type: TransactionTypeEnum | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> TransactionResponse:
+    ) -> Call[TransactionResponse]:
         """Update a transaction.
 
         ``PATCH /transactions/{transaction_id}``
@@ -302,7 +302,7 @@ class Transactions(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPDATE,
             path={"transaction_id": transaction_id},
             body={
@@ -324,7 +324,7 @@ class Transactions(Resource):
             options=options,
         )
 
-    async def delete(self, transaction_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, transaction_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete a transaction.
 
         ``DELETE /transactions/{transaction_id}``
@@ -337,7 +337,7 @@ class Transactions(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_DELETE, path={"transaction_id": transaction_id}, options=options)
+        return self._call(_DELETE, path={"transaction_id": transaction_id}, options=options)
 
 
 class TransactionsWithRawResponse:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class VatRates(Resource):
         """The same methods, answering status and headers beside the parsed body."""
         return VatRatesWithRawResponse(self)
 
-    async def list(
+    def list(
         self,
         *,
         counterpart_address_id: str | Unset = UNSET,
@@ -36,7 +36,7 @@ class VatRates(Resource):
         entity_vat_id_id: str | Unset = UNSET,
         product_type: ProductServiceTypeEnum | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> VatRateListResponse:
+    ) -> Call[VatRateListResponse]:
         """List VAT rates.
 
         ``GET /vat_rates``
@@ -56,7 +56,7 @@ class VatRates(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _LIST,
             query={
                 "counterpart_address_id": counterpart_address_id,

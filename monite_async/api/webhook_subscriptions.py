@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions, Unset
 from monite_async._pagination import AsyncPager
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._response import raw
 
 if TYPE_CHECKING:
@@ -120,14 +120,14 @@ class WebhookSubscriptions(Resource):
             options=options,
         )
 
-    async def create(
+    def create(
         self,
         *,
         object_type: WebhookObjectType,
         url: str,
         event_types: Sequence[str] | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> WebhookSubscriptionResourceWithSecret:
+    ) -> Call[WebhookSubscriptionResourceWithSecret]:
         """Create a webhook subscription.
 
         ``POST /webhook_subscriptions``
@@ -145,13 +145,13 @@ class WebhookSubscriptions(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _CREATE, body={"event_types": event_types, "object_type": object_type, "url": url}, options=options
         )
 
-    async def get(
+    def get(
         self, webhook_subscription_id: str, *, options: RequestOptions | None = None
-    ) -> WebhookSubscriptionResource:
+    ) -> Call[WebhookSubscriptionResource]:
         """Get a webhook subscription.
 
         ``GET /webhook_subscriptions/{webhook_subscription_id}``
@@ -167,9 +167,9 @@ class WebhookSubscriptions(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_GET, path={"webhook_subscription_id": webhook_subscription_id}, options=options)
+        return self._call(_GET, path={"webhook_subscription_id": webhook_subscription_id}, options=options)
 
-    async def update(
+    def update(
         self,
         webhook_subscription_id: str,
         *,
@@ -177,7 +177,7 @@ class WebhookSubscriptions(Resource):
         object_type: WebhookObjectType | None | Unset = UNSET,
         url: str | None | Unset = UNSET,
         options: RequestOptions | None = None,
-    ) -> WebhookSubscriptionResource:
+    ) -> Call[WebhookSubscriptionResource]:
         """Update a webhook subscription.
 
         ``PATCH /webhook_subscriptions/{webhook_subscription_id}``
@@ -196,14 +196,14 @@ class WebhookSubscriptions(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _UPDATE,
             path={"webhook_subscription_id": webhook_subscription_id},
             body={"event_types": event_types, "object_type": object_type, "url": url},
             options=options,
         )
 
-    async def delete(self, webhook_subscription_id: str, *, options: RequestOptions | None = None) -> None:
+    def delete(self, webhook_subscription_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete a webhook subscription.
 
         ``DELETE /webhook_subscriptions/{webhook_subscription_id}``
@@ -216,11 +216,11 @@ class WebhookSubscriptions(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_DELETE, path={"webhook_subscription_id": webhook_subscription_id}, options=options)
+        return self._call(_DELETE, path={"webhook_subscription_id": webhook_subscription_id}, options=options)
 
-    async def disable(
+    def disable(
         self, webhook_subscription_id: str, *, options: RequestOptions | None = None
-    ) -> WebhookSubscriptionResource:
+    ) -> Call[WebhookSubscriptionResource]:
         """Disable a webhook subscription.
 
         ``POST /webhook_subscriptions/{webhook_subscription_id}/disable``
@@ -236,11 +236,11 @@ class WebhookSubscriptions(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_DISABLE, path={"webhook_subscription_id": webhook_subscription_id}, options=options)
+        return self._call(_DISABLE, path={"webhook_subscription_id": webhook_subscription_id}, options=options)
 
-    async def enable(
+    def enable(
         self, webhook_subscription_id: str, *, options: RequestOptions | None = None
-    ) -> WebhookSubscriptionResource:
+    ) -> Call[WebhookSubscriptionResource]:
         """Enable a webhook subscription.
 
         ``POST /webhook_subscriptions/{webhook_subscription_id}/enable``
@@ -256,11 +256,11 @@ class WebhookSubscriptions(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(_ENABLE, path={"webhook_subscription_id": webhook_subscription_id}, options=options)
+        return self._call(_ENABLE, path={"webhook_subscription_id": webhook_subscription_id}, options=options)
 
-    async def regenerate_secret(
+    def regenerate_secret(
         self, webhook_subscription_id: str, *, options: RequestOptions | None = None
-    ) -> WebhookSubscriptionResourceWithSecret:
+    ) -> Call[WebhookSubscriptionResourceWithSecret]:
         """Regenerate the secret of a webhook subscription.
 
         ``POST /webhook_subscriptions/{webhook_subscription_id}/regenerate_secret``
@@ -276,7 +276,7 @@ class WebhookSubscriptions(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return await self._call(
+        return self._call(
             _REGENERATE_SECRET, path={"webhook_subscription_id": webhook_subscription_id}, options=options
         )
 

@@ -134,8 +134,17 @@ def _with_tags(call: Call, fields: dict[str, object]) -> dict[str, object]:
     return fields
 
 
-def _create(call: Call) -> Response:
+def _checked(call: Call) -> dict[str, object]:
+    """Return the fields of a payable; raises 404 when the counterpart that they name is not there."""
     fields = dict(call.body)
+    named = fields.get("counterpart_id")
+    if named is not None and call.world.state.table("/counterparts").get(str(named).lower(), call.entity_id) is None:
+        raise refusal(404, "Counterpart not found")
+    return fields
+
+
+def _create(call: Call) -> Response:
+    fields = _checked(call)
     encoded, name = fields.pop("base64_encoded_file", None), str(fields.pop("file_name", None) or "payable.pdf")
     content = None if encoded is None else _decoded(encoded)
     tags = _with_tags(call, {"tag_ids": fields.pop("tag_ids", None) or []})
@@ -164,7 +173,7 @@ def _update(call: Call) -> Response:
     payable = find_payable(call, "update")
     if payable.data["status"] in _FINAL:
         raise wrong_state(call, payable, "update")
-    payable.change(call.now, **_with_tags(call, dict(call.body)))
+    payable.change(call.now, **_with_tags(call, _checked(call)))
     recount(payable)
     note(call.world, payable, "payable_updated", {}, call.actor.user_id)
     emit(call, "/payables", "updated", payable)

@@ -26,7 +26,7 @@ from monite_async._files import FileInput
 from monite_async._http.operation import Operation
 from monite_async._options import DEFAULT_DEADLINE, DEFAULT_TIMEOUT, UNSET, RequestOptions, RetryPolicy, Unset
 from monite_async._pagination import AsyncPager
-from monite_async._resource import Resource
+from monite_async._resource import Call, Resource
 from monite_async._scope import Scope
 from monite_async._tokens.keys import TokenKey
 from monite_async.legacy._issuer import BASE_URL, WIRE
@@ -70,20 +70,20 @@ class Entities(Resource):
             self._caller, Operation("GET", _ENTITIES, EntityPage), query={"limit": limit}, options=options
         )
 
-    async def create(self, *, name: str, options: RequestOptions | None = None, **fields: str) -> Entity:
+    def create(self, *, name: str, options: RequestOptions | None = None, **fields: str) -> Call[Entity]:
         """Create an entity: a business in Germany unless said otherwise."""
-        return await self._call(Operation("POST", _ENTITIES, Entity), body={"name": name, **fields}, options=options)
+        return self._call(Operation("POST", _ENTITIES, Entity), body={"name": name, **fields}, options=options)
 
-    async def get(self, entity_id: str, *, options: RequestOptions | None = None) -> Entity:
+    def get(self, entity_id: str, *, options: RequestOptions | None = None) -> Call[Entity]:
         """Get an entity."""
-        return await self._call(Operation("GET", _ENTITY, Entity), path={"entity_id": entity_id}, options=options)
+        return self._call(Operation("GET", _ENTITY, Entity), path={"entity_id": entity_id}, options=options)
 
-    async def update(
+    def update(
         self, entity_id: str, *, name: str, options: RequestOptions | None = None, **fields: str
-    ) -> Entity:
+    ) -> Call[Entity]:
         """Put other data in place of an entity's."""
         operation, body = Operation("PUT", _ENTITY, Entity), {"name": name, **fields}
-        return await self._call(operation, path={"entity_id": entity_id}, body=body, options=options)
+        return self._call(operation, path={"entity_id": entity_id}, body=body, options=options)
 
     async def delete(self, entity_id: str, *, options: RequestOptions | None = None) -> None:
         """Delete an entity."""
@@ -101,21 +101,21 @@ class IncomingBills(Resource):
         """List bills, 1 to 100 per page."""
         return AsyncPager(self._caller, Operation("GET", _BILLS, BillPage), query={"limit": limit}, options=options)
 
-    async def upload(self, *, file: FileInput, options: RequestOptions | None = None) -> IncomingBill:
+    def upload(self, *, file: FileInput, options: RequestOptions | None = None) -> Call[IncomingBill]:
         """Upload a bill and return what was read from it."""
         operation = Operation("POST", _BILLS, IncomingBill, multipart=True)
-        return await self._call(operation, body={"file": file}, options=options)
+        return self._call(operation, body={"file": file}, options=options)
 
-    async def get(self, bill_id: str, *, options: RequestOptions | None = None) -> IncomingBill:
+    def get(self, bill_id: str, *, options: RequestOptions | None = None) -> Call[IncomingBill]:
         """Get a bill."""
-        return await self._call(Operation("GET", _BILL, IncomingBill), path={"bill_id": bill_id}, options=options)
+        return self._call(Operation("GET", _BILL, IncomingBill), path={"bill_id": bill_id}, options=options)
 
-    async def update(
+    def update(
         self, bill_id: str, *, options: RequestOptions | None = None, **fields: str | int | None
-    ) -> IncomingBill:
+    ) -> Call[IncomingBill]:
         """Change a bill: ``currency``, ``amount``, ``description``, ``due_date``, ``issued_at``, ``counterpart_...``."""
         operation = Operation("PUT", _BILL, IncomingBill)
-        return await self._call(operation, path={"bill_id": bill_id}, body=fields, options=options)
+        return self._call(operation, path={"bill_id": bill_id}, body=fields, options=options)
 
     async def delete(self, bill_id: str, *, options: RequestOptions | None = None) -> None:
         """Delete a bill."""

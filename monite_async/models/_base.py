@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeAlias, TypeVar, cast, overload
 
 import pydantic
@@ -98,6 +98,10 @@ class Model(pydantic.BaseModel):
         def model_dump_json(self, **options: Any) -> str:
             return super().model_dump_json(**_quiet(self, options))
 
+    def __repr_args__(self) -> Iterable[tuple[str | None, Anything]]:
+        # The generator marks the secrets that the contract knows; these are the ones that it does not.
+        return [(name, _open(value)) for name, value in super().__repr_args__() if not _is_secret(name)]
+
     def __getstate__(self) -> dict[Any, Any]:
         return {**super().__getstate__(), "slots": {name: _slot(self, name, None) for name in Model.__slots__}}
 
@@ -110,6 +114,24 @@ class Model(pydantic.BaseModel):
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         return _fill(super().__deepcopy__(memo), self.__getstate__()["slots"])
+
+
+_SECRET_ENDS = ("secret", "token")
+
+
+def _is_secret(name: object) -> bool:
+    text = str(name).lower()
+    return text.endswith(_SECRET_ENDS) and not text.endswith("pagination_token")
+
+
+def _open(value: object) -> object:
+    """Return a value that may be shown: JSON that no model describes is looked through for secrets as well."""
+    if isinstance(value, dict):
+        items = cast("dict[object, object]", value).items()
+        return {name: _open(item) for name, item in items if not _is_secret(name)}
+    if isinstance(value, list):
+        return [_open(item) for item in cast("list[object]", value)]
+    return value
 
 
 _SLOTS = {name: vars(Model)[name] for name in Model.__slots__}
@@ -192,7 +214,10 @@ def decode(kind: Any, data: bytes, *, request_id: str | None = None, lenient: bo
         # Outside of the handler, lest the error of pydantic, which holds the body, becomes a context of ours.
         from monite_async.models._lenient import salvage
 
-        result = salvage(kind, data, lenient=lenient)
+        result, error = salvage(kind, data, lenient=lenient)
+        if error is not None:
+            del data  # which would stand in a traceback with locals
+            raise error
     if request_id is not None and isinstance(result, Model):
         result._request_id = request_id
     return result

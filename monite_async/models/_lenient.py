@@ -36,42 +36,35 @@ class _UnfitError(Exception):
     """A value that nothing can be kept of."""
 
 
-def salvage(kind: Any, data: bytes, *, lenient: bool) -> Any:
-    """Return what of a body fits the contract.
+def salvage(kind: Any, data: bytes, *, lenient: bool) -> tuple[Any, ResponseValidationError | None]:
+    """Return what of a body fits the contract, or the error to raise: nothing does, or not all and not ``lenient``.
 
     An object of a kind that the contract does not know is like an enum value that it does not know: kept as it came.
+    The error is not raised here, for its traceback would hold the body, in the variables of this frame.
 
     Args:
         kind: What the body should be.
         data: The body.
         lenient: Hand back what fits when some of it does not.
-
-    Raises:
-        ResponseValidationError: Nothing does, or something does not and ``lenient`` is off.
     """
     try:
         value = pydantic_core.from_json(data)
     except ValueError:
-        value = _MISSING
-    if value is _MISSING:
-        raise ResponseValidationError("the answer is not JSON")
+        return None, ResponseValidationError("the answer is not JSON")
     notes: Notes = []
     try:
         kept = _keep(kind, value, "", notes, refused=True)
     except _UnfitError:
-        kept = _MISSING
-    if kept is _MISSING:
-        raise ResponseValidationError(
-            "the answer is not of the expected form", problems=_lines(notes or [("", _name(kind))])
-        )
+        problems = _lines(notes or [("", _name(kind))])
+        return None, ResponseValidationError("the answer is not of the expected form", problems=problems)
     unfit = [note for note in notes if not note[1].startswith(_ONE_OF)]
     if unfit and not lenient:
         places = ", ".join(place or "body" for place, _ in unfit[:_MAX_NAMED])
-        raise ResponseValidationError(
+        return None, ResponseValidationError(
             f"the answer is not what the contract says at {places}; lenient=True hands back the rest",
             problems=_lines(unfit),
         )
-    return kept
+    return kept, None
 
 
 def _lines(notes: Notes) -> tuple[str, ...]:

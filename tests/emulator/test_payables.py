@@ -10,6 +10,7 @@ import pytest
 from monite_async.emulator import EmulatorSettings
 from monite_async.emulator._payable_actions import TRANSITIONS
 from tests.emulator.drive import Driver, Json, driving, ids, locations, message, permissions
+from tests.emulator.stock import stocked
 
 PDF = ("bill.pdf", b"%PDF-1.7 \r\n--x\r\n\x00\xff", "application/pdf")
 ROUTES_TO: dict[str, tuple[tuple[str, object], ...]] = {
@@ -293,3 +294,16 @@ async def test_analytics_count_and_sum_by_status() -> None:
         new = [entry for entry in cast("list[Json]", result["data"]) if entry["status"] == "new"]
         assert new == [{"count": 2, "status": "new", "sum_total_amount": 300}]
         assert len(cast("list[Json]", (await driver.ask("GET", "/payables/variables"))["data"])) == 2
+
+
+async def test_the_counterpart_of_a_payable_must_be_there() -> None:
+    """A payable cannot be created for, or moved to, a counterpart that the entity does not have: 404."""
+    async with driving() as (_, driver):
+        payable = await driver.make_payable()
+        unknown = {"counterpart_id": "0f7b5a3e-8d5a-4b6e-9d0e-1f2a3b4c5d6e"}
+        for verb, path in (("POST", "/payables"), ("PATCH", f"/payables/{payable}")):
+            response = await driver.send(verb, path, unknown)
+            assert (response.status_code, message(response)) == (404, "Counterpart not found")
+        stock = await stocked(driver)
+        known = await driver.ask("POST", "/payables", {"counterpart_id": stock.counterpart})
+        assert known["counterpart_id"] == stock.counterpart
