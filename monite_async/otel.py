@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from opentelemetry import context, metrics, trace
 
-from monite_async._errors import APIStatusError, ConfigurationError
+from monite_async._errors import ConfigurationError, MoniteError
 from monite_async._http.decode import Answer
 from monite_async._http.exchange import Lost, Opened, Outgoing
 from monite_async._http.operation import Operation
@@ -306,7 +306,8 @@ def _inside(span: trace.Span) -> Generator[None, None, None]:
 
 def _fail(span: trace.Span, attributes: Attributes, error: BaseException) -> None:
     """Say in a span that it failed and in its attributes with what: never with the text, which may quote what was sent."""
-    kind = str(error.status) if isinstance(error, APIStatusError) else type(error).__name__
+    status = error.status if isinstance(error, MoniteError) else None
+    kind = str(status) if status is not None and status >= 300 else type(error).__name__
     attributes["error.type"] = kind
     span.set_attribute("error.type", kind)
     span.set_status(trace.StatusCode.ERROR)

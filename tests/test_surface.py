@@ -101,7 +101,7 @@ def test_nothing_but_its_own_module_loads_opentelemetry() -> None:
     """Only who imports ``monite_async.otel`` loads OpenTelemetry: a client that makes calls does not."""
     code = (
         "import asyncio, sys; from monite_async import AsyncMonite; from monite_async.emulator import Emulator;"
-        "asyncio.run(AsyncMonite(**Emulator().client_options()).entities.list());"
+        "monite = AsyncMonite(**Emulator().client_options()); asyncio.run(monite.request('GET', '/entities'));"
         "print([m for m in sys.modules if m.startswith('opentelemetry')])"
     )
     assert in_a_fresh_process(code) == "[]"
