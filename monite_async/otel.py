@@ -39,8 +39,8 @@ Attributes = dict[str, str | int | float | bool]
 _SCOPE: Final = "monite_async"
 _SCHEMA: Final = "https://opentelemetry.io/schemas/1.30.0"
 _METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
-_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30)
-"""Buckets: those that the conventions give for ``http.client.request.duration``, and one for the default deadline."""
+_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30, 90)
+"""Buckets: those that the conventions give for ``http.client.request.duration``, and the default timeout and deadline."""
 _STORE_OPERATIONS: Final = {
     **{name: name for name in ("acquire", "commit", "fail", "invalidate", "purge")},
     "_stored": "acquire",  # to see what there is to revoke

@@ -43,7 +43,7 @@ class Telemetry:
 
     def points(self) -> dict[str, list[tuple[Labels, Any]]]:
         """Return what was measured so far: of each metric the points, as labels and value (of histograms the count)."""
-        data = self._reader.get_metrics_data()
+        data: Any = self._reader.get_metrics_data()
         found: dict[str, list[tuple[Labels, Any]]] = {}
         for resource in [] if data is None else data.resource_metrics:
             for scope in resource.scope_metrics:
@@ -58,14 +58,20 @@ class Telemetry:
         return found
 
     def value(self, name: str, **labels: object) -> int:
-        """Return the sum of a metric over the points that have these labels, ``_`` standing for a dot."""
+        """Return the sum of a metric over the points that have these labels, ``__`` standing for a dot."""
         wanted = {label.replace("__", "."): value for label, value in labels.items()}
         return sum(value for have, value in self.points().get(name, []) if wanted.items() <= have.items())
 
     def everything(self) -> str:
         """Return all that would leave the process, as text."""
-        data = self._reader.get_metrics_data()
+        data: Any = self._reader.get_metrics_data()
         return "\n".join([*(span.to_json() for span in self.spans()), "" if data is None else data.to_json()])
+
+
+def id_of(span: ReadableSpan) -> int:
+    """Return the id of a span."""
+    assert span.context is not None
+    return span.context.span_id
 
 
 def events(span: ReadableSpan) -> list[str]:

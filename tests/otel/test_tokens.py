@@ -40,7 +40,7 @@ async def test_hits_and_waits_are_counted_per_call(telemetry: Telemetry) -> None
 
 async def test_waits_for_the_rate_limit_are_measured(telemetry: Telemetry) -> None:
     """A call that the limiter holds back tells so, also when it cannot be let go in time and fails unsent."""
-    async with AsyncMonite(**Emulator().client_options()) as monite:
+    async with AsyncMonite(**Emulator().client_options(), deadline=5.0) as monite:
         telemetry.watch(monite)
         await monite.tokens.warm()
         monite._core.engine.limiter.refused(60.0, None)
