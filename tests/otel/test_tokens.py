@@ -214,3 +214,20 @@ async def test_no_span_and_no_metric_sings(
     assert script.calls
     assert "rq-1" in text
     assert "canary" not in text
+
+
+async def test_token_events_are_logged_with_their_facts_as_fields(caplog: pytest.LogCaptureFixture) -> None:
+    """A log record of a token event has the four facts of the event as fields, and nothing else of this library."""
+    caplog.set_level("DEBUG", logger="monite_async.tokens")
+    async with client(Scripted()) as monite:
+        await monite.request("GET", "/entities")
+    logged = [vars(record) for record in caplog.records if record.name == "monite_async.tokens"]
+    assert [fields["monite_event"] for fields in logged] == ["flight_started", "token_fetched", "flight_succeeded"]
+    for fields in logged:
+        assert {name for name in fields if name.startswith("monite")} == {
+            "monite_event",
+            "monite_key",
+            "monite_seconds",
+            "monite_detail",
+        }
+        assert "canary" not in str(fields)
