@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
@@ -41,11 +41,16 @@ class Telemetry:
         (span,) = self.spans(name)
         return span
 
-    def points(self) -> dict[str, list[tuple[Labels, Any]]]:
+    def _measured(self) -> Any:
+        return cast("Any", self._reader).get_metrics_data()
+
+    def points(self) -> dict[str, list[tuple[Labels, int]]]:
         """Return what was measured so far: of each metric the points, as labels and value (of histograms the count)."""
-        data: Any = self._reader.get_metrics_data()
-        found: dict[str, list[tuple[Labels, Any]]] = {}
-        for resource in [] if data is None else data.resource_metrics:
+        data = self._measured()
+        found: dict[str, list[tuple[Labels, int]]] = {}
+        if data is None:
+            return found
+        for resource in data.resource_metrics:
             for scope in resource.scope_metrics:
                 for metric in scope.metrics:
                     points: list[Any] = list(metric.data.data_points)
@@ -64,14 +69,14 @@ class Telemetry:
 
     def everything(self) -> str:
         """Return all that would leave the process, as text."""
-        data: Any = self._reader.get_metrics_data()
+        data = self._measured()
         return "\n".join([*(span.to_json() for span in self.spans()), "" if data is None else data.to_json()])
 
 
 def id_of(span: ReadableSpan) -> int:
     """Return the id of a span."""
     assert span.context is not None
-    return span.context.span_id
+    return int(span.context.span_id)
 
 
 def events(span: ReadableSpan) -> list[str]:
