@@ -19,6 +19,7 @@ from monite_async._errors import ConfigurationError, MoniteError
 from monite_async._http.decode import Answer
 from monite_async._http.exchange import Lost, Opened, Outgoing
 from monite_async._http.operation import Operation
+from monite_async._observer import CallWatch, Observer
 from monite_async._operations import operations
 from monite_async._tokens.events import TokenEvent
 from monite_async._tokens.failure import Failure
@@ -120,7 +121,7 @@ class _Meters:
         )
 
 
-class _Telemetry:
+class _Telemetry(Observer):
     """The observer of one client."""
 
     def __init__(self, tracer: trace.Tracer, meters: _Meters, core: Core) -> None:
@@ -192,20 +193,8 @@ class _Telemetry:
             self.meters.degraded.add(1 if now else -1)
 
 
-class _Call:
+class _Call(CallWatch):
     """The span of one call, current while the call goes on."""
-
-    __slots__ = (
-        "_attempts",
-        "_attributes",
-        "_began",
-        "_context",
-        "_had_to_wait",
-        "_sent",
-        "_span",
-        "_telemetry",
-        "_wait",
-    )
 
     def __init__(self, telemetry: _Telemetry, operation: Operation[Any]) -> None:
         name, (_, host, port) = operation.method, telemetry.place.origin
