@@ -39,8 +39,9 @@ SAID = {
 ELSEWHERE = {
     *("starlette_app.py", "fastapi_app.py", "django_app.py"),
     *("workload.py", "taskiq_jobs.py", "celery_jobs.py", "bulk_export.py"),
+    "prometheus_metrics.py",
 }
-"""Those that need servers and brokers, and are run by tests/web."""
+"""Those that need servers and brokers, and are run by tests/web; and one that needs an exporter, run below."""
 
 
 def run(name: str) -> subprocess.CompletedProcess[str]:
@@ -57,6 +58,21 @@ def test_an_example_runs_without_credentials_and_says_what_it_shows(name: str) -
     assert (done.returncode, done.stderr) == (0, "")
     for text in SAID[name]:
         assert text in done.stdout
+
+
+@pytest.mark.checkout
+def test_prometheus_sees_calls_tokens_and_the_store() -> None:
+    """The page that Prometheus scrapes has what went well, what failed and what the tokens did, and no id."""
+    done = run("prometheus_metrics.py")
+    assert (done.returncode, done.stderr) == (0, "")
+    for text in (
+        'http_client_request_duration_seconds_count{error_type="404",http_request_method="GET"',
+        "monite_token_hits_total{",
+        'monite_token_flight_duration_seconds_count{monite_token_grant="client_credentials",monite_token_outcome="succ',
+        'monite_token_store_operation_duration_seconds_count{monite_token_store_operation="commit"',
+    ):
+        assert text in done.stdout
+    assert "00000000-0000" not in done.stdout
 
 
 def test_every_example_is_run_here_or_in_the_test_of_the_demo() -> None:

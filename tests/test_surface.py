@@ -13,6 +13,7 @@ import pytest
 
 import monite_async
 import monite_async.asgi
+import monite_async.otel
 import monite_async.webhooks
 import monite_async_stores
 
@@ -28,7 +29,7 @@ def in_a_fresh_process(code: str) -> str:
 
 @pytest.mark.parametrize(
     "module",
-    [monite_async, monite_async.asgi, monite_async.webhooks, monite_async_stores],
+    [monite_async, monite_async.asgi, monite_async.otel, monite_async.webhooks, monite_async_stores],
     ids=lambda module: module.__name__,
 )
 def test_exports_are_a_sorted_literal_and_all_there(module: ModuleType) -> None:
@@ -96,6 +97,16 @@ def test_the_client_loads_no_models_and_no_emulator() -> None:
     assert in_a_fresh_process(code) == "[]"
 
 
+def test_nothing_but_its_own_module_loads_opentelemetry() -> None:
+    """Only who imports ``monite_async.otel`` loads OpenTelemetry: a client that makes calls does not."""
+    code = (
+        "import asyncio, sys; from monite_async import AsyncMonite; from monite_async.emulator import Emulator;"
+        "monite = AsyncMonite(**Emulator().client_options()); asyncio.run(monite.request('GET', '/entities'));"
+        "print([m for m in sys.modules if m.startswith('opentelemetry')])"
+    )
+    assert in_a_fresh_process(code) == "[]"
+
+
 def test_public_things_have_docstrings_and_typed_signatures() -> None:
     """Every public class and method is documented, and its parameters are annotated."""
     for name in monite_async.__all__:
@@ -116,7 +127,7 @@ def test_public_things_have_docstrings_and_typed_signatures() -> None:
 # -- imports run one way
 
 FLOORS: list[tuple[str, ...]] = [
-    ("monite_async._version", "monite_async._errors", "monite_async._guidance", "monite_async._collector"),
+    ("monite_async._version", "monite_async._errors", "monite_async._guidance", "monite_async._collector", "monite_async._observer"),
     ("monite_async._options", "monite_async._headers", "monite_async._rate"),
     ("monite_async._config", "monite_async._store_env"),
     ("monite_async._files",),
@@ -126,7 +137,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("monite_async.api",),
     ("monite_async._core", "monite_async._scope", "monite_async._client"),
     ("monite_async._asgi", "monite_async._webhook_signature", "monite_async._webhook_events", "monite_async._webhook_replay"),
-    ("monite_async._webhook_receiver", "monite_async.webhooks", "monite_async.asgi"),
+    ("monite_async._webhook_receiver", "monite_async.webhooks", "monite_async.asgi", "monite_async.otel"),
     ("monite_async",),
     ("monite_async._cli", "monite_async.__main__"),
 ]  # fmt: skip

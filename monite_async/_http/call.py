@@ -7,7 +7,7 @@ import logging
 from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
-from monite_async._errors import ClientClosedError, ConfigurationError, ResponseValidationError
+from monite_async._errors import ClientClosedError, ConfigurationError
 from monite_async._headers import encode_headers
 from monite_async._http.body import EMPTY, Body, json_body
 from monite_async._http.budget import RetryBudget
@@ -23,6 +23,7 @@ from monite_async._version import __version__
 from monite_async_stores import Clock, SystemClock
 
 if TYPE_CHECKING:
+    from monite_async._observer import Observer
     from monite_async._tokens.issuer import Wire
     from monite_async._tokens.keys import TokenKey
     from monite_async._tokens.record import AccessToken
@@ -67,6 +68,7 @@ class Engine:
         max_response_bytes: Longest decompressed answer that is read, in bytes.
         clock: Where time comes from.
         closed: The client was closed.
+        observer: What watches the calls, if anything does.
         token_header: What carries the token.
     """
 
@@ -79,6 +81,7 @@ class Engine:
         "closed",
         "limiter",
         "max_response_bytes",
+        "observer",
         "place",
         "token_header",
         "tokens",
@@ -108,6 +111,7 @@ class Engine:
         self.max_response_bytes: int = max_response_bytes
         self.clock: Clock = clock or SystemClock()
         self.closed: bool = False
+        self.observer: Observer | None = None
         self.token_header: bytes = wire.authorization_header.encode("ascii")
         self._head: Head | None = None
 
@@ -192,10 +196,11 @@ class Channel:
             outgoing = self._prepare(operation, asked, content, options)
             answer = cast("Answer", await self._run(outgoing, progress))
             result = parse(operation.result, answer, lenient=progress.limits.lenient)
-        except (ConfigurationError, ResponseValidationError) as exc:
-            progress.place(exc)
-            exc.__traceback__ = None  # its frames hold what is wrong
+        except BaseException as exc:
+            progress.failed(exc)
             raise
+        if progress.watch is not None:
+            progress.watch.ends(None)
         capture = None if options is None else options.capture
         if capture is not None:
             capture.status, capture.headers = answer.status, answer.headers
@@ -220,12 +225,11 @@ class Channel:
         progress = self._start(operation, options)
         try:
             content = await _upload(operation, asked) if operation.multipart and asked.body else _json(operation, asked)
-            outgoing = self._prepare(operation, asked, content, options)
-        except ConfigurationError as exc:
-            progress.place(exc)
-            exc.__traceback__ = None
+            opened = await self._open(self._prepare(operation, asked, content, options), progress)
+        except BaseException as exc:
+            progress.failed(exc)
             raise
-        return cast("Opened", await self._run(outgoing, progress, keep=True)), progress
+        return opened, progress
 
     async def open_link(self, link: str, options: RequestOptions | None = None) -> tuple[Opened, Progress]:
         """Ask for what a link of the API leads to, as ``open`` does, but with no token: the link is permission enough.
@@ -237,23 +241,35 @@ class Channel:
         outgoing = _to_link(link)
         del link  # it may be signed: whoever reads it in a traceback has the file
         progress = self._start(_LINK, options)
-        if outgoing is None:
-            error = ConfigurationError("a link must begin with https:// (http:// to this machine), and name a host")
-            progress.place(error)
-            raise error
-        if options is not None:
-            outgoing.head = outgoing.head.over(encode_headers(options.headers, self.engine.reserved_headers))
-        return cast("Opened", await self._run(outgoing, progress, keep=True)), progress
+        try:
+            if outgoing is None:
+                raise ConfigurationError("a link must begin with https:// (http:// to this machine), and name a host")
+            if options is not None:
+                outgoing.head = outgoing.head.over(encode_headers(options.headers, self.engine.reserved_headers))
+            opened = await self._open(outgoing, progress)
+        except BaseException as exc:
+            progress.failed(exc)
+            raise
+        return opened, progress
+
+    async def _open(self, outgoing: Outgoing, progress: Progress) -> Opened:
+        opened = cast("Opened", await self._run(outgoing, progress, keep=True))
+        if progress.watch is not None:
+            progress.watch.ends(None)
+        return opened
 
     def _start(self, operation: Operation[Any], options: RequestOptions | None) -> Progress:
         self.engine.require_open()
         if options is not None:
             require_options(options)
-            return Progress(operation, Limits(options.over(self.options)))
-        limits = self._limits
-        if limits is None:
-            limits = self._limits = Limits(self.options)
-        return Progress(operation, limits)
+            limits = Limits(options.over(self.options))
+        else:
+            limits = self._limits or Limits(self.options)
+            self._limits = limits
+        progress = Progress(operation, limits)
+        if self.engine.observer is not None:
+            progress.watch = self.engine.observer.call(operation)
+        return progress
 
     def _own_head(self) -> Head:
         """Return the header fields of every call of this scope."""
@@ -294,7 +310,7 @@ class Channel:
 
     async def _run(self, outgoing: Outgoing, progress: Progress, *, keep: bool = False) -> Answer | Opened:
         """Send until there is an answer to keep (with ``keep`` the beginning of one), or a failure to raise."""
-        engine = self.engine
+        engine, watch = self.engine, progress.watch
         send = engine.carrier.open if keep else engine.carrier.exchange
         engine.budget.earn()
         while True:
@@ -305,7 +321,11 @@ class Channel:
                 if not free or (engine.limiter.active and not engine.limiter.take()):
                     token = await self._admission(progress)
             progress.sends += 1
+            if watch is not None:
+                watch.sends(outgoing)
             outcome = await send(outgoing, token, until=progress.try_until, max_bytes=engine.max_response_bytes)
+            if watch is not None:
+                watch.heard(outcome)
             if token is not None and not isinstance(outcome, Lost) and outcome.status != 429:
                 engine.limiter.heard(outcome.headers)
             if isinstance(outcome, Opened):
@@ -334,6 +354,8 @@ class Channel:
         return token
 
     async def _wait_for_token(self, progress: Progress) -> AccessToken:
+        if progress.watch is not None:
+            progress.watch.waits("token")
         scope = asyncio.timeout_at(progress.deadline_at)
         try:
             async with scope:
@@ -344,6 +366,8 @@ class Channel:
         raise progress.too_late("while waiting for a token")
 
     async def _wait_for_turn(self, progress: Progress) -> None:
+        if progress.watch is not None:
+            progress.watch.waits("turn")
         try:
             await self.engine.limiter.turn(within=progress.remaining)
         except WouldWaitTooLongError as exc:
@@ -366,6 +390,8 @@ class Channel:
                 progress.token = await self.engine.tokens.replace(self.key, token)
         except TimeoutError:
             return False
+        if progress.watch is not None and progress.token is not None:
+            progress.watch.replaced()
         return progress.token is not None
 
     async def _pause(self, outgoing: Outgoing, outcome: Answer | Lost, progress: Progress) -> None:
@@ -400,6 +426,8 @@ class Channel:
         if not isinstance(verdict, Retry) or (verdict.charged and not engine.budget.take()):
             raise progress.failure(outcome, asked)
         progress.retries += 1
+        if progress.watch is not None:
+            progress.watch.repeats(verdict.wait)
         _log.debug("%s %s: again in %.2f s", outgoing.method, progress.operation.path, verdict.wait)
         await asyncio.sleep(verdict.wait)
 

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from monite_async._errors import APIStatusError, MoniteError, RequestTimeout
+from monite_async._errors import (
+    APIStatusError,
+    ConfigurationError,
+    MoniteError,
+    RequestTimeout,
+    ResponseValidationError,
+)
 from monite_async._http.decode import Answer, api_error, read_error
 from monite_async._http.exchange import Lost
 from monite_async._http.operation import Operation
 from monite_async._options import DEFAULT_DEADLINE, DEFAULT_TIMEOUT, RequestOptions, RetryPolicy
 from monite_async._tokens.record import AccessToken
+
+if TYPE_CHECKING:
+    from monite_async._observer import CallWatch
 
 __all__ = ["Limits", "Progress"]
 
@@ -49,6 +58,7 @@ class Progress:
         redirects: How many redirects it followed.
         token: The token to send next, when a refused one was replaced.
         refused: A token of this call was refused already.
+        watch: What watches this call, if anything does.
     """
 
     __slots__ = (
@@ -62,6 +72,7 @@ class Progress:
         "retries",
         "sends",
         "token",
+        "watch",
     )
 
     def __init__(self, operation: Operation[Any], limits: Limits) -> None:
@@ -75,6 +86,7 @@ class Progress:
         self.redirects = 0
         self.token: AccessToken | None = None
         self.refused = False
+        self.watch: CallWatch | None = None
 
     @property
     def remaining(self) -> float:
@@ -104,6 +116,14 @@ class Progress:
         """Say in an error which call it is about."""
         for name, value in self.facts().items():
             setattr(error, name, value)
+
+    def failed(self, error: BaseException) -> None:
+        """Take note of how the call ended, and say in an error that knows of no call which one it is about."""
+        if isinstance(error, (ConfigurationError, ResponseValidationError)):
+            self.place(error)
+            error.__traceback__ = None  # its frames hold what is wrong
+        if self.watch is not None:
+            self.watch.ends(error)
 
     def too_late(self, where: str, *, retry_after: float | None = None) -> RequestTimeout:
         """Return the error for a deadline that passed."""

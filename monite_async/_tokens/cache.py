@@ -362,7 +362,9 @@ class TokenCache:
         self._flights_of(loop)[key.id] = flight
         self.emit("flight_started", key)
         # Landed by a callback, not by the task's own code: a task cancelled before its first step runs none of that.
-        self._spawn(self._fly(flight)).add_done_callback(lambda _: self._land(flight))
+        observer = self.events.observer
+        fly = self._fly if observer is None else observer.flight(self._fly)
+        self._spawn(fly(flight)).add_done_callback(lambda _: self._land(flight))
         return flight
 
     async def _fly(self, flight: Flight) -> None:

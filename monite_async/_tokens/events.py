@@ -6,9 +6,12 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from monite_async_stores._value import frozen
+
+if TYPE_CHECKING:
+    from monite_async._observer import Observer
 
 __all__ = ["EventKind", "Events", "TokenEvent", "TokenStats"]
 
@@ -70,13 +73,18 @@ class TokenStats:
 
 
 class Events:
-    """Counts events, logs them and tells listeners."""
+    """Counts events, logs them and tells listeners.
 
-    __slots__ = ("_counts", "_listeners")
+    Attributes:
+        observer: What watches flights and store operations while they go on, if anything does.
+    """
+
+    __slots__ = ("_counts", "_listeners", "observer")
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
         self._listeners: tuple[Callable[[TokenEvent], None], ...] = ()
+        self.observer: Observer | None = None
 
     def listen(self, listener: Callable[[TokenEvent], None]) -> Callable[[], None]:
         """Call ``listener`` for every event, in whichever thread it happens; returns what ends it."""
@@ -94,7 +102,8 @@ class Events:
 
     def emit(self, kind: EventKind, key: str = "", *, seconds: float = 0.0, detail: str = "") -> None:
         """Log one event and tell the listeners; one that raises is logged and does no harm."""
-        _log.log(_level(kind), "%s key=%s seconds=%.3f %s", kind, key, seconds, detail)
+        facts = {"monite_event": kind, "monite_key": key, "monite_seconds": seconds, "monite_detail": detail}
+        _log.log(_level(kind), "%s key=%s seconds=%.3f %s", kind, key, seconds, detail, extra=facts)
         for listener in self._listeners:
             try:
                 listener(TokenEvent(kind, key, seconds, detail))

@@ -38,6 +38,9 @@ class StoreGuard:
             StoreBusyError: It is there, and has too much to do at the moment.
             StoreError: It failed in whatever way, or took too long.
         """
+        observer = self._events.observer
+        if observer is not None:
+            operation = observer.store(operation, getattr(operation, "__name__", ""))
         try:
             async with within(limit):
                 result = await operation
