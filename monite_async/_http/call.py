@@ -238,15 +238,11 @@ class Channel:
             ConfigurationError: It is not a link, or one over plain http to another machine.
             MoniteError: As ``call``.
         """
-        outgoing = _to_link(link)
+        found = _to_link(link)
         del link  # it may be signed: whoever reads it in a traceback has the file
         progress = self._start(_LINK, options)
         try:
-            if outgoing is None:
-                raise ConfigurationError("a link must begin with https:// (http:// to this machine), and name a host")
-            if options is not None:
-                outgoing.head = outgoing.head.over(encode_headers(options.headers, self.engine.reserved_headers))
-            opened = await self._open(outgoing, progress)
+            opened = await self._open(self._prepare_link(found, options), progress)
         except BaseException as exc:
             progress.failed(exc)
             raise
@@ -307,6 +303,13 @@ class Channel:
         if len(target) > _MAX_TARGET:
             raise ConfigurationError("path and query are too long for a URL (65,536 characters): ask for less at once")
         return Outgoing(operation.method, engine.place, target.encode("ascii"), head, body, engine.token_header)
+
+    def _prepare_link(self, outgoing: Outgoing | None, options: RequestOptions | None) -> Outgoing:
+        if outgoing is None:
+            raise ConfigurationError("a link must begin with https:// (http:// to this machine), and name a host")
+        if options is not None:
+            outgoing.head = outgoing.head.over(encode_headers(options.headers, self.engine.reserved_headers))
+        return outgoing
 
     async def _run(self, outgoing: Outgoing, progress: Progress, *, keep: bool = False) -> Answer | Opened:
         """Send until there is an answer to keep (with ``keep`` the beginning of one), or a failure to raise."""
