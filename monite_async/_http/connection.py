@@ -147,9 +147,10 @@ class Connection(asyncio.BufferedProtocol):
         """Tell whether an exchange can start: alive, and the peer has said nothing since the last one.
 
         The loop may not yet have seen that a server closed its end; the kernel has. Asking it here (1 us) is what
-        keeps a request from being written into a connection that is known to be dead.
+        keeps a request from being written into a connection that is known to be dead. What the loop did read since the
+        last exchange, while the connection was handed on, would be taken for the answer of the next.
         """
-        return not (self._dead or self._poll.poll(0))
+        return not (self._dead or self._unread or self._poll.poll(0))
 
     def recycle(self) -> bool:
         """Make ready for another exchange; False when that cannot be (then abort it)."""

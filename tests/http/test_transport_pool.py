@@ -11,7 +11,19 @@ import pytest
 
 from monite_async._http import pool as pool_module
 from monite_async._http.transport import PooledTransport, PoolStats, TransportClosedError, unsent
-from tests.http._servers import Chunks, Server, answer, both_loops, call, read_request, replies, start, turns, until
+from tests.http._servers import (
+    Chunks,
+    Server,
+    answer,
+    both_loops,
+    call,
+    every_engine,
+    read_request,
+    replies,
+    start,
+    turns,
+    until,
+)
 
 
 class Gate:
@@ -154,6 +166,29 @@ async def test_a_waiter_cancelled_as_it_is_served_passes_it_on(keep: bool) -> No
         assert (await third).status_code == 200
         assert second.cancelled()
         assert transport.stats() == PoolStats(open=1, idle=1, waiting=0, opened=1 if keep else 2)
+
+
+@pytest.mark.parametrize("gap", [0, 1])  # the loops read at different moments of a turn
+@every_engine
+async def test_bytes_that_arrive_while_a_connection_is_handed_on_are_no_answer(gap: int) -> None:
+    """What follows an answer late, as its connection goes to the next in line, is never taken for that one's answer."""
+    half, writers = Half(), list[asyncio.StreamWriter]()
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        await half(reader, writer)
+
+    async with Server(handler) as server, PooledTransport(max_connections=1) as transport:
+        response = await start(transport, server.origin)
+        server.handler = replies(answer(b"honest"))
+        second = asyncio.create_task(call(transport, server.origin))
+        await until(lambda: transport.stats().waiting == 1)
+        half.rest.set()
+        await turns(20)
+        writers[0].write(answer(b"forged"))
+        await turns(gap)
+        await response.aclose()
+        assert (await second).content == b"honest"
 
 
 @both_loops
