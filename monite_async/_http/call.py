@@ -236,7 +236,9 @@ class Channel:
         url = link_url(link)
         place = None if url is None else place_of(url)
         if url is None or place is None:
-            error = ConfigurationError("a link must begin with https:// (http:// to this machine), and name a host")
+            error = ConfigurationError(
+                "a link must begin with https:// (http:// to this machine), and name a host (and a port up to 65535)"
+            )
             progress.place(error)
             raise error
         head = Head(((b"host", place.authority), (b"user-agent", USER_AGENT.encode("ascii")), *_ANYTHING))
