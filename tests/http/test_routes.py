@@ -106,6 +106,25 @@ async def test_the_environment_names_a_proxy_unless_it_is_not_to_be_trusted() ->
         assert len(proxy.seen) == count
 
 
+@pytest.mark.parametrize(
+    "url", ["ftp://u:canary@h:1", "http://u:canary@[h", "http://u:canary@h:99999", "http://", "://x"]
+)
+@pytest.mark.parametrize("transport", [None, "fast"])
+def test_a_bad_proxy_of_the_environment_is_told_at_once(
+    url: str, transport: Literal["fast"] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy that cannot be one fails the client and names its variable, unless the environment is not asked."""
+    monkeypatch.setenv("HTTPS_PROXY", url)
+    settings: dict[str, Any] = {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "transport": transport}
+    with pytest.raises(ConfigurationError, match="HTTPS_PROXY of the environment") as caught:
+        AsyncMonite(**settings)
+    assert "canary" not in repr(caught.value)
+    AsyncMonite(**settings, trust_env=False)
+    AsyncMonite(**settings, proxy="http://proxy.test:3128")
+    monkeypatch.setenv("NO_PROXY", "*")
+    AsyncMonite(**settings)
+
+
 @both_loops
 async def test_a_proxy_that_refuses_is_an_error_without_its_password(authority: trustme.CA) -> None:
     """A refusal of the proxy is a transport error that does not repeat the URL of the proxy."""
