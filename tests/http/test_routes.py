@@ -6,7 +6,7 @@ import asyncio
 import os
 import ssl
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import pytest
 import trustme
@@ -107,7 +107,7 @@ async def test_the_environment_names_a_proxy_unless_it_is_not_to_be_trusted() ->
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://u:canary@h:1", "http://u:canary@[h", "http://u:canary@h:99999", "http://", "://x"]
+    "url", ["ftp://u:canary@h:1", "http://u:canary@xn--", "http://u:canary@h:99999", "http://", "://x"]
 )
 @pytest.mark.parametrize("transport", [None, "fast"])
 def test_a_bad_proxy_of_the_environment_is_told_at_once(
@@ -226,6 +226,7 @@ async def test_a_client_certificate_is_shown(authority: trustme.CA, tmp_path_fac
         ({"proxy": "canary"}, "proxy must be a URL"),
         ({"proxy": "ftp://user:canary@proxy"}, "proxy must be a URL"),
         ({"proxy": "http://user:canary@proxy:port"}, "proxy must be a URL"),
+        ({"proxy": "http://user:canary@proxy:0"}, "proxy must be a URL"),
         ({"proxy": 3}, "proxy must be a URL"),
         ({"http2": "yes"}, "http2 must be"),
         ({"trust_env": None}, "trust_env must be"),
