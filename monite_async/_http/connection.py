@@ -109,10 +109,13 @@ class Connection(asyncio.BufferedProtocol):
             self._on_dead(self)
             return
         framing = self.framing
+        ended = framing.complete
         framing.feed(bytes(self._buffer[:nbytes]))
         self._unread += nbytes
         if framing.complete or self._unread > self.appetite or framing.error is not None:
             self._wake()
+        if framing.complete and not ended:
+            return  # reading on shows whether anything follows: TLS would hold it back for the next exchange
         if self._unread > HIGH_WATER and self._unread > self.appetite and not self._read_paused:
             self._read_paused = True
             cast("asyncio.Transport", self._transport).pause_reading()

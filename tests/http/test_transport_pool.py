@@ -8,9 +8,11 @@ from typing import Any
 
 import httpx
 import pytest
+import trustme
 
 from monite_async._http import pool as pool_module
 from monite_async._http.transport import PooledTransport, PoolStats, TransportClosedError, unsent
+from tests.http._others import client_side, server_side
 from tests.http._servers import (
     Chunks,
     Server,
@@ -189,6 +191,33 @@ async def test_bytes_that_arrive_while_a_connection_is_handed_on_are_no_answer(g
         await turns(gap)
         await response.aclose()
         assert (await second).content == b"honest"
+
+
+@every_engine
+async def test_bytes_that_tls_holds_back_are_no_answer_either() -> None:
+    """What follows a large answer while nobody reads it is not delivered to the next request once somebody does."""
+    authority = trustme.CA()
+    writers = list[asyncio.StreamWriter]()
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 70000\r\n\r\n")
+        for size in (60_000, 10_000):
+            writer.write(b"x" * size)
+            await turns(50)
+        await replies(answer(b"honest"))(reader, writer)
+
+    tls = server_side(authority.issue_cert("127.0.0.1"))
+    async with Server(handler, tls=tls) as server, PooledTransport(ssl_context=client_side(authority)) as transport:
+        response = await start(transport, server.origin)
+        (connection,) = next(iter(transport.native.pools.values()))._all
+        await until(lambda: connection.framing.complete)
+        server.handler = replies(answer(b"honest"))
+        writers[0].write(answer(b"forged"))
+        await turns(50)
+        await response.aclose()
+        assert (await call(transport, server.origin)).content == b"honest"
 
 
 @both_loops
