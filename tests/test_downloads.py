@@ -300,7 +300,9 @@ async def test_a_link_may_move_to_another_host() -> None:
     monite, transport = over(moved, pdf(b"x"))
     assert await read(monite, LINK) == b"x"
     assert [call.headers["host"] for call in transport.calls] == ["files.monite.test", "cdn.test"]
-    for bad in ("http://cdn.test/x", "https://u:p@cdn.test/x", "ftp://cdn.test/x"):
+    for bad in (
+        "http://cdn.test/x", "https://u:p@cdn.test/x", "ftp://cdn.test/x", "https://cdn.test:99999/x", "https://xn--/x",
+    ):  # fmt: skip
         monite, transport = over(httpx.Response(302, headers={"location": bad}), pdf(b"x"))
         with pytest.raises(Exception, match="redirect that is not followed"):
             await read(monite, LINK)
@@ -346,6 +348,10 @@ async def test_a_link_is_tried_again_without_slowing_the_api() -> None:
         "https://",
         "a://[x",
         "https://files.test:port/x",
+        "https://files.test:0/x",
+        "https://127.0.0.1:65536/x",
+        "https://127.0.0.1:-1/x",
+        "https://xn--/x",
     ],
 )
 async def test_a_link_that_is_none_is_refused(link: str) -> None:

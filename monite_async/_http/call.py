@@ -306,7 +306,9 @@ class Channel:
 
     def _prepare_link(self, outgoing: Outgoing | None, options: RequestOptions | None) -> Outgoing:
         if outgoing is None:
-            raise ConfigurationError("a link must begin with https:// (http:// to this machine), and name a host")
+            raise ConfigurationError(
+                "a link must begin with https:// (http:// to this machine), and name a host (and a port up to 65535)"
+            )
         if options is not None:
             outgoing.head = outgoing.head.over(encode_headers(options.headers, self.engine.reserved_headers))
         return outgoing

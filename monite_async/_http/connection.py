@@ -109,10 +109,13 @@ class Connection(asyncio.BufferedProtocol):
             self._on_dead(self)
             return
         framing = self.framing
+        ended = framing.complete
         framing.feed(bytes(self._buffer[:nbytes]))
         self._unread += nbytes
         if framing.complete or self._unread > self.appetite or framing.error is not None:
             self._wake()
+        if framing.complete and not ended:
+            return  # reading on shows whether anything follows: TLS would hold it back for the next exchange
         if self._unread > HIGH_WATER and self._unread > self.appetite and not self._read_paused:
             self._read_paused = True
             cast("asyncio.Transport", self._transport).pause_reading()
@@ -147,9 +150,10 @@ class Connection(asyncio.BufferedProtocol):
         """Tell whether an exchange can start: alive, and the peer has said nothing since the last one.
 
         The loop may not yet have seen that a server closed its end; the kernel has. Asking it here (1 us) is what
-        keeps a request from being written into a connection that is known to be dead.
+        keeps a request from being written into a connection that is known to be dead. What the loop did read since the
+        last exchange, while the connection was handed on, would be taken for the answer of the next.
         """
-        return not (self._dead or self._poll.poll(0))
+        return not (self._dead or self._unread or self._poll.poll(0))
 
     def recycle(self) -> bool:
         """Make ready for another exchange; False when that cannot be (then abort it)."""

@@ -79,13 +79,24 @@ async def _attach(sock: socket.socket, made: Connection, context: ssl.SSLContext
     """Hand the socket to the loop, with TLS on top when there is a context; whatever fails, nothing stays open."""
     loop = _running_loop()
     try:
-        await loop.create_connection(
+        transport, _ = await loop.create_connection(
             lambda: made, sock=sock, ssl=context, server_hostname=host if context is not None else None
         )
+        _require_http11(transport)
     except BaseException:
         made.abort()
         raise
     return made
+
+
+def _require_http11(transport: asyncio.Transport) -> None:
+    """Refuse what a context that somebody else uses too, and for HTTP/2, has agreed upon."""
+    tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
+    if tls is not None and tls.selected_alpn_protocol() not in {None, "http/1.1"}:
+        raise ConnectFailedError(
+            "The ssl_context offers another protocol than HTTP/1.1, and the server chose it: pass http2=True, or a "
+            "context that no HTTP/2 client uses"
+        )
 
 
 async def _open(host: str, port: int) -> socket.socket:

@@ -52,8 +52,7 @@ def check_wiring(faults: list[str], wiring: Wiring) -> None:
 
         if not isinstance(context, ssl.SSLContext):
             faults.append(f"ssl_context must be an ssl.SSLContext, got {type(context).__name__}")
-    if proxy.value is not None:
-        _check_proxy(faults, proxy)
+    _check_proxies(faults, wiring)
     if http2 is True and not _installed("h2"):
         faults.append("http2=True needs h2: install monite-async[http2]")
     if transport == "fast":
@@ -75,18 +74,31 @@ def _check_transport(faults: list[str], transport: object) -> None:
         faults.append(f"transport must be an httpx.AsyncBaseTransport or 'fast', got {type(transport).__name__}")
 
 
-def _check_proxy(faults: list[str], proxy: Hidden) -> None:
-    from urllib.parse import urlsplit
+def _check_proxies(faults: list[str], wiring: Wiring) -> None:
+    if wiring.proxy.value is not None:
+        _check_proxy(faults, wiring.proxy)
+    elif (wiring.transport is None or wiring.transport == "fast") and (table := _proxies(wiring)) is not None:
+        for scheme, url in table.proxies.items():
+            _check_proxy(faults, Hidden(url), f"{scheme.upper()}_PROXY of the environment (or pass trust_env=False)")
+
+
+def _check_proxy(faults: list[str], proxy: Hidden, name: str = "proxy") -> None:
+    """Note what is wrong with the URL of a proxy; httpx would say so at the first call, and in its own words."""
+    import httpx
 
     try:
-        parts = urlsplit(proxy.value) if isinstance(proxy.value, str) else None
-        good = parts is not None and parts.scheme in _PROXY_SCHEMES and bool(parts.hostname) and parts.port != 0
-    except ValueError:
+        url = httpx.URL(proxy.value) if isinstance(proxy.value, str) else None
+        good = url is not None and url.scheme in _PROXY_SCHEMES and bool(url.host) and 0 < _port(url) < 65_536
+    except (httpx.InvalidURL, ValueError):  # the latter for a host name with a broken international form
         good = False
     if not good:
-        faults.append("proxy must be a URL like 'http://proxy.example:8080' (http, https, socks5 or socks5h)")
+        faults.append(f"{name} must be a URL like 'http://proxy.example:8080' (http, https, socks5 or socks5h)")
     elif str(proxy.value).startswith("socks") and not _installed("socksio"):
-        faults.append("a SOCKS proxy needs socksio: install httpx[socks]")
+        faults.append(f"{name}: a SOCKS proxy needs socksio: install httpx[socks]")
+
+
+def _port(url: httpx.URL) -> int:
+    return 1 if url.port is None else url.port
 
 
 def _installed(module: str) -> bool:

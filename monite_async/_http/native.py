@@ -285,7 +285,9 @@ def lost(exc: WireError, *, sent: bool) -> Lost:
 
 async def _acquire(pool: Pool, outgoing: Outgoing, until: float) -> Connection:
     left = max(0.0, until - asyncio.get_running_loop().time())
-    return await pool.acquire(outgoing.place.origin, pool_timeout=POOL_SHARE * left, connect_timeout=min(CONNECT, left))
+    return await pool.acquire(
+        outgoing.place.origin, pool_timeout=POOL_SHARE * left, connect_timeout=CONNECT, until=until
+    )
 
 
 async def _send(connection: Connection, outgoing: Outgoing, token: Bearer | None, until: float) -> None:
@@ -302,8 +304,14 @@ async def _send(connection: Connection, outgoing: Outgoing, token: Bearer | None
 async def _send_body(
     connection: Connection, body: AsyncGenerator[bytes, None], length: int | None, until: float
 ) -> None:
-    async with aclosing(body):
-        await connection.send_body(body, length, until=until)
+    scope = asyncio.timeout_at(until)  # where the body comes from may be slow as well
+    try:
+        async with scope, aclosing(body):
+            await connection.send_body(body, length, until=until)
+    except TimeoutError:
+        if not scope.expired():
+            raise
+        raise WriteTimeoutError from None
 
 
 async def _whole(connection: Connection, outgoing: Outgoing, max_bytes: int, until: float) -> Answer | Lost:

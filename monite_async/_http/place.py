@@ -56,8 +56,8 @@ class Place:
 
 
 def place_of(url: httpx.URL) -> Place | None:
-    """Return the place of a URL, or None when it is not one of http or https that names a host."""
-    port = url.port or PORTS.get(url.scheme)
-    if port is None or not url.raw_host:
+    """Return the place of a URL, or None when it is not one of http or https that names a host and a port there is."""
+    port = PORTS.get(url.scheme) if url.port is None else url.port
+    if url.scheme not in PORTS or port is None or not 0 < port < 65_536 or not url.raw_host:
         return None
     return Place((url.scheme, url.raw_host.decode("ascii"), port), url.netloc)

@@ -8,6 +8,7 @@ nothing is idle.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import socket
 import ssl
@@ -102,13 +103,16 @@ class Pool:
         self.discard(connection)
         return None
 
-    async def acquire(self, origin: Origin, *, pool_timeout: float | None, connect_timeout: float | None) -> Connection:
+    async def acquire(
+        self, origin: Origin, *, pool_timeout: float | None, connect_timeout: float | None, until: float = math.inf
+    ) -> Connection:
         """Return a connection for one exchange: the last used, a new one, or the first that becomes free.
 
         Args:
             origin: Where to.
             pool_timeout: Seconds to wait for a free one, or None for no limit.
             connect_timeout: Seconds to wait for a new one, or None for no limit.
+            until: When to give up, by the clock of the loop, whatever it waits for.
 
         Raises:
             PoolTimeoutError: None became free in time.
@@ -123,6 +127,9 @@ class Pool:
             if connection.fresh():
                 return connection
             self._forget(connection)  # its slot stays ours
+        if until < math.inf:
+            left = max(0.0, until - self._loop.time())
+            connect_timeout = left if connect_timeout is None else min(connect_timeout, left)
         return await self._dial(origin, connect_timeout)
 
     def release(self, connection: Connection) -> None:

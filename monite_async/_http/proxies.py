@@ -19,12 +19,15 @@ class ProxyTable:
     Args:
         proxies: URLs by ``http``, ``https`` or ``all``.
         direct: The entries of ``NO_PROXY``.
+
+    Attributes:
+        proxies: Those that are used at all, as complete URLs.
     """
 
-    __slots__ = ("_direct", "_proxies")
+    __slots__ = ("_direct", "proxies")
 
     def __init__(self, proxies: dict[str, str], direct: list[str]) -> None:
-        self._proxies = {
+        self.proxies: dict[str, str] = {
             scheme: url if "://" in url else f"http://{url}" for scheme, url in proxies.items() if "*" not in direct
         }
         self._direct = direct
@@ -39,7 +42,7 @@ class ProxyTable:
         """Return the URL of the proxy for a server, or None when it is reached directly."""
         if any(_matches(entry, origin) for entry in self._direct if entry):
             return None
-        return self._proxies.get(origin[0]) or self._proxies.get("all")
+        return self.proxies.get(origin[0]) or self.proxies.get("all")
 
 
 def environment_proxies() -> ProxyTable | None:

@@ -31,10 +31,10 @@ def redirected(answer: Answer, outgoing: Outgoing) -> Outgoing | None:
 
     try:
         url = httpx.URL(outgoing.place.root + outgoing.target.decode("ascii")).join(location)
-    except httpx.InvalidURL:
+        place = place_of(url) if _allowed(url) else None
+    except (httpx.InvalidURL, ValueError):  # the latter for a host name with a broken international form
         return None
-    place = place_of(url)
-    return outgoing.to(place, url.raw_path) if place is not None and _allowed(url) else None
+    return None if place is None else outgoing.to(place, url.raw_path)
 
 
 def link_url(text: str) -> httpx.URL | None:
@@ -43,9 +43,9 @@ def link_url(text: str) -> httpx.URL | None:
 
     try:
         url = httpx.URL(text)
-    except (httpx.InvalidURL, TypeError):
+        return url if _allowed(url) else None
+    except (httpx.InvalidURL, TypeError, ValueError):  # see ``redirected``
         return None
-    return url if _allowed(url) else None
 
 
 def _allowed(url: httpx.URL) -> bool:

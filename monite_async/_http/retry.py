@@ -19,6 +19,9 @@ _NUMBER = re.compile(r"\d+(?:\.\d*)?|\.\d+")
 _EPOCH = 1e9
 """From here on a ``RateLimit-Reset`` is a time of day, below it a number of seconds."""
 _LONGEST = 1e9
+_LEAST: Final = 0.2
+"""The lowest limit that is believed, in requests per second: under one that allows nothing for hours, no further answer
+would come to correct it."""
 _PATIENCE: Final = 4
 """How many times as often a 429 is repeated as other failures: nothing was done, and the next try is paced."""
 
@@ -85,7 +88,7 @@ def retry_after(status: int, headers: Mapping[str, str], *, wall: float) -> floa
 
 
 def rate_limit(headers: Mapping[str, str]) -> float | None:
-    """Return the limit in requests per second that an answer tells, or None.
+    """Return the limit in requests per second that an answer tells, 0.2 at least, or None.
 
     ``X-RateLimit-Limit-Second`` says what it counts by; ``RateLimit-Limit`` is its alias at Monite ("Rate limiting").
 
@@ -95,7 +98,7 @@ def rate_limit(headers: Mapping[str, str]) -> float | None:
     for name in ("x-ratelimit-limit-second", "ratelimit-limit"):
         text = (headers.get(name) or "").strip()
         if _NUMBER.fullmatch(text) and float(text) > 0:
-            return min(float(text), _LONGEST)
+            return min(max(float(text), _LEAST), _LONGEST)
     return None
 
 

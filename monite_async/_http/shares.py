@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import deque
 from collections.abc import Mapping
 from typing import Final
 
 from monite_async._http.pace import BURST, EARLY, FULL, Pace
-from monite_async_stores import RateBudget, StoreError
+from monite_async_stores import RateBudget
 
 __all__ = ["Shares"]
 
@@ -16,6 +17,8 @@ _STALE: Final = 1.0
 """Seconds after which a turn that nobody took is lost: were they saved up, they would go as a burst."""
 _ASK_AGAIN: Final = 2.0
 """Seconds after which a question without an answer counts for nothing: the event loop that asked may be gone."""
+_PATIENCE: Final = 1.0
+"""Seconds that the budget may take to answer; its own time limit is mostly shorter."""
 _SLICE: Final = 0.05
 """Seconds' worth of the whole budget that a process draws at once: the processes take turns with equal slices, and each
 waits for those of all others."""
@@ -76,8 +79,9 @@ class Shares:
     async def draw(self, units: int) -> float | None:
         """Ask for turns; return in how many seconds the first of them comes, None if the budget cannot be reached."""
         try:
-            return await self._budget.draw(self._name, units, rate=self._pace.rate, burst=self._pace.burst)
-        except StoreError:
+            async with asyncio.timeout(_PATIENCE):
+                return await self._budget.draw(self._name, units, rate=self._pace.rate, burst=self._pace.burst)
+        except Exception:  # noqa: BLE001 - a store is pluggable, and no call waits for it or fails with it
             return None
 
     def drew(self, now: float, units: int, wait: float | None) -> None:

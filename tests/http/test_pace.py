@@ -84,6 +84,17 @@ def taken_at_once(pace: Pace) -> bool:
     return all(pace.take(3.0) for _ in range(1000)) and pace.least_wait(3.0, 10**9) == 0
 
 
+def test_a_limit_of_next_to_nothing_can_be_corrected() -> None:
+    """An absurdly low limit lets a request go every few seconds still: its answer tells a better one."""
+    pace = Pace(None, None, 0.0)
+    assert pace.take(0.0)
+    pace.passed(0.0, "0", {"ratelimit-limit": "0.0000001"})
+    assert not pace.take(1.0)
+    assert pace.take(6.0)
+    pace.passed(6.0, "20", {"ratelimit-limit": "30"})
+    assert pace.rate == pytest.approx(0.97 * 30)
+
+
 @pytest.mark.parametrize("nonsense", ["", "-1", "many", "1, 2"])
 def test_what_remains_in_no_number_tells_nothing(nonsense: str) -> None:
     """It is as if the header were not there."""
@@ -231,7 +242,7 @@ def test_whatever_is_learned_the_limit_told_last_is_kept(plan: list[tuple[str, f
     """The rate is never above 97 % of the limit that was told last, and never so low that nothing goes."""
     pace, now, limit = Pace(None, None, 0.0), 0.0, 0.0
     for what, pause, size in plan:
-        now += pause + 1.0
+        now += pause + 1.001  # more than the second between two looks, however it is rounded
         if what == "take":
             pace.take(now)
         elif what == "refused":

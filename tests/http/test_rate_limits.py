@@ -182,6 +182,7 @@ async def test_a_429_that_lasts_is_an_error_with_the_time_to_come_back() -> None
         ({"x-ratelimit-limit-second": " 5 "}, 5),
         ({"x-ratelimit-limit-second": "5", "ratelimit-limit": "300"}, 5),
         ({"x-ratelimit-limit-second": "x", "ratelimit-limit": "0.5"}, 0.5),
+        ({"ratelimit-limit": "0.0000001"}, 0.2),
         ({"ratelimit-limit": "0"}, None),
         ({"ratelimit-limit": "-3"}, None),
         ({"ratelimit-limit": "30, 30;w=60"}, None),

@@ -6,7 +6,7 @@ import asyncio
 import os
 import ssl
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import pytest
 import trustme
@@ -106,6 +106,25 @@ async def test_the_environment_names_a_proxy_unless_it_is_not_to_be_trusted() ->
                 assert await monite.request("GET", "/things") == ITEM
                 assert await streamed(monite) == b'{"id": "1"}'
         assert len(proxy.seen) == count
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://u:canary@h:1", "http://u:canary@xn--", "http://u:canary@h:99999", "http://", "://x"]
+)
+@pytest.mark.parametrize("transport", [None, "fast"])
+def test_a_bad_proxy_of_the_environment_is_told_at_once(
+    url: str, transport: Literal["fast"] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy that cannot be one fails the client and names its variable, unless the environment is not asked."""
+    monkeypatch.setenv("HTTPS_PROXY", url)
+    settings: dict[str, Any] = {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "transport": transport}
+    with pytest.raises(ConfigurationError, match="HTTPS_PROXY of the environment") as caught:
+        AsyncMonite(**settings)
+    assert "canary" not in repr(caught.value)
+    AsyncMonite(**settings, trust_env=False)
+    AsyncMonite(**settings, proxy="http://proxy.test:3128")
+    monkeypatch.setenv("NO_PROXY", "*")
+    AsyncMonite(**settings)
 
 
 @both_loops
@@ -211,6 +230,7 @@ async def test_a_client_certificate_is_shown(authority: trustme.CA, tmp_path_fac
         ({"proxy": "canary"}, "proxy must be a URL"),
         ({"proxy": "ftp://user:canary@proxy"}, "proxy must be a URL"),
         ({"proxy": "http://user:canary@proxy:port"}, "proxy must be a URL"),
+        ({"proxy": "http://user:canary@proxy:0"}, "proxy must be a URL"),
         ({"proxy": 3}, "proxy must be a URL"),
         ({"http2": "yes"}, "http2 must be"),
         ({"trust_env": None}, "trust_env must be"),

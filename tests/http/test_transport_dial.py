@@ -19,6 +19,7 @@ from monite_async._http import dial, tls
 from monite_async._http.connection import Connection
 from monite_async._http.place import Origin
 from monite_async._http.transport import PooledTransport, PoolStats, unsent
+from tests.http._others import client_side, server_side
 from tests.http._servers import Server, answer, both_loops, call, read_request, replies, turns, until
 
 Found = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
@@ -179,6 +180,21 @@ async def test_a_bad_certificate_is_a_clear_connect_error(authority: trustme.CA,
         assert unsent(caught.value)
         assert transport.stats() == PoolStats(0, 0, 0, 0)
         await until(lambda: server.open == 0)
+
+
+@both_loops
+async def test_a_context_that_offers_http2_is_a_clear_connect_error(authority: trustme.CA) -> None:
+    """An HTTP/2 client that uses the same context changes what it offers; the failure says so, and nothing was sent."""
+    context = client_side(authority)
+    context.set_alpn_protocols(["h2", "http/1.1"])  # as httpx does with a context that it is given
+    server_tls = server_side(authority.issue_cert("127.0.0.1"), "h2", "http/1.1")
+    async with Server(replies(answer()), tls=server_tls) as server, PooledTransport(ssl_context=context) as transport:
+        with pytest.raises(httpx.ConnectError, match="a context that no HTTP/2 client uses") as caught:
+            await call(transport, server.origin)
+        assert unsent(caught.value)
+        assert transport.stats().open == 0
+        context.set_alpn_protocols(["http/1.1"])
+        assert (await call(transport, server.origin)).content == b"ok"
 
 
 @both_loops

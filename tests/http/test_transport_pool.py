@@ -8,10 +8,24 @@ from typing import Any
 
 import httpx
 import pytest
+import trustme
 
 from monite_async._http import pool as pool_module
 from monite_async._http.transport import PooledTransport, PoolStats, TransportClosedError, unsent
-from tests.http._servers import Chunks, Server, answer, both_loops, call, read_request, replies, start, turns, until
+from tests.http._others import client_side, server_side
+from tests.http._servers import (
+    Chunks,
+    Server,
+    answer,
+    both_loops,
+    call,
+    every_engine,
+    read_request,
+    replies,
+    start,
+    turns,
+    until,
+)
 
 
 class Gate:
@@ -154,6 +168,56 @@ async def test_a_waiter_cancelled_as_it_is_served_passes_it_on(keep: bool) -> No
         assert (await third).status_code == 200
         assert second.cancelled()
         assert transport.stats() == PoolStats(open=1, idle=1, waiting=0, opened=1 if keep else 2)
+
+
+@pytest.mark.parametrize("gap", [0, 1])  # the loops read at different moments of a turn
+@every_engine
+async def test_bytes_that_arrive_while_a_connection_is_handed_on_are_no_answer(gap: int) -> None:
+    """What follows an answer late, as its connection goes to the next in line, is never taken for that one's answer."""
+    half, writers = Half(), list[asyncio.StreamWriter]()
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        await half(reader, writer)
+
+    async with Server(handler) as server, PooledTransport(max_connections=1) as transport:
+        response = await start(transport, server.origin)
+        server.handler = replies(answer(b"honest"))
+        second = asyncio.create_task(call(transport, server.origin))
+        await until(lambda: transport.stats().waiting == 1)
+        half.rest.set()
+        await turns(20)
+        writers[0].write(answer(b"forged"))
+        await turns(gap)
+        await response.aclose()
+        assert (await second).content == b"honest"
+
+
+@every_engine
+async def test_bytes_that_tls_holds_back_are_no_answer_either() -> None:
+    """What follows a large answer while nobody reads it is not delivered to the next request once somebody does."""
+    authority = trustme.CA()
+    writers = list[asyncio.StreamWriter]()
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 70000\r\n\r\n")
+        for size in (60_000, 10_000):
+            writer.write(b"x" * size)
+            await turns(50)
+        await replies(answer(b"honest"))(reader, writer)
+
+    tls = server_side(authority.issue_cert("127.0.0.1"))
+    async with Server(handler, tls=tls) as server, PooledTransport(ssl_context=client_side(authority)) as transport:
+        response = await start(transport, server.origin)
+        (connection,) = next(iter(transport.native.pools.values()))._all
+        await until(lambda: connection.framing.complete)
+        server.handler = replies(answer(b"honest"))
+        writers[0].write(answer(b"forged"))
+        await turns(50)
+        await response.aclose()
+        assert (await call(transport, server.origin)).content == b"honest"
 
 
 @both_loops

@@ -1,0 +1,111 @@
+"""How long one try may take, in virtual time over real sockets: whatever it waits for, and whoever is slow."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncGenerator, Callable
+
+import pytest
+
+from monite_async._errors import ConnectError, RequestTimeout
+from monite_async._http.body import EMPTY, Body
+from monite_async._http.exchange import Fields, Head, Lost, Outgoing
+from monite_async._http.native import Native
+from monite_async._http.place import Place
+from tests.http._servers import Server, read_request
+from tests.virtual import run_virtual
+
+
+class Source:
+    """A body from a source of the test's."""
+
+    fields: Fields = ((b"transfer-encoding", b"chunked"),)
+    wire = b"transfer-encoding: chunked\r\n"
+    content = b""
+    length = None
+    replayable = False
+
+    def __init__(self, pieces: Callable[[], AsyncGenerator[bytes, None]]) -> None:
+        self.open = pieces
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def _silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+    await reader.read()
+
+
+def _to(origin: str, body: Body = EMPTY) -> Outgoing:
+    place = Place.parse(origin)
+    return Outgoing("POST", place, b"/", Head(((b"host", place.authority),)), body)
+
+
+def test_a_source_that_stalls_does_not_stretch_a_try() -> None:
+    """A body whose source gives nothing more ends the try when its time is up, and is closed."""
+    closed: list[bool] = []
+
+    async def stalls() -> AsyncGenerator[bytes, None]:
+        try:
+            yield b"x"
+            await asyncio.sleep(1000)
+        finally:
+            closed.append(True)
+
+    async def main() -> None:
+        native = Native()
+        async with Server(_silent) as server:
+            start = _now()
+            outcome = await native.exchange(_to(server.origin, Source(stalls)), None, until=start + 5, max_bytes=9)
+            assert isinstance(outcome, Lost)
+            assert (outcome.error, outcome.unsent, _now() - start) == (RequestTimeout, False, 5)
+            assert native.stats().open == 0
+            await native.aclose()
+
+    run_virtual(main())
+    assert closed == [True]
+
+
+def test_a_timeout_of_the_source_is_not_taken_for_that_of_the_try() -> None:
+    """What the source of a body raises reaches the caller as it is, a ``TimeoutError`` too."""
+
+    async def fails() -> AsyncGenerator[bytes, None]:
+        yield b"x"
+        raise TimeoutError("the source's own")
+
+    async def main() -> None:
+        native = Native()
+        async with Server(_silent) as server:
+            with pytest.raises(TimeoutError, match="the source's own"):
+                await native.exchange(_to(server.origin, Source(fails)), None, until=_now() + 5, max_bytes=9)
+            assert native.stats().open == 0
+            await native.aclose()
+
+    run_virtual(main())
+
+
+def test_waiting_in_line_and_connecting_share_one_time() -> None:
+    """Who was given a slot late has only the rest of the try's time to connect."""
+
+    async def main() -> None:
+        native = Native(max_connections=1, ssl_context=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+
+        async def leaves(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+            await read_request(reader)
+            await asyncio.sleep(8)
+
+        async with Server(leaves) as server, Server(_silent) as hole:
+            start = _now()
+            first = asyncio.create_task(native.exchange(_to(server.origin), None, until=start + 50, max_bytes=9))
+            while not server.open:
+                await asyncio.sleep(0)
+            tls = hole.origin.replace("http:", "https:")
+            outcome = await native.exchange(_to(tls), None, until=start + 10, max_bytes=9)
+            assert isinstance(outcome, Lost)
+            assert (outcome.error, outcome.unsent, _now() - start) == (ConnectError, True, 10)
+            assert isinstance(await first, Lost)
+            await native.aclose()
+
+    run_virtual(main())
