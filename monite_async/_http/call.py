@@ -440,7 +440,10 @@ def _to_link(link: str) -> Outgoing | None:
 
 
 def _moved(answer: Answer, outgoing: Outgoing, progress: Progress) -> Outgoing | None:
-    """Return the request to send instead when the answer is a redirect that may be followed."""
+    """Return the request to send instead when the answer is a redirect that may be followed.
+
+    A call that carries a token follows none: its answer would be somebody else's, and a POST might be done twice.
+    """
     if not 300 <= answer.status < 400 or not outgoing.public:
         return None
     from monite_async._http.redirect import MAX_REDIRECTS, redirected

@@ -274,7 +274,13 @@ def lost(exc: WireError, *, sent: bool) -> Lost:
         return Lost(PoolTimeout, "no connection became free in time", unsent=unsent)
     if isinstance(exc, ReadTimeoutError | WriteTimeoutError):
         return Lost(RequestTimeout, "no complete answer came in time", unsent=unsent)
-    return Lost(TransportError, f"{exc}", unsent=unsent, again=not isinstance(exc, BadRequestError))
+    text = str(exc)  # of our own making, with nothing of the request or the answer in it
+    return Lost(
+        TransportError,
+        f"the connection failed: {text[:1].lower()}{text[1:]}",
+        unsent=unsent,
+        again=not isinstance(exc, BadRequestError),
+    )
 
 
 async def _acquire(pool: Pool, outgoing: Outgoing, until: float) -> Connection:

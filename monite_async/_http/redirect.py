@@ -20,13 +20,12 @@ _FOLLOWED: Final = frozenset({301, 302, 303, 307, 308})
 
 
 def redirected(answer: Answer, outgoing: Outgoing) -> Outgoing | None:
-    """Return the request to send instead, or None when the redirect is not to be followed.
+    """Return the request to send instead of that of a link, or None when the redirect is not to be followed.
 
-    A call that carries a token follows none: its answer would be somebody else's, and a POST might be done twice. A
-    link is fetched with GET, and whoever has it has the file; so it may lead to other hosts, but not to plain http.
+    A link is fetched with GET, and whoever has it has the file; so it may lead to other hosts, but not to plain http.
     """
     location = answer.headers.get("location")
-    if not outgoing.public or answer.status not in _FOLLOWED or not location:
+    if answer.status not in _FOLLOWED or not location:
         return None
     import httpx
 

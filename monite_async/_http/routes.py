@@ -105,8 +105,8 @@ class Routes:
                     context = self._context or await default_context(trust_env=self._trust_env, http2=self._http2)
             except OSError as exc:  # a timeout is one too
                 return Lost(ConnectError, f"no TLS context could be made: {exc.strerror or 'timed out'}", unsent=True)
-            if proxy not in ways:
-                ways[proxy] = HttpxCarrier(self._transport(proxy, context))
+            # Another call may have been here while this one waited.
+            ways[proxy] = ways.get(proxy) or HttpxCarrier(self._transport(proxy, context))
         return ways[proxy]
 
     def _transport(self, proxy: str | None, context: ssl.SSLContext) -> httpx.AsyncHTTPTransport:

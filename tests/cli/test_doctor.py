@@ -164,7 +164,7 @@ async def test_what_is_wrong_with_tls_is_told_apart(monkeypatch: pytest.MonkeyPa
         plain = await look_at_tls(f"https://{place}", 20)
     async with answering(None) as place:
         silent = await look_at_tls(f"https://{place}", 0.05)
-    monkeypatch.setattr(tls, "_context", None)
+    monkeypatch.setattr(tls, "_contexts", {})
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
     missing = await look_at_tls("https://127.0.0.1:1", 20)
     assert {one.code for one in (stranger, plain, silent, missing)} == {Exit.NETWORK}
@@ -179,7 +179,7 @@ async def test_a_certificate_that_ends_soon_is_a_warning(monkeypatch: pytest.Mon
     authority = trustme.CA()
     mine = ssl.create_default_context()
     cast("Any", authority).configure_trust(mine)
-    monkeypatch.setattr(tls, "_context", mine)
+    monkeypatch.setattr(tls, "_contexts", {(True, False): mine})
     async with commanding(tls=certified(authority, days=10)) as command:
         found = await look_at_tls(command.env["MONITE_BASE_URL"], 20)
     assert (found.state, "good for 9 d" in found.text) == ("warn", True)

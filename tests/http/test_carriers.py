@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import os
 from collections.abc import AsyncGenerator, Callable
 
 import httpx
@@ -127,6 +128,10 @@ LOST: dict[str, tuple[bytes, type[Exception]]] = {
         answer(gzip.compress(bytes(LIMIT + 1)), "content-encoding: gzip"),
         ResponseValidationError,
     ),
+    "too long when unpacked, in large pieces": (
+        answer(gzip.compress(os.urandom(300_000)), "content-encoding: gzip"),
+        ResponseValidationError,
+    ),
     "damaged": (answer(PACKED[:50] + b"canary", "content-encoding: gzip"), ResponseValidationError),
     "unasked coding": (answer(b"x", "content-encoding: br"), ResponseValidationError),
     "nothing": (b"", TransportError),
@@ -235,6 +240,9 @@ STREAMS: dict[str, tuple[bytes, bool, bytes | type[Exception]]] = {
     "packed": (answer(PACKED, "content-encoding: gzip"), True, b"packed" * 1000),
     "cut": (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc", True, TransportError),
     "stopped": (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc", False, RequestTimeout),
+    "packed and stopped": (
+        answer(b"x" * 500, "content-encoding: gzip").partition(b"xx")[0] + PACKED[:20], False, RequestTimeout
+    ),
     "packed and cut": (
         answer(PACKED[:40], "content-encoding: gzip"), True, ResponseValidationError
     ),

@@ -11,7 +11,9 @@ from typing import Any, cast
 import pytest
 import trustme
 
-from monite_async import AsyncMonite, ClientClosedError, ConfigurationError, ConnectError, RetryPolicy, TransportError
+from monite_async import AsyncMonite, ConfigurationError, ConnectError, RetryPolicy, TransportError
+from monite_async._http.body import EMPTY
+from monite_async._http.exchange import Head, Lost, Outgoing
 from monite_async._http.native import Native
 from monite_async._http.routes import Routes
 from tests.http._others import TOKEN, Proxy, client_side, http2, server_side
@@ -156,11 +158,13 @@ async def test_calls_after_the_end_are_refused() -> None:
         carrier = monite._core.engine.carrier
         await monite.aclose()
         await monite.aclose()
-        monite._core.engine.closed = False
-        monite._core.post.closed = False
         assert repr(carrier) == "<Routes>"
-        with pytest.raises((TransportError, ClientClosedError)):
-            await monite.request("GET", "/things")
+        place = monite._core.engine.place
+        outgoing = Outgoing("GET", place, b"/", Head(((b"host", place.authority),)), EMPTY)
+        for way in (carrier.exchange, carrier.open):
+            outcome = await way(outgoing, None, until=asyncio.get_running_loop().time() + 9, max_bytes=9)
+            assert isinstance(outcome, Lost)
+            assert outcome.unsent
 
 
 def test_each_loop_has_transports_of_its_own() -> None:
