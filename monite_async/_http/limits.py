@@ -24,6 +24,8 @@ __all__ = ["Limiter", "WouldWaitTooLongError", "learning_limiter"]
 _MAX_GATE: Final = 60.0
 _REMAINING: Final = "ratelimit-remaining"
 _WAITING, _GRANTED, _GONE = range(3)
+_GONE_KEPT: Final = 100
+"""How many who are gone may stay in line besides as many as wait, so that leaving costs little."""
 
 # What waited in the event loops of a forked process's parent: kept, not freed, since those loops are not ours to touch.
 _abandoned: list[object] = []
@@ -198,9 +200,16 @@ class Limiter:
             state, waiter.state = waiter.state, _GONE
             if state == _WAITING:
                 self._waiting -= 1
+                if len(self._line) + len(self._first) > 2 * self._waiting + _GONE_KEPT:
+                    self._sweep()
                 return
             self._supply.give_back(self._clock.monotonic())
         self._move()
+
+    def _sweep(self) -> None:
+        """Drop those who are gone: behind a closed gate, or when nobody waits any more, none of them comes to the front."""
+        self._line = deque(waiter for waiter in self._line if waiter.state == _WAITING)
+        self._first = deque(waiter for waiter in self._first if waiter.state == _WAITING)
 
     def _urgent(self) -> bool:
         """Tell whether anybody waits who goes before others."""

@@ -215,6 +215,39 @@ def test_a_cancelled_wait_is_given_back() -> None:
     run_virtual(main())
 
 
+@pytest.mark.parametrize("priority", [False, True])
+def test_those_who_left_are_not_kept(priority: bool) -> None:
+    """Behind a closed gate any number may come and leave; who stays keeps the place, and of the others few remain."""
+
+    async def main() -> None:
+        limits = limiter(30.0)
+        limits.refused(60)
+        start = now()
+        first, last = asyncio.ensure_future(limits.turn()), list[asyncio.Future[None]]()
+        for _ in range(5):
+            crowd = [asyncio.ensure_future(limits.turn(priority=priority)) for _ in range(1000)]
+            last.append(asyncio.ensure_future(limits.turn()))
+            await asyncio.sleep(0.1)
+            for each in crowd:
+                each.cancel()
+            await asyncio.gather(*crowd, return_exceptions=True)
+        assert len(limits._line) + len(limits._first) <= 2 * 6 + 100
+        assert limits._waiting == 6
+        await first
+        assert not any(each.done() for each in last)
+        await asyncio.gather(*last)
+        assert now() - start < 62
+        limits.refused(60)
+        gone = [asyncio.ensure_future(limits.turn(priority=priority)) for _ in range(1000)]
+        await asyncio.sleep(0.1)
+        for each in gone:
+            each.cancel()
+        await asyncio.gather(*gone, return_exceptions=True)
+        assert len(limits._line) + len(limits._first) <= 100
+
+    run_virtual(main())
+
+
 def test_a_turn_granted_to_one_who_is_cancelled_goes_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     """Between its turn and its next step a caller may be cancelled: the turn is not lost."""
 
