@@ -72,13 +72,13 @@ class Connection(asyncio.BufferedProtocol):
             buffer: Where the loop puts what it reads; it is taken out at once, so all connections of a loop share one.
             on_dead: Called when it ends, or becomes useless, while idle.
         """
-        self.origin = origin
-        self.sock = sock
-        self.framing = framing
-        self.appetite = 0
-        self.idle = False
-        self.idle_since = 0.0
-        self.written = False
+        self.origin: Origin = origin
+        self.sock: socket.socket = sock
+        self.framing: Framing = framing
+        self.appetite: int = 0
+        self.idle: bool = False
+        self.idle_since: float = 0.0
+        self.written: bool = False
         self._loop = loop
         self._buffer = buffer
         self._on_dead = on_dead

@@ -46,9 +46,9 @@ class Answer:
     __slots__ = ("content", "headers", "status")
 
     def __init__(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
-        self.status = status
-        self.headers = headers
-        self.content = content
+        self.status: int = status
+        self.headers: Mapping[str, str] = headers
+        self.content: bytes = content
 
     def __repr__(self) -> str:
         return f"<Answer {self.status}>"

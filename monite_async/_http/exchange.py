@@ -58,10 +58,10 @@ class Lost:
     __slots__ = ("again", "error", "text", "unsent")
 
     def __init__(self, error: type[MoniteError], text: str, *, unsent: bool = False, again: bool = True) -> None:
-        self.error = error
-        self.text = text
-        self.unsent = unsent
-        self.again = again
+        self.error: type[MoniteError] = error
+        self.text: str = text
+        self.unsent: bool = unsent
+        self.again: bool = again
 
     def __repr__(self) -> str:
         return f"<Lost {self.text}>"
@@ -90,11 +90,11 @@ class Head:
     __slots__ = ("fields", "wire")
 
     def __init__(self, fields: Fields) -> None:
-        self.fields = fields
+        self.fields: Fields = fields
         good = all(name and not name.translate(None, _NAME) and is_value(value) for name, value in fields)
         if not good:
             raise BadRequestError("The request's head holds something that HTTP/1.1 does not allow")
-        self.wire = b"".join(b"%b: %b\r\n" % field for field in fields)
+        self.wire: bytes = b"".join(b"%b: %b\r\n" % field for field in fields)
 
     def __repr__(self) -> str:
         return "<Head>"
@@ -138,13 +138,13 @@ class Outgoing:
         *,
         public: bool = False,
     ) -> None:
-        self.method = method
-        self.place = place
-        self.target = target
-        self.head = head
-        self.body = body
-        self.token_header = token_header
-        self.public = public
+        self.method: str = method
+        self.place: Place = place
+        self.target: bytes = target
+        self.head: Head = head
+        self.body: Body = body
+        self.token_header: bytes = token_header
+        self.public: bool = public
 
     def __repr__(self) -> str:
         return f"<Outgoing {self.method}>"
@@ -234,8 +234,8 @@ class Opened:
     def __init__(
         self, status: int, headers: Mapping[str, str], pieces: Pieces, first: bytes, inflater: Inflater | None
     ) -> None:
-        self.status = status
-        self.headers = headers
+        self.status: int = status
+        self.headers: Mapping[str, str] = headers
         self._pieces = pieces
         self._first = first
         self._inflater = inflater

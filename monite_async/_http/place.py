@@ -28,9 +28,9 @@ class Place:
     __slots__ = ("authority", "origin", "prefix")
 
     def __init__(self, origin: Origin, authority: bytes, prefix: str = "") -> None:
-        self.origin = origin
-        self.authority = authority
-        self.prefix = prefix
+        self.origin: Origin = origin
+        self.authority: bytes = authority
+        self.prefix: str = prefix
 
     def __str__(self) -> str:
         return self.root + self.prefix

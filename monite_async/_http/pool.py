@@ -72,7 +72,7 @@ class Pool:
             trust_env: Whether the environment may name the certificate authorities of the process's own.
             ending: Whether the loop is shutting down: then no connection outlives its exchange.
         """
-        self.closed = False
+        self.closed: bool = False
         self._ending = ending
         self._loop = loop
         self._max = max_connections

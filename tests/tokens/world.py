@@ -90,6 +90,8 @@ class World:
         self.draw = draw
         self._max = max_records
         limiter = Limiter(rate_limit, burst=1, clock=self.clock)
+        if rate_limit is None:
+            limiter.heard({})  # as after the first answer of a server that tells no limit
         self._turn = functools.partial(limiter.turn, within=60, priority=True)
         self.cache = self.another()
 
