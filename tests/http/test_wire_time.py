@@ -1,8 +1,10 @@
-"""How long one try may take, in virtual time over real sockets: whatever it waits for, and whoever is slow."""
+"""What bounds one try: its time, in virtual time over real sockets, whoever is slow; and the room for its answer."""
 
 from __future__ import annotations
 
 import asyncio
+import gzip
+import random
 import ssl
 from collections.abc import AsyncGenerator, Callable
 
@@ -10,8 +12,9 @@ import pytest
 
 from monite_async._errors import ConnectError, RequestTimeout
 from monite_async._http.body import EMPTY, Body
-from monite_async._http.exchange import Fields, Head, Lost, Outgoing
-from monite_async._http.native import Native
+from monite_async._http.decode import Inflater
+from monite_async._http.exchange import SLICE, Fields, Head, Lost, Outgoing
+from monite_async._http.native import Native, _inflate
 from monite_async._http.place import Place
 from tests.http._servers import Server, read_request
 from tests.virtual import run_virtual
@@ -109,3 +112,11 @@ def test_waiting_in_line_and_connecting_share_one_time() -> None:
             await native.aclose()
 
     run_virtual(main())
+
+
+def test_what_is_too_long_is_not_decompressed_to_its_end() -> None:
+    """Of a large packed piece, no further slice is looked at once there is too much."""
+    pieces: list[bytes] = []
+    packed = gzip.compress(random.Random(5).randbytes(3 * SLICE))
+    assert _inflate(Inflater("gzip"), packed, 10, pieces) == 11
+    assert len(pieces) == 1
