@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import field
-from typing import Literal, Protocol, runtime_checkable
+from typing import Final, Literal, Protocol, runtime_checkable
 
 from monite_async_stores._value import frozen
 
@@ -51,7 +51,6 @@ class StoreBusyError(StoreError):
     """The store is there, but has more to do than it can at the moment; the caller may ask again a little later."""
 
 
-@frozen
 class RecordName:
     """The name of a record, and what a store that seals values derives its key from.
 
@@ -60,8 +59,21 @@ class RecordName:
         sealing_secret: Input key material for sealing (RFC 5869); a store without sealing ignores it.
     """
 
-    name: str
-    sealing_secret: bytes = field(default=b"", repr=False, compare=False)
+    # By hand: every token in memory has one, and a dictionary of its own would make it four times as large.
+    __slots__ = ("name", "sealing_secret")
+
+    def __init__(self, name: str, sealing_secret: bytes = b"") -> None:
+        self.name: Final = name
+        self.sealing_secret: Final = sealing_secret
+
+    def __eq__(self, other: object) -> bool:
+        return self.name == other.name if isinstance(other, RecordName) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __repr__(self) -> str:
+        return f"RecordName(name={self.name!r})"
 
     def __reduce__(self) -> str:
         raise TypeError("a RecordName holds key material and cannot be pickled")

@@ -94,11 +94,7 @@ def _init(self: Any, /, *args: Any, **given: Any) -> None:
             found[name] = make()
     if len(args) > len(names) or not given.keys().isdisjoint(names[: len(args)]) or found.keys() != set(names):
         raise TypeError(f"{type(self).__name__}() takes {', '.join(names) or 'no arguments'}")
-    if hasattr(self, "__dict__"):
-        self.__dict__.update(found)
-    else:  # of values that are kept by the thousand
-        for name in names:
-            object.__setattr__(self, name, found[name])
+    self.__dict__.update(found)
     checked = getattr(self, "__post_init__", None)
     if checked is not None:
         checked()
