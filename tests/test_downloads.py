@@ -309,6 +309,16 @@ async def test_a_link_may_move_to_another_host() -> None:
         assert len(transport.calls) == 1
 
 
+async def test_a_link_moves_three_times_at_most_and_never_nowhere() -> None:
+    """A circle ends, and a redirect that says nothing of its target is an error."""
+    around = httpx.Response(302, headers={"location": LINK})
+    for answers, sent in (([around] * 4, 4), ([httpx.Response(302)], 1), ([httpx.Response(304)], 1)):
+        monite, transport = over(*answers, pdf(b"x"))
+        with pytest.raises(Exception, match="redirect that is not followed"):
+            await read(monite, LINK)
+        assert len(transport.calls) == sent
+
+
 async def test_a_path_does_not_move_to_another_host() -> None:
     """A call with a token stays where its token may go."""
     monite, transport = over(httpx.Response(302, headers={"location": "https://cdn.test/x"}), pdf(b"x"))

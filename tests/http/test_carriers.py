@@ -279,3 +279,16 @@ async def test_an_answer_that_cannot_be_opened(carrier: str) -> None:
     assert isinstance(lost, Lost)
     assert lost.error is ResponseValidationError
     await stage.carrier.aclose()
+
+
+@both_loops
+@every_carrier
+async def test_an_opened_answer_that_does_not_begin_is_lost_in_time(carrier: str) -> None:
+    """Whoever waits for the beginning of an answer gets a value that says so when its time is over."""
+    stage = Stage(carrier, tls=False)
+    async with Server(_once(b"", close=False)) as server:
+        until = asyncio.get_running_loop().time() + 0.05
+        lost = await stage.carrier.open(_to(server), Token(), until=until, max_bytes=LIMIT)
+        assert isinstance(lost, Lost)
+        assert lost.error is RequestTimeout
+    await stage.carrier.aclose()

@@ -24,7 +24,7 @@ from monite_async._http.limits import Limiter
 from monite_async._http.place import Place
 from monite_async._http.token_post import TokenPost
 from monite_async._tokens.credentials import ClientCredentials
-from monite_async._tokens.issuer import MoniteIssuer, Wire
+from monite_async._tokens.issuer import FlowParts, MoniteIssuer, Wire
 from monite_async._tokens.static import StaticTokens
 from tests.tokens.world import PARTNER, user
 
@@ -360,3 +360,21 @@ async def test_a_token_request_waits_a_minute_for_its_turn_and_not_longer() -> N
         await slow.turn()
     assert caught.value.retry_after is not None
     assert caught.value.retry_after > 60
+
+
+async def test_what_an_issuer_is_made_of_shows_no_credentials() -> None:
+    """The parts of a flow hold the client secret, and say nothing of themselves."""
+
+    async def post(*_: object, **__: object) -> Any:
+        raise AssertionError("nothing is sent")
+
+    def tokens() -> Any:
+        raise AssertionError("nothing is asked")
+
+    parts = FlowParts(post, ClientCredentials("28c10852-7e78-43cf-abfb-efeed1834963", "canary-secret"), "v", tokens)
+    assert repr(parts) == "<FlowParts>"
+
+
+def test_a_key_is_a_value() -> None:
+    """Keys of one identity are one entry of a set, those of others are not."""
+    assert len({user(1), user(1), user(2), PARTNER}) == 3
