@@ -27,6 +27,7 @@ __all__ = [
     "Client",
     "Target",
     "call_systems",
+    "fast",
     "find",
     "headers",
 ]

@@ -18,7 +18,7 @@ from benchmarks._call_systems import PAYABLE, Client, Ours, Target, find
 from benchmarks._measure import allow_many_sockets, peak_mb, pin
 from benchmarks._payable_server import HOST, Ports
 
-__all__ = ["Figures", "Job", "idle", "loop", "overhead"]
+__all__ = ["Figures", "Job", "closed_loop", "idle", "loop", "overhead"]
 
 Figures = dict[str, float]
 
@@ -53,7 +53,7 @@ class Job(TypedDict):
     ports: dict[str, Any]
 
 
-async def _closed(client: Client, at_once: int, calls: int) -> list[float]:
+async def closed_loop(client: Client, at_once: int, calls: int) -> list[float]:
     """Make calls, so many at once, each worker one after the other; return the seconds that each took."""
     taken: list[float] = []
     left = calls
@@ -77,13 +77,13 @@ async def loop(client: Client, ports: Ports, at_once: int, calls: int, seconds: 
     await client.call()  # imports, models, the token
     warm = max(_LEAST_CALLS, 3 * at_once if calls else at_once)
     begin = time.process_time()
-    await _closed(client, at_once, warm)
+    await closed_loop(client, at_once, warm)
     each = (time.process_time() - begin) / warm
     if not calls:
         calls = max(2 * at_once, min(_MOST_CALLS, int(seconds / each)))
     ports.reset()
     begin, start = time.process_time(), time.perf_counter()
-    taken = await _closed(client, at_once, calls)
+    taken = await closed_loop(client, at_once, calls)
     cpu, wall = time.process_time() - begin, time.perf_counter() - start
     taken.sort()
     return {
