@@ -88,7 +88,8 @@ def _run(name: str, results: Path, *, quick: bool, strict: bool) -> dict[str, An
             command += ["--markdown", str(results / f"{name}.md"), "--plot", str(results / f"{name}.svg")]
         command += ["--quick"] * (quick or name == _LONG) + ["--strict"] * strict
         status = subprocess.run(command, cwd=_ROOT, check=False).returncode
-        told = json.loads(figures.read_text(encoding="utf-8")) if figures.exists() else {}
+        text = figures.read_text(encoding="utf-8") if figures.exists() else "{}"
+        told = cast("dict[str, Any]", json.loads(text))
     return {"seconds": round(time.monotonic() - begin), "status": status, **told}
 
 

@@ -282,6 +282,11 @@ def ladder(known: Known) -> str:
     return _plain(levers.ladder(_levers(known)), f"{known.where('levers')}.")
 
 
+def parts(known: Known) -> str:
+    """Return the table of where a call goes, in the README of the benchmarks."""
+    return _plain(levers.parts(_levers(known)))
+
+
 def steps(known: Known) -> str:
     """Return the tables of what else was done, in the README of the benchmarks."""
     return "\n\n".join(_plain(one) for one in levers.pairs(_levers(known)))
@@ -317,6 +322,7 @@ TEXTS: dict[str, Text] = {
     "answer": Text(answer, ("decode",)),
     "hit": Text(hit, ("tokens",)),
     "ladder": Text(ladder, ("levers",)),
+    "parts": Text(parts, ("levers",)),
     "steps": Text(steps, ("levers",)),
 }
 """By the name that stands in the marker."""

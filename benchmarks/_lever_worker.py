@@ -14,7 +14,7 @@ import math
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -27,7 +27,7 @@ import httpx
 from benchmarks._call_peers import HttpxSniffio
 from benchmarks._call_systems import PAYABLE, Client, Floor, Ours, Target, fast
 from benchmarks._call_worker import Figures, Job, closed_loop
-from benchmarks._measure import allow_many_sockets, pin, without_gc
+from benchmarks._measure import allow_many_sockets, pin
 from benchmarks._payable_server import HOST, Ports, answer, body
 from monite_async._http.framing import Framing
 from monite_async._http.transport import PooledTransport
@@ -39,7 +39,7 @@ CROWD = 100
 _LEAST_CALLS = 40
 _PLENTY, _LONG = 1_000, 600.0
 _HEAD = 64 * 1024
-_FINER = 5
+_FINER = 20
 """How many times as many blocks there are of one call at a time, and how much shorter: some differences are small."""
 
 
@@ -127,6 +127,15 @@ class Way:
     crowd: bool = True
 
 
+@contextlib.contextmanager
+def _without_collector() -> Generator[None]:
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 def _wide() -> httpx.Limits:
     return httpx.Limits(max_connections=_PLENTY, max_keepalive_connections=_PLENTY, keepalive_expiry=_LONG)
 
@@ -142,7 +151,7 @@ _WAYS: dict[str, Way] = {
     "kept": Way(_Kept),
     "unlimited": Way(_unlimited, crowd=False),
     "timeless": Way(_timeless, crowd=False),
-    "uncollected": Way(fast, around=without_gc),
+    "uncollected": Way(fast, around=_without_collector),
     "uvloop": Way(fast, uvloop=True),
 }
 

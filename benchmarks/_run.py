@@ -87,9 +87,9 @@ def run_case(
             stopped = True
             worker.kill()
             out, err = worker.communicate()
-        for line in err.splitlines():
-            if line.startswith(FAILED):
-                print(line, flush=True)
+        for told in err.splitlines():
+            if told.startswith(FAILED):
+                print(told, flush=True)
         lines = [cast("dict[str, Figures]", json.loads(line)) for line in out.splitlines()]
         for line in lines:
             for name, figures in line.items():

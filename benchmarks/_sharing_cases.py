@@ -20,7 +20,7 @@ from benchmarks._sharing_systems import FILES, OURS
 from benchmarks._token_server import Endpoint
 from tests.stores.redis_server import RedisServer, free_port
 
-__all__ = ["CASES", "FETCH", "Fleet", "Sizes"]
+__all__ = ["CASES", "FETCH", "EndedError", "Fleet", "Sizes"]
 
 FETCH = 0.3
 _LONG_FETCH = 2.0

@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     size = _QUICK if options.quick else Size()
     wanted = options.only or [SHARED, TOLD, LEARNING, BY_HAND, EACH, NONE]
-    where = machine([f"{name} {found}" for name in _VERSIONS if (found := installed(name))])
+    where = machine([f"{package} {version}" for package in _VERSIONS if (version := installed(package))])
     print(f"{where}\n")
     found = {name: figures for name in wanted if (figures := _measured(name, size))}
     promises = bars(found)

@@ -18,7 +18,7 @@ from benchmarks._payable_server import PayableServer
 from benchmarks._plot import Panel
 from benchmarks._report import Table, machine, number
 
-__all__ = ["LADDER", "STEPS", "SWITCHES", "Figures", "Pair", "ladder", "main", "pairs"]
+__all__ = ["LADDER", "STEPS", "SWITCHES", "Figures", "Pair", "ladder", "main", "pairs", "parts"]
 
 Figures = Mapping[str, float]
 """CPU microseconds: of a way of calling by its name and the calls at once, of a step by its name."""
@@ -36,11 +36,11 @@ LADDER = {
     "adapter": "over this library's connections, with httpx objects in between",
     "default": "the default engine: no httpx objects; h11 reads",
     "fast": "the fast engine: llhttp reads",
-    "kept": "with a scope that is kept",
-    "uvloop": "on uvloop, a new scope per call",
+    "kept": "the fast engine, a scope that is kept",
+    "uvloop": "the fast engine on uvloop",
     "floor": "the floor: `asyncio.Protocol` and the model, nothing else",
 }
-"""Ways of calling, each on top of the one before, with what tables call them."""
+"""Ways of calling, the dearest first, with what tables call them."""
 
 
 class Pair(NamedTuple):
@@ -83,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
     with PayableServer() as server:
         runs = run([todo], server.ports, rounds=1)
     figures = _figures(runs)
-    tables = [ladder(figures), *pairs(figures)]
+    tables = [parts(figures), ladder(figures), *pairs(figures)]
     return publish(Report("Levers", where, tables, [], figures, _panels(figures)), wanted)
 
 
@@ -102,8 +102,31 @@ def ladder(figures: Figures) -> Table:
         "CPU us of one payable; all in one process, in turn, the least of many blocks. All but the first and the last are "
         "whole calls: token, a scope per call, typed answer, retry loop, deadline, limiter. sniffio is installed."
     )
-    head = ["each on top of the one before", "1: beside the first", "1: us", "100: beside the first", "100: us"]
+    head = ["a call", "1: beside the first", "1: us", "100: beside the first", "100: us"]
     return Table("What carries a call", method, head, rows)
+
+
+def parts(figures: Figures) -> Table:
+    """Return the table of where a call goes; its rows add up."""
+
+    def shares(at_once: int) -> dict[str, float]:
+        whole, kept, floor = (figures[f"{name} {at_once}"] for name in ("fast", "kept", "floor"))
+        found = {
+            "the event loop and the system: the floor without its model": floor - figures["json"],
+            "the model": figures["json"],
+            "the answer, read by llhttp": figures["llhttp"],
+            "a scope of its own": whole - kept,
+        }
+        rest = "the request, token, limiter, deadline, retry loop, pool, connection"
+        return {**found, rest: whole - sum(found.values()), "a whole call": whole}
+
+    one, many = shares(1), shares(CROWD)
+    rows = [[what, *(f"{each[what] / each['a whole call']:.0%}" for each in (one, many))] for what in one]
+    for row, what in zip(rows, one, strict=True):
+        row += [number(one[what]), number(many[what])]
+    method = "On the fast engine; the default engine's h11 comes on top, see the steps. CPU of one payable."
+    head = ["what", "share at 1", f"share at {CROWD}", "at 1, us", f"at {CROWD}, us"]
+    return Table("Where a call goes", method, head, rows)
 
 
 def _rung(figures: Figures, name: str, at_once: int) -> list[str]:
