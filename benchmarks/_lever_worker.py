@@ -118,7 +118,7 @@ class Way:
         make: Makes its client.
         uvloop: Whether it runs on uvloop.
         around: What a block of calls stands in.
-        crowd: Whether it is measured at ``CROWD`` at once too.
+        crowd: Whether it is measured with a crowd too.
     """
 
     make: Callable[[Target], Client]
@@ -156,13 +156,14 @@ _WAYS: dict[str, Way] = {
 }
 
 
-def levers(target: Target, rounds: int, seconds: float) -> Figures:
+def levers(target: Target, rounds: int, seconds: float, crowd: int = CROWD) -> Figures:
     """Measure every way, and the steps that can be had alone; CPU microseconds per call, or per step.
 
     Args:
         target: What is called.
         rounds: Blocks of each way.
         seconds: About how long a block takes, where so many calls fit in it.
+        crowd: Calls at once, besides one.
     """
     with ExitStack() as stack:
         plain = stack.enter_context(asyncio.Runner())
@@ -177,7 +178,7 @@ def levers(target: Target, rounds: int, seconds: float) -> Figures:
         # One at a time first: later a hundred idle connections lie beside, which some pools are slow with.
         figures = _measured(ways, clients, 1, _FINER * rounds, seconds / _FINER)
         many = {name: way for name, way in ways.items() if way.crowd}
-        figures |= _measured(many, clients, CROWD, rounds, seconds)
+        figures |= _measured(many, clients, crowd, rounds, seconds)
         for runner, client in clients.values():
             runner.run(client.aclose())
     return figures | _steps(rounds)
