@@ -24,7 +24,18 @@ class RetryBudget:
         clock: Where time comes from.
     """
 
-    __slots__ = ("__weakref__", "_at", "_balance", "_calls", "_ceiling", "_clock", "_lock", "_ratio", "_refill", "_reserve")
+    __slots__ = (
+        "__weakref__",
+        "_at",
+        "_balance",
+        "_calls",
+        "_ceiling",
+        "_clock",
+        "_lock",
+        "_ratio",
+        "_refill",
+        "_reserve",
+    )
 
     def __init__(
         self,

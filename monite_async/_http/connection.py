@@ -280,7 +280,8 @@ class Connection(asyncio.BufferedProtocol):
         self._until = until
         if until < self._timer_at:
             self._set_timer(until)
-        waiter = self._waiter = self._loop.create_future()
+        waiter: asyncio.Future[bool] = self._loop.create_future()
+        self._waiter = waiter
         try:
             return await waiter
         finally:

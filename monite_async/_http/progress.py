@@ -84,8 +84,7 @@ class Progress:
     @property
     def try_until(self) -> float:
         """When a try that starts now ends at the latest."""
-        until, last = self._now() + self.limits.timeout, self.deadline_at
-        return until if until < last else last
+        return min(self._now() + self.limits.timeout, self.deadline_at)
 
     @property
     def piece_until(self) -> float:
