@@ -47,8 +47,8 @@ def encode_path(template: str, values: Mapping[str, object]) -> str:
         ConfigurationError: A value is missing, empty, blank, ``.`` or ``..``, or is not a string, UUID or integer.
     """
     parts = _split(template)
-    if len(parts) == 1:
-        return template
+    if len(parts) == 3:  # as most have it
+        return parts[0] + _segment(parts[1], values.get(parts[1], UNSET)) + parts[2]
     filled = list(parts)
     for at in range(1, len(parts), 2):
         filled[at] = _segment(parts[at], values.get(parts[at], UNSET))
