@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import count
 from typing import Any, cast
 
 import httpx
@@ -29,6 +30,7 @@ from benchmarks._call_systems import PAYABLE, Client, Floor, Ours, Target, fast
 from benchmarks._call_worker import Figures, Job, closed_loop
 from benchmarks._measure import allow_many_sockets, pin
 from benchmarks._payable_server import HOST, Ports, answer, body
+from monite_async import EntityClient
 from monite_async._http.framing import Framing
 from monite_async._http.transport import PooledTransport
 
@@ -69,8 +71,19 @@ class _Foreign(httpx.AsyncBaseTransport):
         await self._inner.aclose()
 
 
+class _New(Ours):
+    """Each call in a scope that was never used before, instead of one that the client remembers."""
+
+    def __init__(self, target: Target) -> None:
+        super().__init__(target, transport="fast")
+        self._ids = count()
+
+    def scope(self) -> EntityClient:
+        return self.client.entity(f"{next(self._ids):036d}")
+
+
 class _Kept(Ours):
-    """A scope that is kept, instead of one per call."""
+    """A scope that is kept, instead of one that the client is asked for."""
 
     def __init__(self, target: Target) -> None:
         super().__init__(target, transport="fast")
@@ -149,6 +162,7 @@ _WAYS: dict[str, Way] = {
     "fast": Way(fast),
     "floor": Way(Floor),
     "kept": Way(_Kept),
+    "new": Way(_New),
     "unlimited": Way(_unlimited, crowd=False),
     "timeless": Way(_timeless, crowd=False),
     "uncollected": Way(fast, around=_without_collector),
