@@ -41,8 +41,8 @@ CROWD = 100
 _LEAST_CALLS = 40
 _PLENTY, _LONG = 1_000, 600.0
 _HEAD = 64 * 1024
-_FINER = 20
-"""How many times as many blocks there are of one call at a time, and how much shorter: some differences are small."""
+_FINER = 5
+"""How many times as many blocks there are of what is quick: differences are small there."""
 
 
 class _Given:
@@ -131,13 +131,15 @@ class Way:
         make: Makes its client.
         uvloop: Whether it runs on uvloop.
         around: What a block of calls stands in.
-        crowd: Whether it is measured with a crowd too.
+        alone: Whether it is measured one call at a time, too: that is for what differs by much.
+        slow: Whether a block of a crowd takes long.
     """
 
     make: Callable[[Target], Client]
     uvloop: bool = False
     around: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext
-    crowd: bool = True
+    alone: bool = True
+    slow: bool = False
 
 
 @contextlib.contextmanager
@@ -154,18 +156,18 @@ def _wide() -> httpx.Limits:
 
 
 _WAYS: dict[str, Way] = {
-    "client": Way(HttpxSniffio),
-    "transport": Way(lambda target: _Given(target, httpx.AsyncHTTPTransport())),
-    "wide": Way(lambda target: _Given(target, httpx.AsyncHTTPTransport(limits=_wide()))),
+    "client": Way(HttpxSniffio, slow=True),
+    "transport": Way(lambda target: _Given(target, httpx.AsyncHTTPTransport()), slow=True),
+    "wide": Way(lambda target: _Given(target, httpx.AsyncHTTPTransport(limits=_wide())), slow=True),
     "adapter": Way(lambda target: _Given(target, _Foreign())),
     "default": Way(Ours),
     "fast": Way(fast),
     "floor": Way(Floor),
-    "kept": Way(_Kept),
+    "kept": Way(_Kept, alone=False),
     "new": Way(_New),
-    "unlimited": Way(_unlimited, crowd=False),
-    "timeless": Way(_timeless, crowd=False),
-    "uncollected": Way(fast, around=_without_collector),
+    "unlimited": Way(_unlimited, alone=False),
+    "timeless": Way(_timeless, alone=False),
+    "uncollected": Way(fast, around=_without_collector, alone=False),
     "uvloop": Way(fast, uvloop=True),
 }
 
@@ -175,7 +177,7 @@ def levers(target: Target, rounds: int, seconds: float, crowd: int = CROWD) -> F
 
     Args:
         target: What is called.
-        rounds: Blocks of each way.
+        rounds: Blocks of a slow way; a quick one has more.
         seconds: About how long a block takes, where so many calls fit in it.
         crowd: Calls at once, besides one.
     """
@@ -190,9 +192,9 @@ def levers(target: Target, rounds: int, seconds: float, crowd: int = CROWD) -> F
             runner = other if way.uvloop else plain
             clients[name] = runner, runner.run(_made(way, target))
         # One at a time first: later a hundred idle connections lie beside, which some pools are slow with.
-        figures = _measured(ways, clients, 1, _FINER * rounds, seconds / _FINER)
-        many = {name: way for name, way in ways.items() if way.crowd}
-        figures |= _measured(many, clients, crowd, rounds, seconds)
+        alone = {name: way for name, way in ways.items() if way.alone}
+        figures = _measured(alone, clients, 1, rounds, seconds)
+        figures |= _measured(ways, clients, crowd, rounds, seconds)
         for runner, client in clients.values():
             runner.run(client.aclose())
     return figures | _steps(rounds)
@@ -212,12 +214,15 @@ def _measured(
     seconds: float,
 ) -> Figures:
     calls: dict[str, int] = {}
-    for name, (runner, client) in clients.items():
+    for name in ways:
+        runner, client = clients[name]
         first = runner.run(_block(client, at_once, max(at_once, _LEAST_CALLS)))
         calls[name] = max(2 * at_once, int(seconds / first))
     least = dict.fromkeys(ways, math.inf)
-    for turn in range(rounds):
+    for turn in range(rounds * _FINER):
         for name in list(ways) if turn % 2 else reversed(ways):
+            if ways[name].slow and turn % _FINER:
+                continue
             runner, client = clients[name]
             with ways[name].around():
                 least[name] = min(least[name], runner.run(_block(client, at_once, calls[name])))

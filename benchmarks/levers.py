@@ -64,12 +64,11 @@ STEPS = (
 )
 """Steps that can be had alone."""
 SWITCHES = (
-    Pair("a scope that is new: its head, its resources", "new 1", "fast 1"),
-    Pair("asking for a scope that is remembered", "fast 1", "kept 1"),
-    Pair("the limiter", "fast 1", "unlimited 1"),
-    Pair("the timer of the deadline", "fast 1", "timeless 1"),
-    Pair("the collector, at 1", "fast 1", "uncollected 1"),
-    Pair(f"the collector, at {CROWD}", f"fast {CROWD}", f"uncollected {CROWD}"),
+    Pair("a scope that is new: its head, its resources", f"new {CROWD}", f"fast {CROWD}"),
+    Pair("asking for a scope that is remembered", f"fast {CROWD}", f"kept {CROWD}"),
+    Pair("the limiter", f"fast {CROWD}", f"unlimited {CROWD}"),
+    Pair("the timer of the deadline", f"fast {CROWD}", f"timeless {CROWD}"),
+    Pair("the collector", f"fast {CROWD}", f"uncollected {CROWD}"),
 )
 """What a whole call has, and what it costs without."""
 
@@ -79,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
     wanted = options("levers", __doc__, "a few seconds: two blocks of each", arguments)
     where = machine([f"{name} {found}" for name in _NAMES if (found := installed(name))])
     # In all of it, so that ratios are those of one process: the number of blocks, not of calls, is what is asked for.
-    blocks, seconds = (_QUICK_BLOCKS, 0.03) if wanted.quick else (_BLOCKS, 0.1)
+    blocks, seconds = (_QUICK_BLOCKS, 0.01) if wanted.quick else (_BLOCKS, 0.03)
     todo = Case(_NAME, OURS, what=_NAME, calls=blocks, seconds=seconds, worker="benchmarks._lever_worker", limit=_LIMIT)
     with PayableServer() as server:
         runs = run([todo], server.ports, rounds=1)
@@ -111,12 +110,12 @@ def parts(figures: Figures) -> Table:
     """Return the table of where a call goes; its rows add up."""
 
     def shares(at_once: int) -> dict[str, float]:
-        whole, kept, floor = (figures[f"{name} {at_once}"] for name in ("fast", "kept", "floor"))
+        whole, floor = figures[f"fast {at_once}"], figures[f"floor {at_once}"]
         found = {
             "the event loop and the system: the floor without its model": floor - figures["json"],
             "the model": figures["json"],
             "the answer, read by llhttp": figures["llhttp"],
-            "asking for its scope": whole - kept,
+            "asking for its scope": figures[f"fast {CROWD}"] - figures[f"kept {CROWD}"],
         }
         rest = "the request, token, limiter, deadline, retry loop, pool, connection"
         return {**found, rest: whole - sum(found.values()), "a whole call": whole}
@@ -147,7 +146,7 @@ def pairs(figures: Figures) -> list[Table]:
         Table("Steps", "CPU us of the step alone, hot.", ["step", "ratio", "so, us", "otherwise, us"], steps),
         Table(
             "What surrounds a call",
-            "A whole call on the fast engine, one at a time if not said otherwise, with it and without; differences of under 2 us are noise.",
+            f"A whole call on the fast engine, {CROWD} at once, with it and without; differences of under 2 us are noise.",
             ["what", "costs, us", "with it, us", "without, us"],
             switches,
         ),
