@@ -65,7 +65,8 @@ class Event(pydantic.BaseModel, frozen=True, extra="allow", defer_build=True, pr
         webhook_subscription_id: The subscription that the delivery was made for.
     """
 
-    id: str
+    # By an empty id all events would be one to a replay guard: the first handled, the others acknowledged and lost.
+    id: str = pydantic.Field(min_length=1)
     action: str
     object_type: str
     entity_id: str

@@ -48,7 +48,9 @@ class ReplayGuard(Protocol):
 class StoreReplayGuard:
     """Keeps the marks in a token store: in memory, in Redis, or in files; the store of the client will do.
 
-    Its leases and records are what a replay guard needs, with all that they stand: many processes, forks, outages.
+    Its leases and records are what a replay guard needs, with all that they stand: many processes, forks, outages. A
+    store in memory forgets the oldest above its ``max_records``; one in files keeps a small lock file per event for good,
+    which is for few events only.
 
     Args:
         store: Where; default the memory of this process, which suffices when one process receives all events. It is
