@@ -311,7 +311,7 @@ class Emulator:
             return Delivery(_control.control(self, request))
         with self._lock:
             delivery = self._exchange(request, started)
-        if self._world.state.outbox or self._world.state.recognising:
+        if self._world.state.outbox or self._world.state.due:
             self._courier.wake()
         return delivery
 
