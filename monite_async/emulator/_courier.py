@@ -175,7 +175,9 @@ class Courier:
                 response = await client.post(letter.url, content=letter.body, headers=headers, timeout=seconds)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError) as error:
             return _Outcome(None, type(error).__name__)
-        return _Outcome(response.status_code, response.text[:_KEPT_OF_ANSWERS])
+        # Not by the charset that the answer names: a strange one would fail here, and what failed would be sent for ever.
+        text = response.content[: 4 * _KEPT_OF_ANSWERS].decode(errors="replace")
+        return _Outcome(response.status_code, text[:_KEPT_OF_ANSWERS])
 
     def _client(self, url: str) -> httpx.AsyncClient:
         """Return a client that follows no redirect; certificates count everywhere but on this machine."""

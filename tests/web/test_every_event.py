@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator
 from typing import cast
 
+import httpx
 import pytest
 
 from monite_async.emulator import Emulator, EmulatorSettings
@@ -301,3 +302,18 @@ async def test_what_goes_on_by_itself_is_nobodys_doing() -> None:
         events = await world.driver.ask("GET", "/events", query={"object_type": "receipt"})
         finished = [one for one in cast("list[Json]", events["data"]) if one["action"] == "receipt.ocr_finished"]
         assert [one["api_version"] for one in finished] == [SETTINGS.versions[-1]]
+
+
+async def test_events_are_listed_as_they_are_due_though_nobody_is_told() -> None:
+    """Whoever asks for the events of an emulator that delivers nothing finds what has gone on by itself among them."""
+    emulator = Emulator()
+    options = emulator.client_options()
+    async with httpx.AsyncClient(transport=emulator.transport, base_url=options["base_url"]) as http:
+        driver = Driver(http, options["client_id"], options["client_secret"])
+        await driver.make_entity()
+        await driver.ask("POST", "/receipts/upload_from_file", file=PDF, expect=201)
+        await driver.ask("POST", "/payables/upload_from_file", file=PDF, expect=201)
+        emulator.clock.advance(6)
+        events = cast("list[Json]", (await driver.ask("GET", "/events"))["data"])
+    ended = {"receipt.ocr_finished", "payable.ocr_finished"}
+    assert ended <= {str(event["action"]) for event in events}
