@@ -14,7 +14,7 @@ from monite_async._asgi import TOO_LONG, Receive, Scope, Send, header, is_http, 
 from monite_async._config import Hidden
 from monite_async._errors import ConfigurationError, MoniteError, WebhookError
 from monite_async._webhook_events import Event, parse
-from monite_async._webhook_replay import ReplayGuard, StoreReplayGuard
+from monite_async._webhook_replay import ReplayGuard, StoreReplayGuard, is_positive
 from monite_async._webhook_signature import (
     DEFAULT_TOLERANCE,
     SIGNATURE_HEADER,
@@ -142,8 +142,8 @@ class Receiver:
         if isinstance(keys, ConfigurationError):
             raise keys
         self._keys = keys
-        if handler_timeout <= 0 or max_body <= 0:
-            raise ConfigurationError("handler_timeout and max_body must be positive")
+        if not is_positive(handler_timeout) or not is_positive(max_body):
+            raise ConfigurationError("handler_timeout and max_body must be positive, finite numbers")
         self._guard: ReplayGuard = StoreReplayGuard() if guard is None else guard
         self._tolerance = check_tolerance(tolerance)
         self._timeout = handler_timeout

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import monite_async
 from monite_async import ConfigurationError, WebhookError
 from monite_async.webhooks import Event, PayableEvent, Receiver, sign, verify
 from tests.asgi_calls import ask
@@ -138,6 +141,41 @@ async def test_a_handler_that_verifies_something_of_its_own_fails_as_any_other()
     assert statuses == [500]
 
 
+@pytest.mark.parametrize("trouble", ["handler", "secrets", "vault", "connection"])
+async def test_no_report_of_a_failure_shows_secret_or_body(trouble: str) -> None:
+    """Whatever fails, the variables of all frames of this package hold nothing of the secret or of what was delivered."""
+    wrong: Any = [SECRET, None]
+
+    async def secrets() -> list[str]:
+        if trouble == "vault":
+            raise LookupError
+        found: list[str] = wrong if trouble == "secrets" else [SECRET]
+        return found
+
+    receiver = Receiver(secrets)
+
+    @receiver.on()
+    async def handle(_event: Event) -> None:
+        if trouble == "handler":
+            raise LookupError
+
+    async def send(message: Any) -> None:
+        if trouble == "connection":
+            raise OSError(message["type"])
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": delivery()}
+
+    scope = {"type": "http", "method": "POST", "headers": [(b"monite-signature", sign(delivery(), SECRET).encode())]}
+    with pytest.raises((LookupError, OSError, ConfigurationError)) as caught:
+        await receiver(scope, receive, send)
+    trace = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    package = str(Path(monite_async.__file__).parent)
+    shown = [frame.locals for frame in trace.stack if frame.filename.startswith(package)]
+    assert shown
+    assert "canary" not in f"{shown}"
+
+
 # -- who is called
 
 
@@ -216,7 +254,19 @@ def test_what_is_no_kind_of_event_is_refused(wrong: Any) -> None:
         Receiver(SECRET).on(wrong)
 
 
-@pytest.mark.parametrize("wrong", [{"handler_timeout": 0}, {"max_body": 0}, {"tolerance": -1}, {"secrets": []}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"handler_timeout": 0},
+        {"handler_timeout": float("nan")},
+        {"handler_timeout": float("inf")},
+        {"handler_timeout": None},
+        {"max_body": 0},
+        {"max_body": "1"},
+        {"tolerance": -1},
+        {"secrets": []},
+    ],
+)
 def test_a_receiver_that_could_not_work_is_not_made(wrong: dict[str, Any]) -> None:
     """Numbers that make no sense, and no secret, are refused as it is made."""
     arguments: dict[str, Any] = {"secrets": SECRET, **wrong}

@@ -361,8 +361,8 @@ def test_keys_are_not_shown_and_do_not_leave_the_process() -> None:
             copy.copy(held)
 
 
-@pytest.mark.parametrize("wrong", [0, -1.0])
-def test_a_guard_that_remembers_nothing_is_the_callers_mistake(wrong: float) -> None:
-    """An event must be remembered for some time."""
+@pytest.mark.parametrize("wrong", [0, -1.0, float("nan"), float("inf"), True, "7", None])
+def test_a_guard_that_remembers_nothing_is_the_callers_mistake(wrong: Any) -> None:
+    """An event must be remembered for some time, and for a time that a store can count."""
     with pytest.raises(ConfigurationError, match="remember"):
         StoreReplayGuard(remember=wrong)
