@@ -116,7 +116,7 @@ class Receiver:
         tolerance: Seconds that a signature may be old, or ahead of this machine's clock.
         handler_timeout: Seconds that all handlers of an event may take together. Monite does not say for how long it
             waits; put long work into a queue.
-        max_body: Longest body that is read, in bytes.
+        max_body: Longest body that is read, in bytes; how long a sender may take for it is the server's to limit.
         signed_string: What is signed; see ``signed_string``.
         clock: What tells unix seconds, for tests.
 
