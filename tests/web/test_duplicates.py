@@ -13,7 +13,7 @@ from tests.web.fleet import ROOT
 
 pytestmark = pytest.mark.checkout
 
-PROCESSES, EVENTS = 3, 12
+PROCESSES, EVENTS = 2, 12
 
 
 async def start(url: str) -> asyncio.subprocess.Process:
@@ -30,7 +30,7 @@ async def start(url: str) -> asyncio.subprocess.Process:
 async def test_several_processes_handle_each_event_once_though_it_failed_first(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    """Forty events reach three processes at once and are delivered until each was handled: once, after its failure."""
+    """Twelve events reach two processes at once and are delivered until each was handled: once, after its failure."""
     url = str(request.getfixturevalue("redis_url")) if kind == "redis" else f"file://{tmp_path / 'store'}"
     processes = await asyncio.gather(*(start(url) for _ in range(PROCESSES)))
     handled: Counter[str] = Counter()
