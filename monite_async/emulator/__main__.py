@@ -78,6 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if not (_is_loopback(options.host) or options.allow_remote):
         parser.error(f"{options.host} is not a loopback address: anyone there could use the emulator (--allow-remote)")
+    if not 0 <= options.port < 65_536:
+        parser.error(f"argument --port: {options.port} is no port: 0 to 65535")
     try:
         emulator = Emulator(_settings(options))
     except ValueError as error:

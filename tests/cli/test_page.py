@@ -24,7 +24,7 @@ def test_the_page_lists_every_command_status_and_hidden_name() -> None:
     assert set(re.findall(r"^\| `monite-async (\w+(?: [a-z]+)?)", page, re.MULTILINE)) == set(commands(_commands._cli))
     for name in _SECRET_NAMES:
         assert f"`{name}`" in page
-    for option in ("--entity", "--user", "--query", "--json", "--reveal", "--all", "--yes"):
+    for option in ("--entity", "--user", "--query", "--json", "--reveal", "--all", "--yes", "--wire"):
         assert option in page
 
 
