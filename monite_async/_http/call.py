@@ -390,6 +390,8 @@ class Channel:
         if not self.engine.wire.is_dead_token(answer.status, read_error(answer).message):
             return False
         progress.refused = True
+        if progress.watch is not None:
+            progress.watch.waits("token")
         try:
             async with asyncio.timeout_at(progress.deadline_at):
                 progress.token = await self.engine.tokens.replace(self.key, token)

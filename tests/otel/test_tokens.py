@@ -135,6 +135,34 @@ async def test_a_store_that_is_away_shows_while_it_is(telemetry: Telemetry) -> N
     assert names == {"acquire", "commit", "purge"}
 
 
+async def test_a_client_that_is_closed_does_without_nothing(telemetry: Telemetry) -> None:
+    """Closing ends the watching: a client that ended while its store was away is not counted for ever after."""
+    for _ in range(3):  # as workers that make a client per job
+        async with AsyncMonite(**Emulator().client_options(), token_store=MoodyStore()) as monite:
+            undo = telemetry.watch(monite)
+            await monite.request("GET", "/entities")
+            assert telemetry.value("monite.token_store.degraded") == 1
+        assert telemetry.value("monite.token_store.degraded") == 0
+        assert monite._core.engine.observer is None
+        undo()
+        assert telemetry.value("monite.token_store.degraded") == 0
+
+
+async def test_what_a_flight_waits_for_the_rate_limit_is_measured(telemetry: Telemetry) -> None:
+    """A token request that the limiter holds back explains a long flight; one that goes at once says nothing."""
+    async with AsyncMonite(**Emulator().client_options()) as monite:
+        telemetry.watch(monite)
+        await monite.tokens.warm()
+        assert events(telemetry.spans("monite.token")[-1]) == ["monite.token.token_fetched"]
+        await monite.tokens.invalidate()
+        monite._core.engine.limiter.refused(0.02, None)
+        await monite.tokens.warm()
+    flight = telemetry.spans("monite.token")[-1]
+    assert flight.name == "monite.token"
+    assert facts(flight, "monite.waited") == [{"monite.waited_for": "turn"}]
+    assert telemetry.value("monite.limiter.wait.duration") == 1
+
+
 async def test_an_operation_of_an_unknown_name_is_not_told_by_it(telemetry: Telemetry) -> None:
     """What a store of somebody else's calls its coroutines becomes no label."""
     async with AsyncMonite(**Emulator().client_options()) as monite:
