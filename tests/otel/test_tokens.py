@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -259,3 +261,14 @@ async def test_token_events_are_logged_with_their_facts_as_fields(caplog: pytest
             "monite_detail",
         }
         assert "canary" not in str(fields)
+
+
+@pytest.mark.checkout
+def test_the_page_names_every_logger() -> None:
+    """Whoever wants to hear, or to silence, a part of the library finds what its logger is called."""
+    root = Path(__file__).parents[2]
+    sources = [*root.glob("monite_async/**/*.py"), *root.glob("stores/monite_async_stores/*.py")]
+    named = {name for path in sources for name in re.findall(r'getLogger\("([\w.]+)"\)', path.read_text("utf-8"))}
+    page = (root / "docs" / "observability.md").read_text("utf-8")
+    assert len(named) > 3
+    assert {name for name in named if f"`{name}`" not in page} == set()
