@@ -94,6 +94,22 @@ def test_a_full_disk_is_told_as_that(
     assert capsys.readouterr().err == "error: standard output: No space left on device\n"
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--port", "70000", "70000 is no port: 0 to 65535"),
+        ("--settings", "[]", "it must be a JSON object"),
+        ("--settings", '"\udcff"', "error: "),
+    ],
+)
+def test_the_emulator_refuses_what_it_cannot_be_told(
+    option: str, value: str, said: str, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A port that there is none, and settings that are no object, are mistakes of usage, not failures to listen."""
+    assert run("emulator", option, value) == Exit.USAGE
+    assert said in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("arguments", [(), ("store",), ("--json",)])
 def test_a_command_that_is_missing_is_asked_for(
     arguments: tuple[str, ...], run: Run, capsys: pytest.CaptureFixture[str]
