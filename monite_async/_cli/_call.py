@@ -15,18 +15,13 @@ from monite_async._cli._exits import Exit, Stop
 from monite_async._cli._output import Output, as_json, duration
 from monite_async._options import Capture
 from monite_async._scope import Scope
+from monite_async.models._base import is_secret
 
 if TYPE_CHECKING:
     from monite_async import AsyncMonite, TokenEvent
 
 __all__ = ["call", "hide", "query_of", "read_answer", "read_body", "token"]
 
-_SECRET_NAMES = frozenset(
-    {
-        *("access_token", "client_secret", "connect_token", "link_token", "public_token", "refresh_token"),
-        *("secret", "session_token", "token"),
-    }
-)
 _HIDDEN = "<hidden>"
 
 
@@ -94,7 +89,7 @@ def hide(value: object) -> tuple[object, set[str]]:
         shown: dict[str, object] = {}
         found: set[str] = set()
         for name, inner in cast("Mapping[str, object]", value).items():
-            if name in _SECRET_NAMES and isinstance(inner, str) and inner:
+            if is_secret(name) and isinstance(inner, str) and inner:
                 shown[name] = _HIDDEN
                 found.add(name)
             else:

@@ -14,7 +14,7 @@ import pytest
 
 from monite_async import _cli, models
 from monite_async._cli import _commands
-from monite_async._cli._call import _SECRET_NAMES, hide, read_answer
+from monite_async._cli._call import hide, read_answer
 from monite_async._cli._exits import Exit
 from monite_async._cli._output import Output, as_json, open_streams
 from monite_async.emulator import Emulator, EmulatorSettings, listen
@@ -202,7 +202,6 @@ def test_every_secret_of_an_answer_that_the_models_know_is_hidden() -> None:
         if not field.repr
     }
     assert secrets
-    assert secrets <= _SECRET_NAMES
     assert hide(dict.fromkeys(secrets, "canary")) == (dict.fromkeys(secrets, "<hidden>"), secrets)
 
 
