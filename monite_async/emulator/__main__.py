@@ -52,8 +52,8 @@ def _settings(options: argparse.Namespace) -> EmulatorSettings:
     names = ("client_id", "client_secret", "partner_lifetime", "user_lifetime", "rate_limit")
     values: dict[str, object] = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     given = loads(options.settings.encode("utf-8", "surrogateescape"))
-    if not isinstance(given, dict):
-        raise ValueError("argument --settings: it must be a JSON object")  # noqa: TRY004 - of the command line
+    if as_object(given) != given:
+        raise ValueError("argument --settings: it must be a JSON object")
     return checked(EmulatorSettings, {**as_object(given), **values})
 
 
