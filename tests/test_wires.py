@@ -33,6 +33,7 @@ from monite_async.legacy import BASE_URL, LegacyMonite
 from monite_async_stores import EncryptedFileTokenStore, MemoryTokenStore, TokenStore
 from tests.emulator.drive import ORGANIZATION, PAYABLE_ACTIONS, permissions
 from tests.proofs.canary import Canaries, told
+from tests.virtual import run_virtual
 
 Dialect = Literal["monite", "finops"]
 JWT_CANARY = "canary-jwt-77aa"
@@ -337,6 +338,22 @@ async def test_a_provider_that_fails_is_told_without_what_it_holds(provider: Any
         canaries.add(emulator.settings.client_secret)
         canaries.check(told(caught.value))
         assert emulator.issued == {}
+
+
+def test_a_provider_that_hangs_is_not_taken_for_the_token_endpoint() -> None:
+    """Whoever does not return a JWT in time is named, and nothing is sent."""
+
+    async def hang(_: str) -> str:
+        await asyncio.Event().wait()
+        return ""
+
+    async def main() -> None:
+        async with speaking("finops", finops(subject_token=hang)) as (monite, emulator, ears):
+            with pytest.raises(AuthenticationError, match="subject_token raised TimeoutError"):
+                await monite.as_user("ann").token()
+            assert (emulator.issued, ears.heard) == ({}, [])
+
+    run_virtual(main())
 
 
 async def test_a_secret_that_cannot_be_had_shows_nothing_of_the_jwt() -> None:
