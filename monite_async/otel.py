@@ -74,8 +74,10 @@ def instrument(
 
     Raises:
         ConfigurationError: The client is instrumented already.
+        ClientClosedError: It was closed.
     """
     core = monite._core
+    core.engine.require_open()
     if core.engine.observer is not None:
         raise ConfigurationError("this client is instrumented already: call what instrument() returned first")
     tracer = trace.get_tracer(_SCOPE, __version__, tracer_provider, _SCHEMA)

@@ -14,7 +14,7 @@ from opentelemetry import trace
 from opentelemetry.trace import StatusCode
 
 from examples.logging_tokens import MoodyStore
-from monite_async import AsyncMonite, ConfigurationError, MoniteError, RequestTimeout, RetryPolicy
+from monite_async import AsyncMonite, ClientClosedError, ConfigurationError, MoniteError, RequestTimeout, RetryPolicy
 from monite_async._tokens.flight import Flight
 from monite_async.emulator import Emulator
 from monite_async.otel import instrument
@@ -148,6 +148,8 @@ async def test_a_client_that_is_closed_does_without_nothing(telemetry: Telemetry
         assert monite._core.engine.observer is None
         undo()
         assert telemetry.value("monite.token_store.degraded") == 0
+        with pytest.raises(ClientClosedError):
+            telemetry.watch(monite)
 
 
 async def test_what_a_flight_waits_for_the_rate_limit_is_measured(telemetry: Telemetry) -> None:
