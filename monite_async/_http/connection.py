@@ -48,8 +48,8 @@ class Connection(asyncio.BufferedProtocol):
     """
 
     __slots__ = (
-        "_buffer", "_dead", "_error", "_loop", "_on_dead", "_poll", "_read_paused", "_transport", "_unread", "_waiter", "_whole",
-        "_write_paused", "appetite", "framing", "idle", "idle_since", "origin", "sock", "written",
+        "_buffer", "_dead", "_error", "_loop", "_on_dead", "_poll", "_read_paused", "_sending", "_transport", "_unread", "_waiter",
+        "_whole", "_write_paused", "appetite", "framing", "idle", "idle_since", "origin", "sock", "written",
     )  # fmt: skip
 
     def __init__(
@@ -84,6 +84,7 @@ class Connection(asyncio.BufferedProtocol):
         self._on_dead = on_dead
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[bool] | None = None
+        self._sending: asyncio.Timeout | None = None
         self._error: Exception | None = None
         self._dead = False
         self._whole = False
@@ -190,7 +191,8 @@ class Connection(asyncio.BufferedProtocol):
     ) -> None:
         """Send the body of the request that was begun.
 
-        An answer that arrives before the body was sent ends the sending: the server has made up its mind.
+        An answer that arrives before the body was sent ends the sending, also where the body comes from has stalled: the
+        server has made up its mind. So does the end of the connection.
 
         Args:
             body: The body.
@@ -203,6 +205,20 @@ class Connection(asyncio.BufferedProtocol):
             WriteBrokenError: The connection broke.
             WriteTimeoutError: The peer took too long.
         """
+        scope = asyncio.timeout(None)
+        try:
+            async with scope:
+                self._sending = scope
+                await self._send_pieces(body, length, timeout, until)
+        except TimeoutError:
+            if not scope.expired():
+                raise
+        finally:
+            self._sending = None
+        if scope.expired():
+            self._is_answered()
+
+    async def _send_pieces(self, body: AsyncIterable[bytes], length: int | None, timeout: float, until: float) -> None:
         left = length
         async for chunk in body:
             if await self._answered():
@@ -255,8 +271,13 @@ class Connection(asyncio.BufferedProtocol):
     async def _answered(self) -> bool:
         """Tell whether the server has answered already, and the rest of the body need not be sent."""
         if not self._dead and self._poll.poll(0):
-            # Let the loop read before we write: a write into a connection that was reset loses what came in.
+            # Let the loop read before we write: a write into a connection that was reset loses what came in. asyncio
+            # runs whoever is ready already before what it reads in the same turn.
             await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        return self._is_answered()
+
+    def _is_answered(self) -> bool:
         if self._head_is_here():
             return True
         if self._dead:
@@ -285,8 +306,13 @@ class Connection(asyncio.BufferedProtocol):
                 timer.cancel()
 
     def _wake(self) -> None:
+        sending = self._sending
         if self._waiter is not None:
             _settle(self._waiter, True)
+        elif (
+            sending is not None and not sending.expired() and (self._dead or self.framing.status or self.framing.error)
+        ):
+            sending.reschedule(self._loop.time())
 
     def _end(self, exc: Exception | None) -> None:
         if not self._dead:
