@@ -295,6 +295,8 @@ class Connection(asyncio.BufferedProtocol):
 
     async def _wait(self, until: float) -> bool:
         """Wait for any news; False when the time passed without."""
+        if until < self._loop.time():
+            return False  # where bytes never stop coming, they would be news for ever
         waiter: asyncio.Future[bool] = self._loop.create_future()
         self._waiter = waiter
         timer = None if until == math.inf else self._loop.call_at(until, _settle, waiter, False)
