@@ -95,9 +95,8 @@ def test_a_loop_that_ends_with_calls_under_way_leaves_nothing(factory: Factory) 
         await until(lambda: transport.stats().opened > 0)
         assert tasks
 
-    with server_thread() as (server, _):
-        with asyncio.Runner(loop_factory=factory) as runner:
-            runner.run(leave(server.origin))
+    with server_thread() as (server, _), asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(leave(server.origin))
     gc.collect()
     assert sockets() <= before
 
