@@ -433,7 +433,7 @@ class Channel:
         progress.retries += 1
         if progress.watch is not None:
             progress.watch.repeats(verdict.wait)
-        _log.debug("%s %s: again in %.2f s", outgoing.method, progress.operation.path, verdict.wait)
+        _log.debug("%s %s: again in %.2f s", outgoing.method, progress.operation.logged, verdict.wait)
         await asyncio.sleep(verdict.wait)
 
 
@@ -450,13 +450,13 @@ def _json(operation: Operation[Any], asked: Asked) -> Body:
 
 async def _upload(operation: Operation[Any], asked: Asked) -> Body:
     """Return the body of an upload."""
-    from monite_async._files import MAX_FILE_BYTES
+    from monite_async._files import MAX_FILE_BYTES, frames_of_the_file
     from monite_async._http.multipart import multipart_body
 
     try:
         return await multipart_body(asked.body, limit=MAX_FILE_BYTES.get(operation.path))
-    except asyncio.CancelledError as exc:
-        exc.__traceback__ = None  # its frames hold the fields of the form
+    except BaseException as exc:
+        exc.__traceback__ = frames_of_the_file(exc)  # ours hold the fields of the form
         raise
 
 

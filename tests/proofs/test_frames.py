@@ -7,6 +7,7 @@ import io
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, cast
@@ -80,6 +81,53 @@ def _download(stage: Stage, source: str, **given: Any) -> Awaitable[object]:
     return _acme(stage).download(source, to=Path("never-made"), **given)
 
 
+async def _made(make: Callable[[], object]) -> object:
+    return make()
+
+
+def _viewed(stage: Stage, **options: Any) -> Awaitable[object]:
+    return _made(lambda: _acme(stage).with_options(**options))
+
+
+class _Failing(io.BytesIO):
+    """A file that fails at one call of one of its methods, with an error of its own kind."""
+
+    def __init__(self, method: str, at: int) -> None:
+        super().__init__(BODY.encode())
+        self.method, self.at = method, at
+
+    def tell(self) -> int:
+        self._count("tell")
+        return super().tell()
+
+    def seek(self, at: int, whence: int = 0, /) -> int:
+        self._count("seek")
+        return super().seek(at, whence)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._count("read")
+        return super().read(size)
+
+    def _count(self, method: str) -> None:
+        self.at -= method == self.method
+        if not self.at:
+            raise LookupError("the storage lost it")
+
+
+def _failing(method: str, at: int) -> Way:
+    async def run(stage: Stage) -> object:
+        form = {"note": BODY, "file": _Failing(method, at), "other": BODY}
+        return await _acme(stage).request("POST", "/payables/upload_from_file", multipart=form)
+
+    return run
+
+
+FAILING: dict[str, Way] = {
+    f"{method} {at}": _failing(method, at)
+    for method, at in (("tell", 1), ("seek", 1), ("read", 1), ("seek", 4), ("read", 2))
+}
+"""Files that fail while they are measured, and while they are sent."""
+
 WAYS: dict[str, Way] = {
     "method": lambda stage: _payables(stage).create(document_id=BODY, options=OPTIONS),
     "raw": lambda stage: _payables(stage).with_raw_response.create(document_id=BODY, options=OPTIONS),
@@ -99,6 +147,14 @@ WAYS: dict[str, Way] = {
     "no header": lambda stage: _acme(stage).request(
         "POST", "/payables", json=BODY, options=RequestOptions(headers={"x-canary": SECRET + "\n"})
     ),
+    "view": lambda stage: _viewed(stage, headers={"x-canary": SECRET + "\n"}),
+    "view of nonsense": lambda stage: _viewed(stage, timeout=-1, headers={"x-canary": SECRET}),
+    "reserved view": lambda stage: _viewed(stage, headers={"Authorization": SECRET}),
+    "options": lambda stage: _made(lambda: RequestOptions(timeout=-1, headers={"x-canary": SECRET}, query={"a": BODY})),
+    "options of lists": lambda stage: _made(lambda: RequestOptions(headers=cast("Any", [SECRET]))),
+    "wrong options": lambda stage: _made(lambda: cast("Any", RequestOptions)(heders={"x-canary": SECRET})),
+    "client": lambda stage: _made(lambda: stage.client(headers={"x-canary": SECRET + "\n"})),
+    "address": lambda stage: _made(lambda: stage.client(base_url=f"https://me:{SECRET}@api.test")),
     "no options": lambda stage: _payables(stage).with_raw_response.create(document_id=BODY, options={"a": 1}),
     "closed": _closed,
     "stream": lambda stage: _streamed(stage, "POST", "/payables", json={"document_id": BODY}),
@@ -153,7 +209,7 @@ async def test_no_frame_holds_what_was_passed_to_a_call(effect: dict[str, Any]) 
     if effect.get("status") == 200:  # whoever asks for no model takes what comes
         ways = {name: way for name, way in WAYS.items() if name not in ("request", "stream", "download of a path")}
     errors = await _search(ways, **effect)
-    assert all(isinstance(error, MoniteError | OSError) for error in errors), errors
+    assert all(isinstance(error, MoniteError | OSError | TypeError) for error in errors), errors
     kinds = {type(error).__name__ for error in errors}
     assert kinds >= {"ClientClosedError", "ConfigurationError"}
 
@@ -275,3 +331,12 @@ async def test_no_frame_of_an_upload_that_is_cancelled_early_holds_its_form() ->
         error = await stage.fails(task)
         assert isinstance(error, asyncio.CancelledError)
         canaries.check(told(error))
+
+
+async def test_no_frame_of_a_file_that_fails_holds_the_rest_of_its_form() -> None:
+    """An error of the caller's own file object comes out as it is, and shows where in that object it arose."""
+    errors = await _search(FAILING)
+    assert [type(error) for error in errors] == [LookupError] * len(FAILING)
+    for name, error in zip(FAILING, errors, strict=True):
+        last = traceback.extract_tb(error.__traceback__)[-2:]
+        assert [frame.name for frame in last] == [name.split()[0], "_count"]
