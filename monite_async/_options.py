@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Final, final
+from typing import Final, cast, final
 
 from monite_async._errors import ConfigurationError
 from monite_async_stores._value import frozen
@@ -161,9 +161,11 @@ class RequestOptions:
         # Of headers and query the names only: their values may be secrets, and options stand in tracebacks with locals.
         shown = [f"{name}={value!r}" for name in _SHOWN if (value := getattr(self, name)) is not None]
         for name in _NAMED:
-            values = getattr(self, name)
-            if values:
-                shown.append(f"{name}: {', '.join(map(str, values)) if isinstance(values, Mapping) else 'no mapping'}")
+            given = getattr(self, name)
+            if given:
+                # Shown also while it is refused, and then it may be anything.
+                keys = map(str, cast("Mapping[object, object]", given)) if isinstance(given, Mapping) else ["no mapping"]
+                shown.append(f"{name}: {', '.join(keys)}")
         return f"<RequestOptions {', '.join(shown) or 'as the client has them'}>"
 
     def __post_init__(self) -> None:
