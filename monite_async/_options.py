@@ -164,7 +164,9 @@ class RequestOptions:
             given = getattr(self, name)
             if given:
                 # Shown also while it is refused, and then it may be anything.
-                keys = map(str, cast("Mapping[object, object]", given)) if isinstance(given, Mapping) else ["no mapping"]
+                keys = (
+                    map(str, cast("Mapping[object, object]", given)) if isinstance(given, Mapping) else ["no mapping"]
+                )
                 shown.append(f"{name}: {', '.join(keys)}")
         return f"<RequestOptions {', '.join(shown) or 'as the client has them'}>"
 
