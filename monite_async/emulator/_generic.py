@@ -129,7 +129,7 @@ def group_of(call: Call, collection: Collection) -> str:
 def records(call: Call, path: str, group: str | None = None) -> list[Record]:
     """Return the records of a collection in the group, by default those of the entity of the call."""
     wanted = group if group is not None else ("" if call.entity is None else call.entity.id)
-    return [record for record in call.world.state.table(path).of(wanted) if not record.private.get("deleted")]
+    return list(call.world.state.table(path).of(wanted))
 
 
 def found(call: Call, collection: Collection | None = None) -> Record:
@@ -138,7 +138,7 @@ def found(call: Call, collection: Collection | None = None) -> Record:
     group = group_of(call, collection)
     place = len(collection.parents)
     record = call.world.state.table(collection.path).get(list(call.params.values())[place].lower(), group)
-    if record is None or record.private.get("deleted") or _foreign(call, record):
+    if record is None or _foreign(call, record):
         raise refusal(404, f"{collection.noun} not found")
     settle(call, record, collection)
     wanted = needs(call.route)
@@ -248,7 +248,7 @@ def list_page(
     shape = RESULTS[call.route.operation_id]
 
     def shown(record: Record) -> bool:
-        if record.private.get("deleted") or not call.sees(record) or _foreign(call, record):
+        if not call.sees(record) or _foreign(call, record):
             return False
         settle(call, record, home)
         return seen is None or seen(record)
@@ -278,9 +278,9 @@ def list_page(
 
 
 def remove(call: Call, record: Record) -> None:
-    """Delete a record of the collection of the call."""
+    """Delete a record of the collection of the call, and what is part of it."""
     path = collection_of(call.route).path
-    call.world.state.table(path).remove(record)
+    call.world.state.forget(path, record)
     emit(call, path, "deleted", record)
 
 
