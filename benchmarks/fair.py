@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from benchmarks._fair_systems import BY_HAND, EACH, LEARNING, NONE, PATIENCE, SHARED, SYSTEMS, TOLD, Place
+from benchmarks._output import say
 from benchmarks._report import Bar, Table, machine, number
 from monite_async import AsyncMonite
 from monite_async.emulator import Remote, launch
@@ -77,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 async def measure(name: str, size: Size) -> Figures:
     """Let a fleet of one system make its calls against a server of its own; return what became of them."""
-    _say(name)
+    say(name)
     with RedisServer() as redis:
         async with launch(("--port", "0")) as remote:
             place = await _place(remote, redis.url, size)
@@ -186,11 +187,6 @@ def _versions() -> list[str]:
     from importlib.metadata import version
 
     return [f"{package} {version(package)}" for package in _VERSIONS]
-
-
-def _say(what: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{what} ...", end="\r", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

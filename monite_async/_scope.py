@@ -129,6 +129,7 @@ class Scope:
 
         Raises:
             AuthenticationError: The token endpoint refused.
+            APIStatusError: It failed, or was asked too often.
             TransportError: It could not be reached.
             ClientClosedError: The client was closed.
         """

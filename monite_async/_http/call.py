@@ -403,7 +403,7 @@ class Channel:
         """Wait until the call may be sent again, or raise its failure."""
         import random
 
-        from monite_async._http.retry import Outcome, Retry, decide, rate_limit, retry_after
+        from monite_async._http.retry import Outcome, Stop, decide, rate_limit, retry_after
 
         engine, policy = self.engine, progress.limits.retry
         status = asked = None
@@ -428,7 +428,9 @@ class Channel:
                 idempotent=progress.operation.idempotent,
             ),
         )
-        if not isinstance(verdict, Retry) or (verdict.charged and not engine.budget.take()):
+        if isinstance(verdict, Stop):
+            _log.debug("%s %s: not again: %s", outgoing.method, progress.operation.logged, verdict.why)
+        if isinstance(verdict, Stop) or (verdict.charged and not engine.budget.take()):
             raise progress.failure(outcome, asked)
         progress.retries += 1
         if progress.watch is not None:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import TypeAlias, cast
 
 from monite_async._operations import operations
-from monite_async.emulator._call import Audience, Call, Handler, Rule
+from monite_async.emulator._call import Audience, Call, Handler, Rule, named_entity
 from monite_async.emulator._collections import BY_ID, Collection, collection_of, kind_of, listed, needs
 from monite_async.emulator._contract.routes import ROUTES
 from monite_async.emulator._contract.shapes import RESULTS, Shape
@@ -97,7 +97,7 @@ def parent_ids(call: Call, collection: Collection) -> list[str]:
     for name, path in collection.parents:
         parent_id = call.params[name].lower()
         if path == "/entities":
-            _check_entity(call, parent_id)
+            named_entity(call)
         elif call.world.state.table(path).get(parent_id, group) is None:
             raise refusal(404, f"{_words(path)} not found")
         ids.append(parent_id)
@@ -111,13 +111,6 @@ def _words(path: str) -> str:
 
 def _top(call: Call, collection: Collection) -> str:
     return call.entity.id if collection.of_entity and call.entity is not None else ""
-
-
-def _check_entity(call: Call, entity_id: str) -> None:
-    if call.world.state.entities.get(entity_id) is None:
-        raise refusal(404, "Entity not found")
-    if call.actor.user is not None and call.actor.user.group != entity_id:
-        raise refusal(call.world.settings.entity_mismatch_status, "The entity of the path is not that of the token.")
 
 
 def group_of(call: Call, collection: Collection) -> str:

@@ -354,6 +354,7 @@ async def test_a_call_is_repeated_and_says_so(caplog: pytest.LogCaptureFixture) 
     assert isinstance(error, ServerError)
     assert (error.attempts, len(transport.calls)) == (3, 3)
     assert caplog.text.count("GET (a raw path): again in") == 2
+    assert caplog.text.count("GET (a raw path): not again: no retries left") == 1
     assert CLIENT_SECRET not in caplog.text
     assert "canary-token" not in caplog.text
 
