@@ -26,6 +26,7 @@ from monite_async._webhook_signature import (
     raw_bytes,
     signed_string,
 )
+from monite_async_stores._discreet import discreet
 
 __all__ = ["Outcome", "Receiver", "Secrets", "verify"]
 
@@ -124,6 +125,7 @@ class Receiver:
         ConfigurationError: There is no secret, or a number makes no sense.
     """
 
+    @discreet
     def __init__(
         self,
         secrets: Secrets | Callable[[], Awaitable[Secrets]],
@@ -136,7 +138,6 @@ class Receiver:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._keys: Keys | Callable[[], Awaitable[Secrets]] = secrets if callable(secrets) else keys_of(secrets)
-        del secrets
         if handler_timeout <= 0 or max_body <= 0:
             raise ConfigurationError("handler_timeout and max_body must be positive")
         self._guard: ReplayGuard = StoreReplayGuard() if guard is None else guard

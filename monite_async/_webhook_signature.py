@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NoReturn, TypeAlias
 
 from monite_async._errors import ConfigurationError, WebhookError
+from monite_async_stores._discreet import discreet
 
 __all__ = [
     "DEFAULT_TOLERANCE",
@@ -51,6 +52,7 @@ def signed_string(timestamp: str, body: bytes) -> bytes:
     return timestamp.encode("ascii") + b"." + body
 
 
+@discreet
 def sign(
     body: bytes, secret: str, *, timestamp: float | None = None, signed_string: SignedString = signed_string
 ) -> str:
@@ -66,7 +68,6 @@ def sign(
         ConfigurationError: The body is not bytes, or the secret is empty.
     """
     key = next(iter(keys_of(secret)))
-    del secret
     when = str(int(time.time() if timestamp is None else timestamp))
     return f"t={when},v1={_digest(key, signed_string(when, raw_bytes(body)))}"
 

@@ -8,7 +8,8 @@ import hmac
 import json
 import pickle
 import traceback
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -20,11 +21,13 @@ from monite_async.webhooks import (
     Event,
     PayableEvent,
     PayableLineItemEvent,
+    Receiver,
     StoreReplayGuard,
     parse,
     sign,
     verify,
 )
+from tests.proofs.canary import Canaries, told
 
 SECRET = "whsec_canary-of-a-secret"
 NOW = 1_800_000_000
@@ -302,6 +305,24 @@ def test_keys_are_not_shown_and_do_not_leave_the_process() -> None:
             pickle.dumps(held)
         with pytest.raises(TypeError):
             copy.copy(held)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: sign(cast("Any", "text"), SECRET),
+        lambda: sign(b"", cast("Any", SECRET.encode())),
+        lambda: Receiver([SECRET, ""]),
+        lambda: Receiver(SECRET, max_body=0),
+    ],
+)
+def test_no_frame_of_a_refusal_holds_a_secret(make: Callable[[], object]) -> None:
+    """Whoever signs, or makes a receiver, with something that will not do sees no secret in the traceback with locals."""
+    with pytest.raises(ConfigurationError) as caught:
+        make()
+    canaries = Canaries()
+    canaries.add(SECRET)
+    canaries.check(told(caught.value))
 
 
 @pytest.mark.parametrize("wrong", [0, -1.0])

@@ -204,7 +204,6 @@ class LegacyMonite(Scope):
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         hidden = Hidden(client_secret)
-        del client_secret  # a traceback may show the variables of its frames
         settings = Settings(
             client_id=client_id,
             client_secret=hidden,
@@ -214,6 +213,7 @@ class LegacyMonite(Scope):
             retry=retry,
             headers=headers,
         )
+        del client_secret, base_url, headers  # a traceback may show the variables of its frames
         core = Core(settings, store=token_store, wiring=Wiring(transport), issuer=None, wire=WIRE)
         super().__init__(core, core.key(), None, core.config.options)
 
