@@ -46,6 +46,9 @@ class Fault:
         stream: Send a generated JSON body of so many bytes instead; it is never held in memory.
         redirect: Answer 307 to this address.
         hold: Keep the answer back until ``release``.
+
+    Raises:
+        ValueError: No request has this method.
     """
 
     method: str | None = None
