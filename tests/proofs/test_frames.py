@@ -12,10 +12,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, cast
 
+import httpx
 import pytest
 
 from monite_async import (
     UNSET,
+    AsyncMonite,
     ConfigurationError,
     EntityClient,
     MoniteError,
@@ -26,6 +28,7 @@ from monite_async import (
 )
 from monite_async.models._base import Model
 from monite_async.models.webhooks import WebhookSubscriptionResource
+from tests.http._servers import Server, read_request, turns
 from tests.proofs.canary import Canaries, told
 from tests.proofs.stage import CLIENT_ID, ONCE, QUICK, Stage, cache_of, staged
 
@@ -308,6 +311,58 @@ def test_threads_meet_the_library_at_once(seed: int) -> None:
     program = Path(__file__).with_name("first_use.py")
     ran = subprocess.run([sys.executable, str(program), str(seed)], capture_output=True, timeout=100, check=False)
     assert ran.stdout == b"done\n", ran.stderr.decode()
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["native", "httpx"])
+async def test_no_frame_of_a_cancelled_call_holds_the_beginning_of_its_answer(own: bool) -> None:
+    """Whoever is cancelled while an answer comes sees nothing of it in the traceback with locals."""
+    there = asyncio.Event()
+
+    async def half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 200000\r\n\r\n" + BODY.encode() * 1000)
+        await writer.drain()
+        there.set()
+        await reader.read()
+
+    canaries = Canaries()
+    canaries.add(BODY)
+    async with (
+        Server(half) as server,
+        AsyncMonite(
+            token="t" * 40,
+            base_url=f"{server.origin}/v1",
+            transport=None if own else httpx.AsyncHTTPTransport(),
+        ) as monite,
+    ):
+        task = asyncio.ensure_future(monite.request("GET", "/payables"))
+        await there.wait()
+        await turns(50)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await task
+        canaries.check(told(caught.value))
+
+
+async def test_no_frame_of_a_wait_or_a_download_that_fails_holds_what_came(tmp_path: Path) -> None:
+    """Work that ends badly, a file that is too long and one that breaks off leave nothing of themselves behind."""
+    canaries = Canaries()
+    canaries.add(BODY)
+    async with staged() as stage:
+        acme = _acme(stage)
+        payable = await acme.payables.create(description=BODY, currency="EUR", total_amount=1)
+        path = f"/payables/{payable.id}"
+        for state, again in (("error", None), ("processing", 500)):
+            stage.emulator.fail("GET", path, set_fields={"ocr_status": state})
+            if again is not None:
+                stage.emulator.fail("GET", path, status=again, times=None)
+            await stage.fails(acme.payables.wait_for_ocr(payable.id, timeout=20, options=OPTIONS))
+        stage.emulator.faults.clear()
+        await stage.fails(acme.download(path, to=tmp_path / "x", max_bytes=10))
+        stage.emulator.fail("GET", path, truncate=400)
+        await stage.fails(acme.download(path, to=tmp_path / "x"))
+        for error in stage.errors:
+            canaries.check(told(error))
 
 
 async def test_no_frame_of_an_upload_that_is_cancelled_early_holds_its_form() -> None:
