@@ -77,6 +77,9 @@ class Event(pydantic.BaseModel, frozen=True, extra="allow", defer_build=True, pr
         created_at: When it happened, aware; None when the API does not say.
         description: A sentence for people.
         webhook_subscription_id: The subscription that the delivery was made for.
+
+    What only describes the event (the last four) is None as well when it comes in a form that cannot be read: the event
+    is worth more than that, and refused it would come again and again.
     """
 
     # By an empty id all events would be one to a replay guard: the first handled, the others acknowledged and lost.
@@ -90,6 +93,16 @@ class Event(pydantic.BaseModel, frozen=True, extra="allow", defer_build=True, pr
     description: str | None = None
     webhook_subscription_id: str | None = None
     given_object_id: str | None = pydantic.Field(default=None, alias="object_id")
+
+    @pydantic.field_validator(
+        "api_version", "created_at", "description", "webhook_subscription_id", "given_object_id", mode="wrap"
+    )
+    @classmethod
+    def _if_readable(cls, value: Anything, read: pydantic.ValidatorFunctionWrapHandler) -> Anything:
+        try:
+            return cast("Anything", read(value))
+        except pydantic.ValidationError:
+            return None
 
     @property
     def name(self) -> str:

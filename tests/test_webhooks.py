@@ -310,7 +310,7 @@ def test_only_what_tells_the_event_is_required() -> None:
         (b"\xff", "body: json_invalid"),
         (b"[]", "body: model_type"),
         (b'{"id":"canary"}', "action: missing; object_type: missing; entity_id: missing"),
-        (body(id=7, created_at="canary"), "id: string_type; created_at."),
+        (body(id=7, entity_id=["canary"]), "id: string_type; entity_id: string_type"),
         (body(id=None), "id: string_type"),
         (body(id=""), "id: string_too_short"),
     ],
@@ -320,6 +320,17 @@ def test_what_is_no_event_says_which_fields(content: bytes, said: str) -> None:
     shown = failure(body=content, signature=sign(content, SECRET, timestamp=NOW))
     assert f"WebhookError: the body is not a webhook event: {said}" in shown
     assert "canary" not in shown
+
+
+@pytest.mark.parametrize("garbage", [[], {"a": 1}, [7.5]])
+@pytest.mark.parametrize("name", ["created_at", "api_version", "description", "webhook_subscription_id", "object_id"])
+def test_what_only_describes_an_event_does_not_cost_it(name: str, garbage: object) -> None:
+    """A field beside what tells the event may come as anything: what cannot be read is None, and the event is there."""
+    event = parse(body(**{name: garbage}))
+    assert isinstance(event, PayableEvent)
+    assert event.id == FACTS["id"]
+    assert (event.given_object_id if name == "object_id" else getattr(event, name)) is None
+    assert parse(body(created_at="long ago")).created_at is None
 
 
 def test_an_event_shows_which_it_is_and_nothing_of_what_it_holds() -> None:
