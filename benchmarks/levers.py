@@ -146,7 +146,7 @@ def pairs(figures: Figures) -> list[Table]:
         Table("Steps", "CPU us of the step alone, hot.", ["step", "ratio", "so, us", "otherwise, us"], steps),
         Table(
             "What surrounds a call",
-            f"A whole call on the fast engine, {CROWD} at once, with it and without; differences of under 2 us are noise.",
+            f"A whole call on the fast engine, {CROWD} at once, with it and without; differences of a few us are noise.",
             ["what", "costs, us", "with it, us", "without, us"],
             switches,
         ),
