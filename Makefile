@@ -57,7 +57,7 @@ generate: $(STAMP) ## write api/, models/, types/ and the emulator's tables anew
 	$(BIN)/python -m codegen.docs
 
 docs: $(STAMP) ## the site, into build/site
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 format: $(STAMP) ## format and fix what can be fixed
 	$(BIN)/ruff format .
