@@ -21,8 +21,8 @@ OFFICIAL = "0.5.4"
 _DOCS = Path(__file__).resolve().parents[1] / "docs"
 _WHO = {
     "partner": "`monite`",
-    "entity": "`acme`, `ann`",
-    "user": "`ann`, `me`",
+    "entity": "`acme`,\u00a0`ann`",
+    "user": "`ann`,\u00a0`me`",
     "any": "all",
 }
 _WIDE = ["---", "hide: [toc]", "---", ""]

@@ -1,11 +1,13 @@
-"""For the reference pages: griffe, which reads the sources, shows classes made by ``frozen`` as the dataclasses they are.
+"""For the reference pages: what griffe, which reads the sources, has to be told of them. Named in ``mkdocs.yml``.
 
-``monite_async_stores._value.frozen`` is ``dataclass(frozen=True)`` to type checkers. Told so, griffe's own extension for
-dataclasses writes the signatures, with the defaults. It is named in ``mkdocs.yml``.
+- ``monite_async_stores._value.frozen`` makes dataclasses, as far as type checkers and readers are concerned. Told so,
+  griffe's own extension for dataclasses writes their signatures, with the defaults.
+- ``::`` before an indented block of a docstring is a sign of reStructuredText; the pages are Markdown.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import griffe
@@ -14,7 +16,7 @@ __all__ = ["Values"]
 
 
 class Values(griffe.Extension):
-    """Replaces the decorator before griffe's extension for dataclasses looks for it."""
+    """Changes what was read before other extensions look at it."""
 
     def on_class_instance(self, *, cls: griffe.Class, **_: Any) -> None:
         """Look at the decorators of a class that was just read.
@@ -25,3 +27,13 @@ class Values(griffe.Extension):
         for decorator in cls.decorators:
             if str(decorator.value) == "frozen":
                 decorator.value = griffe.ExprName("dataclass", parent=griffe.ExprName("dataclasses"))
+
+    def on_instance(self, *, obj: griffe.Object, **_: Any) -> None:
+        """Look at the docstring of anything that was just read.
+
+        Args:
+            obj: It.
+        """
+        if obj.docstring is not None:
+            lone = re.sub(r"^\s*::\n", "", obj.docstring.value, flags=re.MULTILINE)
+            obj.docstring.value = re.sub(r"::$", ":", lone, flags=re.MULTILINE)
