@@ -132,37 +132,36 @@ def test_code_is_no_wider_than_the_column() -> None:
     assert wide == []
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site, built as ``make docs`` builds it."""
-    target = tmp_path_factory.mktemp("docs") / "site"
-    # Not --quiet: it hides warnings from the count that makes a strict build fail.
+def build(target: Path) -> None:
+    """Build the site as ``make docs`` does; not ``--quiet``, which hides warnings from what makes a strict build fail."""
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(target)]
-    surroundings = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "PYTHONWARNINGS": "default"}
+    # Its coverage is nobody's, and would take long.
+    surroundings = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    surroundings |= {"NO_MKDOCS_2_WARNING": "1", "PYTHONWARNINGS": "default"}
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False, env=surroundings)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     assert "WARNING" not in done.stderr
-    return target
 
 
-def test_the_site_builds_and_every_link_leads_somewhere(site: Path) -> None:
-    """A page outside of the menu, a dead link or anchor, a name that is gone fails the build."""
-    assert "Five minutes" in (site / "index.html").read_text(encoding="utf-8")
-    assert (site / "search" / "search_index.js").exists(), "for the search without a server"
+def loaded_from_elsewhere(site: Path) -> list[str]:
+    """Return what pages load from other hosts."""
+    pattern = re.compile(r"<(?:script|link|img|iframe)[^>]+(?:src|href)=\S*?(https?://[^\s>\"]+)")
+    return [link for page in site.rglob("*.html") for link in pattern.findall(page.read_text("utf-8"))]
 
 
-def test_no_page_loads_anything_from_another_host(site: Path) -> None:
-    """The site works where there is no network: scripts, styles and pictures are its own."""
-    for page in site.rglob("*.html"):
-        loaded = re.findall(
-            r"<(?:script|link|img|iframe)[^>]+(?:src|href)=\S*?(https?://[^\s>\"]+)", page.read_text("utf-8")
-        )
-        assert loaded == [], page.name
-
-
-def test_every_public_name_has_its_place_in_the_reference(site: Path) -> None:
-    """What ``__all__`` of a public module lists can be looked up; models and types have a page of names."""
+def not_in_the_reference(site: Path) -> list[str]:
+    """Return the public names that cannot be looked up."""
     inventory = (site / "objects.inv").read_bytes().split(b"\n", 4)[4]
     known = {line.split(" ", 1)[0] for line in zlib.decompress(inventory).decode().splitlines()}
     named = {f"{module}.{name}" for module in PUBLIC for name in importlib.import_module(module).__all__}
-    assert sorted(named - known) == ["monite_async.__version__"]
+    return sorted(named - known)
+
+
+def test_the_site_builds_whole(tmp_path: Path) -> None:
+    """No page, link, anchor or name is missing (strict); nothing comes from another host; each public name has a place."""
+    site = tmp_path / "site"
+    build(site)  # once: it takes six seconds
+    assert "Five minutes" in (site / "index.html").read_text(encoding="utf-8")
+    assert (site / "search" / "search_index.js").exists(), "for the search without a server"
+    assert loaded_from_elsewhere(site) == []
+    assert not_in_the_reference(site) == ["monite_async.__version__"]
