@@ -336,10 +336,7 @@ class EntityClient(EntityResources, Scope):
         Raises:
             ConfigurationError: The id is empty, or the client has a static token.
         """
-        scope = object.__new__(EntityUserClient)
-        key = self._core.key(clean_id("user id", user_id))
-        Scope.__init__(scope, self._core, key, self._entity_id, self._options)
-        return scope
+        return self._core.scope(EntityUserClient, self._entity_id, clean_id("user id", user_id), self._options)
 
 
 class _OfUser(Scope):

@@ -287,7 +287,7 @@ class Channel:
     ) -> Outgoing:
         engine = self.engine
         target = engine.place.prefix + encode_path(operation.path, asked.path or {})
-        head = self._own_head()
+        head = self._head or self._own_head()
         if operation.result is bytes:
             head = head.over(_ANYTHING)
         parameters = self.options.query

@@ -48,7 +48,7 @@ class Connection(asyncio.BufferedProtocol):
     """
 
     __slots__ = (
-        "_buffer", "_dead", "_error", "_loop", "_on_dead", "_poll", "_read_paused", "_transport", "_unread", "_waiter", "_whole",
+        "_buffer", "_dead", "_error", "_loop", "_on_dead", "_poll", "_read_paused", "_timer", "_timer_at", "_transport", "_unread", "_until", "_waiter", "_whole",
         "_write_paused", "appetite", "framing", "idle", "idle_since", "origin", "sock", "written",
     )  # fmt: skip
 
@@ -84,6 +84,8 @@ class Connection(asyncio.BufferedProtocol):
         self._on_dead = on_dead
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[bool] | None = None
+        self._until = self._timer_at = math.inf
+        self._timer: asyncio.TimerHandle | None = None
         self._error: Exception | None = None
         self._dead = False
         self._whole = False
@@ -143,6 +145,7 @@ class Connection(asyncio.BufferedProtocol):
     def abort(self) -> None:
         """Close at once, without a farewell; may be called in any state and more than once."""
         self._dead = True
+        self._stop_timer()
         if self._transport is not None:
             self._transport.abort()
 
@@ -274,21 +277,42 @@ class Connection(asyncio.BufferedProtocol):
 
     async def _wait(self, until: float) -> bool:
         """Wait for any news; False when the time passed without."""
+        self._until = until
+        if until < self._timer_at:
+            self._set_timer(until)
         waiter: asyncio.Future[bool] = self._loop.create_future()
         self._waiter = waiter
-        timer = None if until == math.inf else self._loop.call_at(until, _settle, waiter, False)
         try:
             return await waiter
         finally:
             self._waiter = None
-            if timer is not None:
-                timer.cancel()
+
+    def _set_timer(self, at: float) -> None:
+        """Set the timer; one that comes too early is kept, and set anew then: cheaper than one for each wait."""
+        self._stop_timer()
+        self._timer, self._timer_at = self._loop.call_at(at, self._time_is_up), at
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer, self._timer_at = None, math.inf
+
+    def _time_is_up(self) -> None:
+        due = self._timer_at
+        self._timer, self._timer_at = None, math.inf
+        if self._waiter is None:
+            return  # it is idle
+        if self._until <= due:
+            _settle(self._waiter, False)
+        elif self._until < math.inf:
+            self._set_timer(self._until)
 
     def _wake(self) -> None:
         if self._waiter is not None:
             _settle(self._waiter, True)
 
     def _end(self, exc: Exception | None) -> None:
+        self._stop_timer()
         if not self._dead:
             self._dead = True
             self._error = exc or self._cut_off()

@@ -72,22 +72,22 @@ class Entities(Resource):
 
     def create(self, *, name: str, options: RequestOptions | None = None, **fields: str) -> Call[Entity]:
         """Create an entity: a business in Germany unless said otherwise."""
-        return self._call(Operation("POST", _ENTITIES, Entity), body={"name": name, **fields}, options=options)
+        return self._caller.call(Operation("POST", _ENTITIES, Entity), body={"name": name, **fields}, options=options)
 
     def get(self, entity_id: str, *, options: RequestOptions | None = None) -> Call[Entity]:
         """Get an entity."""
-        return self._call(Operation("GET", _ENTITY, Entity), path={"entity_id": entity_id}, options=options)
+        return self._caller.call(Operation("GET", _ENTITY, Entity), path={"entity_id": entity_id}, options=options)
 
     def update(
         self, entity_id: str, *, name: str, options: RequestOptions | None = None, **fields: str
     ) -> Call[Entity]:
         """Put other data in place of an entity's."""
         operation, body = Operation("PUT", _ENTITY, Entity), {"name": name, **fields}
-        return self._call(operation, path={"entity_id": entity_id}, body=body, options=options)
+        return self._caller.call(operation, path={"entity_id": entity_id}, body=body, options=options)
 
     async def delete(self, entity_id: str, *, options: RequestOptions | None = None) -> None:
         """Delete an entity."""
-        await self._call(_DELETE_ENTITY, path={"entity_id": entity_id}, options=options)
+        await self._caller.call(_DELETE_ENTITY, path={"entity_id": entity_id}, options=options)
 
 
 class IncomingBills(Resource):
@@ -104,22 +104,22 @@ class IncomingBills(Resource):
     def upload(self, *, file: FileInput, options: RequestOptions | None = None) -> Call[IncomingBill]:
         """Upload a bill and return what was read from it."""
         operation = Operation("POST", _BILLS, IncomingBill, multipart=True)
-        return self._call(operation, body={"file": file}, options=options)
+        return self._caller.call(operation, body={"file": file}, options=options)
 
     def get(self, bill_id: str, *, options: RequestOptions | None = None) -> Call[IncomingBill]:
         """Get a bill."""
-        return self._call(Operation("GET", _BILL, IncomingBill), path={"bill_id": bill_id}, options=options)
+        return self._caller.call(Operation("GET", _BILL, IncomingBill), path={"bill_id": bill_id}, options=options)
 
     def update(
         self, bill_id: str, *, options: RequestOptions | None = None, **fields: str | int | None
     ) -> Call[IncomingBill]:
         """Change a bill: ``currency``, ``amount``, ``description``, ``due_date``, ``issued_at``, ``counterpart_...``."""
         operation = Operation("PUT", _BILL, IncomingBill)
-        return self._call(operation, path={"bill_id": bill_id}, body=fields, options=options)
+        return self._caller.call(operation, path={"bill_id": bill_id}, body=fields, options=options)
 
     async def delete(self, bill_id: str, *, options: RequestOptions | None = None) -> None:
         """Delete a bill."""
-        await self._call(_DELETE_BILL, path={"bill_id": bill_id}, options=options)
+        await self._caller.call(_DELETE_BILL, path={"bill_id": bill_id}, options=options)
 
 
 class LegacyUserClient(Scope):

@@ -135,6 +135,7 @@ def _open(value: object) -> object:
 
 
 _SLOTS = {name: vars(Model)[name] for name in Model.__slots__}
+_note_request_id = _SLOTS["_request_id"].__set__  # a tenth of what pydantic takes for setting an attribute
 
 
 def _slot(model: Model, name: str, default: object) -> Any:
@@ -219,7 +220,7 @@ def decode(kind: Any, data: bytes, *, request_id: str | None = None, lenient: bo
             del data  # which would stand in a traceback with locals
             raise error
     if request_id is not None and isinstance(result, Model):
-        result._request_id = request_id
+        _note_request_id(result, request_id)
     return result
 
 
