@@ -309,6 +309,25 @@ async def test_a_link_may_move_to_another_host() -> None:
         assert len(transport.calls) == 1
 
 
+@pytest.mark.parametrize(
+    ("target", "stays"),
+    [
+        ("/other", True), ("https://FILES.monite.test:443/other", True), ("https://files.monite.test:8443/other", False),
+        ("https://cdn.test/other", False), ("//cdn.test/other", False),
+    ],
+)  # fmt: skip
+async def test_headers_of_a_call_stay_with_the_host_that_it_named(target: str, stays: bool) -> None:
+    """What a caller sends to the host of a link does not follow a redirect to another one; what says what is wanted does."""
+    monite, transport = over(httpx.Response(307, headers={"location": target}), pdf(b"x"))
+    options = RequestOptions(headers={"X-Api-Key": "canary", "cookie": "canary", "range": "bytes=0-"})
+    assert await read(monite, LINK, options=options) == b"x"
+    first, second = transport.calls
+    assert first.headers["x-api-key"] == first.headers["cookie"] == "canary"
+    assert ("canary" in str(second.headers.raw)) is stays
+    assert second.headers["range"] == "bytes=0-"
+    assert second.headers["host"] == second.url.netloc.decode()
+
+
 async def test_a_link_moves_three_times_at_most_and_never_nowhere() -> None:
     """A circle ends, and a redirect that says nothing of its target is an error."""
     around = httpx.Response(302, headers={"location": LINK})

@@ -48,8 +48,9 @@ class Connection(asyncio.BufferedProtocol):
     """
 
     __slots__ = (
-        "_buffer", "_dead", "_error", "_loop", "_on_dead", "_poll", "_read_paused", "_timer", "_timer_at", "_transport", "_unread", "_until", "_waiter", "_whole",
-        "_write_paused", "appetite", "framing", "idle", "idle_since", "origin", "sock", "written",
+        "_buffer", "_dead", "_error", "_loop", "_on_dead", "_passed", "_poll", "_read_paused", "_sending", "_timer", "_timer_at",
+        "_transport", "_unread", "_until", "_waiter", "_whole", "_write_paused", "appetite", "framing", "idle", "idle_since",
+        "origin", "sock", "written",
     )  # fmt: skip
 
     def __init__(
@@ -84,7 +85,9 @@ class Connection(asyncio.BufferedProtocol):
         self._on_dead = on_dead
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[bool] | None = None
+        self._sending: asyncio.Timeout | None = None
         self._until = self._timer_at = math.inf
+        self._passed = -math.inf
         self._timer: asyncio.TimerHandle | None = None
         self._error: Exception | None = None
         self._dead = False
@@ -193,7 +196,8 @@ class Connection(asyncio.BufferedProtocol):
     ) -> None:
         """Send the body of the request that was begun.
 
-        An answer that arrives before the body was sent ends the sending: the server has made up its mind.
+        An answer that arrives before the body was sent ends the sending, also where the body comes from has stalled: the
+        server has made up its mind. So does the end of the connection.
 
         Args:
             body: The body.
@@ -206,6 +210,20 @@ class Connection(asyncio.BufferedProtocol):
             WriteBrokenError: The connection broke.
             WriteTimeoutError: The peer took too long.
         """
+        scope = asyncio.timeout(None)
+        try:
+            async with scope:
+                self._sending = scope
+                await self._send_pieces(body, length, timeout, until)
+        except TimeoutError:
+            if not scope.expired():
+                raise
+        finally:
+            self._sending = None
+        if scope.expired():
+            self._is_answered()
+
+    async def _send_pieces(self, body: AsyncIterable[bytes], length: int | None, timeout: float, until: float) -> None:
         left = length
         async for chunk in body:
             if await self._answered():
@@ -258,8 +276,13 @@ class Connection(asyncio.BufferedProtocol):
     async def _answered(self) -> bool:
         """Tell whether the server has answered already, and the rest of the body need not be sent."""
         if not self._dead and self._poll.poll(0):
-            # Let the loop read before we write: a write into a connection that was reset loses what came in.
+            # Let the loop read before we write: a write into a connection that was reset loses what came in. asyncio
+            # runs whoever is ready already before what it reads in the same turn.
             await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        return self._is_answered()
+
+    def _is_answered(self) -> bool:
         if self._head_is_here():
             return True
         if self._dead:
@@ -277,6 +300,8 @@ class Connection(asyncio.BufferedProtocol):
 
     async def _wait(self, until: float) -> bool:
         """Wait for any news; False when the time passed without."""
+        if until <= self._passed:
+            return False  # where bytes never stop coming, they would be news for ever
         self._until = until
         if until < self._timer_at:
             self._set_timer(until)
@@ -298,7 +323,7 @@ class Connection(asyncio.BufferedProtocol):
             self._timer, self._timer_at = None, math.inf
 
     def _time_is_up(self) -> None:
-        due = self._timer_at
+        due = self._passed = self._timer_at
         self._timer, self._timer_at = None, math.inf
         if self._waiter is None:
             return  # it is idle
@@ -308,8 +333,13 @@ class Connection(asyncio.BufferedProtocol):
             self._set_timer(self._until)
 
     def _wake(self) -> None:
+        sending = self._sending
         if self._waiter is not None:
             _settle(self._waiter, True)
+        elif (
+            sending is not None and not sending.expired() and (self._dead or self.framing.status or self.framing.error)
+        ):
+            sending.reschedule(self._loop.time())
 
     def _end(self, exc: Exception | None) -> None:
         self._stop_timer()

@@ -15,13 +15,15 @@ import httpx
 import pytest
 import trustme
 
-from monite_async._http import dial, tls
+from monite_async import AsyncMonite, ConnectError, RetryPolicy
+from monite_async._http import dial, pool, tls
 from monite_async._http.connection import Connection
 from monite_async._http.place import Origin
 from monite_async._http.transport import PooledTransport, PoolStats, unsent
 from tests.http._others import client_side, server_side
 from tests.http._servers import Server, answer, both_loops, call, read_request, replies, turns, until
 
+ONCE = RetryPolicy(max_retries=0)
 Found = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
 
 
@@ -273,7 +275,7 @@ async def test_a_refused_connection_is_a_connect_error() -> None:
 
 @both_loops
 async def test_a_server_that_does_not_accept_is_a_connect_timeout() -> None:
-    """A full backlog: ConnectTimeout after the request's limit, or the transport's own when it names none."""
+    """A full backlog: ConnectTimeout after the request's limit or the transport's, whichever is shorter."""
     with socket.socket() as listener, socket.socket() as filler:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -284,9 +286,44 @@ async def test_a_server_that_does_not_accept_is_a_connect_timeout() -> None:
             with pytest.raises(httpx.ConnectTimeout, match=r"within 0\.02 s") as caught:
                 await call(transport, url, connect=0.02)
             assert unsent(caught.value)
-            with pytest.raises(httpx.ConnectTimeout, match=r"within 0\.05 s"):
-                await call(transport, url)
+            for asked in ({}, {"connect": 60}, {"connect": None}):
+                with pytest.raises(httpx.ConnectTimeout, match=r"within 0\.05 s"):
+                    await call(transport, url, **asked)
             assert transport.stats().open == 0
+
+
+class Watching(PooledTransport):
+    """A transport that looks at each request."""
+
+    seen = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.seen += 1
+        return await super().handle_async_request(request)
+
+
+@both_loops
+@pytest.mark.parametrize("make", [PooledTransport, Watching])
+async def test_a_client_keeps_to_the_limit_of_its_transport(
+    make: type[PooledTransport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The transport's own limit for connecting bounds the calls of a client, also where a subclass sees each of them."""
+    limits: list[float | None] = []
+
+    async def noted(origin: Origin, connect: Any, *, timeout: float | None, **rest: Any) -> Connection:
+        limits.append(timeout)
+        return await dial.dial(origin, connect, timeout=timeout, **rest)
+
+    monkeypatch.setattr(pool, "dial", noted)
+    for seconds in (0.05, 7.5):
+        transport = make(connect_timeout=seconds)
+        place = f"http://127.0.0.1:{_closed_port()}/v1"
+        async with AsyncMonite(token="t" * 40, base_url=place, transport=transport, retry=ONCE) as monite:
+            with pytest.raises(ConnectError):
+                await monite.request("GET", "/things")
+        assert getattr(transport, "seen", 1) == 1
+        await transport.aclose()
+    assert limits == [0.05, 7.5]
 
 
 @both_loops
@@ -298,7 +335,7 @@ async def test_a_handshake_that_stalls_is_a_connect_timeout(authority: trustme.C
 
     async with Server(mute) as server, PooledTransport(ssl_context=_client_side(authority)) as transport:
         with pytest.raises(httpx.ConnectTimeout):
-            await call(transport, server.origin.replace("http:", "https:"), connect=0.02)
+            await call(transport, server.origin.replace("http:", "https:"), connect=0.2)
         assert transport.stats().open == 0
         await until(lambda: server.accepted == 1 and server.open == 0)
 
