@@ -46,6 +46,11 @@ def _row(what: str, systems: Mapping[str, str], cell: Callable[[str], str]) -> l
     return [what, strong(ours), *others]
 
 
+def _down(one: Mapping[str, float]) -> str:
+    how = " in series" if one["posts"] > _FLIGHT else ""
+    return f"{one['posts']:g}{how}, {one['seconds']:.1f} s" if one["peak"] == 1 else f"{one['posts']:g} at once"
+
+
 def tokens(known: Known) -> str:
     """Return the table of tokens in the README."""
     crowd = "stampede 10000"
@@ -68,10 +73,6 @@ def tokens(known: Known) -> str:
             return f"{costs['client.token']:.2f} µs (`peek` {costs['cache.peek']:.2f})"
         return f"{costs[name]:.{1 if costs[name] >= 1 else 2}f} µs" if name in costs else NONE
 
-    def down(one: Mapping[str, float]) -> str:
-        how = " in series" if one["posts"] > _FLIGHT else ""
-        return f"{one['posts']:g}{how}, {one['seconds']:.1f} s" if one["peak"] == 1 else f"{one['posts']:g} at once"
-
     def hurried(name: str) -> str:
         one, gap = known.case("tokens", "short_budgets", name), known.case("tokens", "cancelled", name)
         if not one:
@@ -90,7 +91,7 @@ def tokens(known: Known) -> str:
         ),
         _row("CPU per waiting coroutine", first, of(crowd, lambda one: f"{one['cpu_us']:.0f} µs")),
         _row("a hit", _TOKENS, hit),
-        _row("endpoint down, 100 callers: requests, last answer", _TOKENS, of("failing", down)),
+        _row("endpoint down, 100 callers: requests, last answer", _TOKENS, of("failing", _down)),
         _row("the next 20 callers: requests", _TOKENS, of("failing", lambda one: f"{one['more_posts']:g}")),
         _row("callers with 50 ms for a token that takes 300 ms: served of 160", _TOKENS, hurried),
         _row(
