@@ -67,6 +67,7 @@ test-all: ## `make test` on every supported Python that is installed
 
 bench: $(STAMP) ## the figures of the README, beside the peers: under 15 minutes; QUICK=1: under two, to see that it runs
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
+	$(if $(QUICK),,$(BIN)/python -m benchmarks.figures)
 
 generate: $(STAMP) ## write api/, models/, types/ and the emulator's tables anew from the contract
 	$(BIN)/python -m codegen

@@ -145,7 +145,7 @@ class Methods:
         if method.item is None:
             # Not a coroutine itself: its frame, with the body in its variables, would be in the traceback of a failure.
             head = f"    def {method.name}({signature.text()}) -> Call[{self.result(op)}]:"
-            last = f"        return self._call({passed})"
+            last = f"        return self._caller.call({passed})"
         else:
             pager = f"AsyncPager[{self.result(op)}, {self.python(method.item)}]"
             head = f"    def {method.name}({signature.text()}) -> {pager}:"

@@ -101,7 +101,6 @@ class AsyncMonite(PartnerResources, Scope):
         )
 
         hidden_secret, hidden_token, hidden_proxy = Hidden(client_secret), Hidden(token), Hidden(proxy)
-        del client_secret, token, proxy  # a traceback may show the variables of its frames
         settings = Settings(
             client_id=client_id,
             client_secret=hidden_secret,
@@ -118,6 +117,7 @@ class AsyncMonite(PartnerResources, Scope):
             max_response_bytes=max_response_bytes,
             issuer=issuer is not None,
         )
+        del client_secret, token, proxy, base_url, headers  # a traceback may show the variables of its frames
         wiring = Wiring(transport, hidden_proxy, http2, ssl_context, trust_env)
         core = Core(settings, store=token_store, wiring=wiring, issuer=issuer, wire=wire)
         super().__init__(core, core.key(), None, core.config.options)
@@ -158,9 +158,7 @@ class AsyncMonite(PartnerResources, Scope):
         Raises:
             ConfigurationError: The id is empty.
         """
-        scope = object.__new__(EntityClient)
-        Scope.__init__(scope, self._core, self._core.key(), clean_id("entity id", entity_id), self._options)
-        return scope
+        return self._core.scope(EntityClient, clean_id("entity id", entity_id), None, self._options)
 
     def as_user(self, user_id: str | UUID) -> UserClient:
         """Return the scope of one entity user without an entity header; ``entity(...).as_user(...)`` has one.
@@ -168,9 +166,7 @@ class AsyncMonite(PartnerResources, Scope):
         Raises:
             ConfigurationError: The id is empty, or the client has a static token.
         """
-        scope = object.__new__(UserClient)
-        Scope.__init__(scope, self._core, self._core.key(clean_id("user id", user_id)), None, self._options)
-        return scope
+        return self._core.scope(UserClient, None, clean_id("user id", user_id), self._options)
 
     def httpx_auth(self, entity_user_id: str | UUID | None = None) -> httpx.Auth:
         """Return an ``httpx.Auth`` for any other ``httpx.AsyncClient``, the official Monite client included.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, cast
 
 from monite_async._config import Config, Settings, TokenSource, clean_id, read_config
 from monite_async._errors import ConfigurationError
@@ -32,7 +32,14 @@ from monite_async_stores import MemoryTokenStore, RateBudget, SystemClock, Token
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from monite_async._scope import Scope
+
 __all__ = ["Core", "Tokens", "Wiring"]
+
+S = TypeVar("S", bound="Scope")
+
+_REMEMBERED: Final = 1000
+"""Scopes kept at most, at 2 to 3 kB each with their head and resources; then all are forgotten, which needs no order."""
 
 
 class Core:
@@ -49,7 +56,7 @@ class Core:
         ConfigurationError: With everything that is wrong.
     """
 
-    __slots__ = ("_owned", "_partner", "cache", "config", "engine", "post", "static", "tokens")
+    __slots__ = ("_owned", "_partner", "_scopes", "cache", "config", "engine", "post", "static", "tokens")
 
     def __init__(
         self,
@@ -99,6 +106,7 @@ class Core:
             max_response_bytes=config.max_response_bytes,
         )
         self.tokens: Tokens = Tokens(self)
+        self._scopes: dict[tuple[type[Scope], str | None, str | None], Scope] = {}
 
     def __repr__(self) -> str:
         return "<Core>"
@@ -124,6 +132,26 @@ class Core:
             raise ConfigurationError("this client was made with token=: as_user() needs client_id and client_secret")
         return TokenKey(config.base_url, config.client_id, "entity_user", user_id)
 
+    def scope(self, kind: type[S], entity_id: str | None, user_id: str | None, options: RequestOptions) -> S:
+        """Return a scope: the same one as before, as long as it is remembered.
+
+        A scope costs little, its first call much: the head of its requests is made then, and its resources are. Web
+        backends ask for the same few scopes with every request, and have all that at hand. Views with options of
+        their own are not remembered: they would be without number.
+
+        Raises:
+            ConfigurationError: It is a user's, and the client has a static token.
+        """
+        known = (kind, entity_id, user_id)
+        found = self._scopes.get(known) if options is self.config.options else None
+        if found is None:
+            found = kind(self, self.key(user_id), entity_id, options)
+            if options is self.config.options:
+                if len(self._scopes) >= _REMEMBERED:
+                    self._scopes = {}
+                self._scopes[known] = found
+        return cast("S", found)
+
     def channel(self, key: TokenKey, entity_id: str | None, options: RequestOptions) -> Channel:
         """Return what carries out the calls of a scope."""
         return Channel(self.engine, key, entity_id, options)
@@ -142,6 +170,8 @@ class Core:
         """Close everything that the client made; may be repeated."""
         self.engine.closed = self.post.closed = True
         async with contextlib.AsyncExitStack() as stack:
+            if self.engine.observer is not None:
+                stack.callback(self.engine.observer.closes)  # last, when all that there is to see was seen
             for carrier in self._owned:
                 stack.push_async_callback(carrier.aclose)
             if self.cache is not None:

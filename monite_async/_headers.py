@@ -54,6 +54,8 @@ def encode_headers(headers: Mapping[str, str], reserved: Iterable[str]) -> tuple
     Raises:
         ConfigurationError: One is malformed or reserved; all faults are told at once.
     """
+    if not headers:
+        return ()
     faults: list[str] = []
     check_headers(faults, headers, reserved)
     if faults:

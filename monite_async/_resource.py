@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from monite_async._guidance import no_attribute
-from monite_async._http.operation import Caller, Operation
-from monite_async._options import RequestOptions
+from monite_async._http.operation import Caller
 
 __all__ = ["Call", "Resource"]
 
@@ -17,7 +16,11 @@ Call: TypeAlias = Coroutine[Any, Any, T]
 
 
 class Resource:
-    """A group of operations, bound to the scope that carries them out."""
+    """A group of operations, bound to the scope that carries them out.
+
+    Methods return the coroutine of their caller and are none of their own: their frames, with all that was passed to
+    them, would stand in the tracebacks of failures.
+    """
 
     __slots__ = ("_caller",)
 
@@ -28,16 +31,3 @@ class Resource:
 
         def __getattr__(self, name: str) -> None:
             raise no_attribute(self, name)
-
-    def _call(
-        self,
-        operation: Operation[T],
-        *,
-        path: Mapping[str, object] | None = None,
-        query: Mapping[str, object] | None = None,
-        body: Any = None,
-        options: RequestOptions | None = None,
-    ) -> Call[T]:
-        # Neither this nor the methods are coroutines of their own: their frames, with all that was passed to them, would
-        # stand in the tracebacks of failures.
-        return self._caller.call(operation, path=path, query=query, body=body, options=options)

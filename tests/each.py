@@ -10,7 +10,7 @@ __all__ = ["each_case"]
 
 
 @contextlib.contextmanager
-def each_case() -> Generator[Callable[[str], AbstractContextManager[None]], None, None]:
+def each_case() -> Generator[Callable[[str], AbstractContextManager[None]]]:
     """Give what to open around each case, with its name; in the end raise all failures together.
 
     A parameter makes a test of every case, which is more readable for dozens. Of hundreds, made from the models or the
@@ -20,7 +20,7 @@ def each_case() -> Generator[Callable[[str], AbstractContextManager[None]], None
     tried = 0
 
     @contextlib.contextmanager
-    def case(name: str) -> Generator[None, None, None]:
+    def case(name: str) -> Generator[None]:
         nonlocal tried
         tried += 1
         try:

@@ -56,6 +56,23 @@ def test_scopes_are_values(monite: AsyncMonite) -> None:
     assert acme != ENTITY
 
 
+def test_the_client_remembers_scopes_but_not_without_bound(monite: AsyncMonite) -> None:
+    """A scope asked for again is the same one, with its resources; of many, and of views, none is kept for ever."""
+    acme = monite.entity(ENTITY)
+    assert monite.entity(ENTITY) is acme
+    assert acme.as_user(USER) is monite.entity(ENTITY).as_user(USER)
+    assert monite.as_user(USER) is monite.as_user(USER)
+    assert acme.payables is monite.entity(ENTITY).payables
+    view = monite.with_options(timeout=1)
+    assert view.entity(ENTITY) is not acme
+    assert view.entity(ENTITY) is not view.entity(ENTITY)
+    for number in range(3000):
+        monite.entity(uuid.UUID(int=number))
+    assert len(monite._core._scopes) <= 1000
+    assert monite.entity(ENTITY) is not acme
+    assert monite.entity(ENTITY) == acme
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_scopes_show_ids_and_nothing_else(monite: AsyncMonite, kind: str) -> None:
     """The text of a scope names its kind and ids."""

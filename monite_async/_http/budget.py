@@ -24,7 +24,18 @@ class RetryBudget:
         clock: Where time comes from.
     """
 
-    __slots__ = ("__weakref__", "_at", "_balance", "_ceiling", "_clock", "_lock", "_ratio", "_refill", "_reserve")
+    __slots__ = (
+        "__weakref__",
+        "_at",
+        "_balance",
+        "_calls",
+        "_ceiling",
+        "_clock",
+        "_lock",
+        "_ratio",
+        "_refill",
+        "_reserve",
+    )
 
     def __init__(
         self,
@@ -41,14 +52,14 @@ class RetryBudget:
         self._refill = refill
         self._clock = clock or SystemClock()
         self._balance = reserve
+        self._calls = 0
         self._at = self._clock.monotonic()
         self._lock = threading.Lock()
         renew_after_fork(self)
 
     def earn(self) -> None:
         """Pay in for one call."""
-        with self._lock:
-            self._balance = min(self._balance + self._ratio, self._ceiling)
+        self._calls += 1  # every call comes by here: two threads may lose one of them, a lock would cost all of them
 
     def left(self) -> bool:
         """Tell whether a repeat could be paid for now."""
@@ -67,6 +78,8 @@ class RetryBudget:
 
     def _top_up(self) -> None:
         now = self._clock.monotonic()
+        calls, self._calls = self._calls, 0
+        self._balance = min(self._balance + calls * self._ratio, self._ceiling)
         if self._balance < self._reserve:
             earned = (now - self._at) * self._reserve / self._refill
             self._balance = min(self._balance + earned, self._reserve)

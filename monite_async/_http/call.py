@@ -287,7 +287,7 @@ class Channel:
     ) -> Outgoing:
         engine = self.engine
         target = engine.place.prefix + encode_path(operation.path, asked.path or {})
-        head = self._own_head()
+        head = self._head or self._own_head()
         if operation.result is bytes:
             head = head.over(_ANYTHING)
         parameters = self.options.query
@@ -383,13 +383,15 @@ class Channel:
 
     async def _replaced(self, answer: Answer, outgoing: Outgoing, token: AccessToken, progress: Progress) -> bool:
         """Have a refused token replaced, once per call; True when the request shall be sent again with another."""
-        if progress.operation.path in _ABOUT_TOKENS:
-            return False  # what it refuses is in the body
+        if progress.operation.path in self.engine.wire.token_paths:
+            return False
         if progress.refused or not 400 <= answer.status < 500 or not outgoing.body.replayable:
             return False
         if not self.engine.wire.is_dead_token(answer.status, read_error(answer).message):
             return False
         progress.refused = True
+        if progress.watch is not None:
+            progress.watch.waits("token")
         try:
             async with asyncio.timeout_at(progress.deadline_at):
                 progress.token = await self.engine.tokens.replace(self.key, token)
@@ -403,7 +405,7 @@ class Channel:
         """Wait until the call may be sent again, or raise its failure."""
         import random
 
-        from monite_async._http.retry import Outcome, Retry, decide, rate_limit, retry_after
+        from monite_async._http.retry import Outcome, Stop, decide, rate_limit, retry_after
 
         engine, policy = self.engine, progress.limits.retry
         status = asked = None
@@ -428,18 +430,19 @@ class Channel:
                 idempotent=progress.operation.idempotent,
             ),
         )
-        if not isinstance(verdict, Retry) or (verdict.charged and not engine.budget.take()):
+        if isinstance(verdict, Stop):
+            _log.debug("%s %s: not again: %s", outgoing.method, progress.operation.logged, verdict.why)
+        if isinstance(verdict, Stop) or (verdict.charged and not engine.budget.take()):
             raise progress.failure(outcome, asked)
         progress.retries += 1
         if progress.watch is not None:
             progress.watch.repeats(verdict.wait)
-        _log.debug("%s %s: again in %.2f s", outgoing.method, progress.operation.path, verdict.wait)
+        _log.debug("%s %s: again in %.2f s", outgoing.method, progress.operation.logged, verdict.wait)
         await asyncio.sleep(verdict.wait)
 
 
 _LINK: Final[Operation[bytes]] = Operation("GET", "the link", bytes)
 """What errors call a link: it may be signed, and whoever has it has the file."""
-_ABOUT_TOKENS: Final = frozenset({"/auth/token", "/auth/revoke"})
 _ANYTHING: Final = ((b"accept", b"*/*"), (b"accept-encoding", b"identity"))
 """What is asked for where a file is expected: most are compressed already."""
 
@@ -450,13 +453,13 @@ def _json(operation: Operation[Any], asked: Asked) -> Body:
 
 async def _upload(operation: Operation[Any], asked: Asked) -> Body:
     """Return the body of an upload."""
-    from monite_async._files import MAX_FILE_BYTES
+    from monite_async._files import MAX_FILE_BYTES, frames_of_the_file
     from monite_async._http.multipart import multipart_body
 
     try:
         return await multipart_body(asked.body, limit=MAX_FILE_BYTES.get(operation.path))
-    except asyncio.CancelledError as exc:
-        exc.__traceback__ = None  # its frames hold the fields of the form
+    except BaseException as exc:
+        exc.__traceback__ = frames_of_the_file(exc)  # ours hold the fields of the form
         raise
 
 

@@ -48,8 +48,9 @@ class Connection(asyncio.BufferedProtocol):
     """
 
     __slots__ = (
-        "_buffer", "_dead", "_error", "_loop", "_on_dead", "_poll", "_read_paused", "_transport", "_unread", "_waiter", "_whole",
-        "_write_paused", "appetite", "framing", "idle", "idle_since", "origin", "sock", "written",
+        "_buffer", "_dead", "_error", "_loop", "_on_dead", "_passed", "_poll", "_read_paused", "_sending", "_timer", "_timer_at",
+        "_transport", "_unread", "_until", "_waiter", "_whole", "_write_paused", "appetite", "framing", "idle", "idle_since",
+        "origin", "sock", "written",
     )  # fmt: skip
 
     def __init__(
@@ -84,6 +85,10 @@ class Connection(asyncio.BufferedProtocol):
         self._on_dead = on_dead
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[bool] | None = None
+        self._sending: asyncio.Timeout | None = None
+        self._until = self._timer_at = math.inf
+        self._passed = -math.inf
+        self._timer: asyncio.TimerHandle | None = None
         self._error: Exception | None = None
         self._dead = False
         self._whole = False
@@ -143,6 +148,7 @@ class Connection(asyncio.BufferedProtocol):
     def abort(self) -> None:
         """Close at once, without a farewell; may be called in any state and more than once."""
         self._dead = True
+        self._stop_timer()
         if self._transport is not None:
             self._transport.abort()
 
@@ -190,7 +196,8 @@ class Connection(asyncio.BufferedProtocol):
     ) -> None:
         """Send the body of the request that was begun.
 
-        An answer that arrives before the body was sent ends the sending: the server has made up its mind.
+        An answer that arrives before the body was sent ends the sending, also where the body comes from has stalled: the
+        server has made up its mind. So does the end of the connection.
 
         Args:
             body: The body.
@@ -203,6 +210,20 @@ class Connection(asyncio.BufferedProtocol):
             WriteBrokenError: The connection broke.
             WriteTimeoutError: The peer took too long.
         """
+        scope = asyncio.timeout(None)
+        try:
+            async with scope:
+                self._sending = scope
+                await self._send_pieces(body, length, timeout, until)
+        except TimeoutError:
+            if not scope.expired():
+                raise
+        finally:
+            self._sending = None
+        if scope.expired():
+            self._is_answered()
+
+    async def _send_pieces(self, body: AsyncIterable[bytes], length: int | None, timeout: float, until: float) -> None:
         left = length
         async for chunk in body:
             if await self._answered():
@@ -255,8 +276,13 @@ class Connection(asyncio.BufferedProtocol):
     async def _answered(self) -> bool:
         """Tell whether the server has answered already, and the rest of the body need not be sent."""
         if not self._dead and self._poll.poll(0):
-            # Let the loop read before we write: a write into a connection that was reset loses what came in.
+            # Let the loop read before we write: a write into a connection that was reset loses what came in. asyncio
+            # runs whoever is ready already before what it reads in the same turn.
             await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        return self._is_answered()
+
+    def _is_answered(self) -> bool:
         if self._head_is_here():
             return True
         if self._dead:
@@ -274,21 +300,49 @@ class Connection(asyncio.BufferedProtocol):
 
     async def _wait(self, until: float) -> bool:
         """Wait for any news; False when the time passed without."""
+        if until <= self._passed:
+            return False  # where bytes never stop coming, they would be news for ever
+        self._until = until
+        if until < self._timer_at:
+            self._set_timer(until)
         waiter: asyncio.Future[bool] = self._loop.create_future()
         self._waiter = waiter
-        timer = None if until == math.inf else self._loop.call_at(until, _settle, waiter, False)
         try:
             return await waiter
         finally:
             self._waiter = None
-            if timer is not None:
-                timer.cancel()
+
+    def _set_timer(self, at: float) -> None:
+        """Set the timer; one that comes too early is kept, and set anew then: cheaper than one for each wait."""
+        self._stop_timer()
+        self._timer, self._timer_at = self._loop.call_at(at, self._time_is_up), at
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer, self._timer_at = None, math.inf
+
+    def _time_is_up(self) -> None:
+        due = self._passed = self._timer_at
+        self._timer, self._timer_at = None, math.inf
+        if self._waiter is None:
+            return  # it is idle
+        if self._until <= due:
+            _settle(self._waiter, False)
+        elif self._until < math.inf:
+            self._set_timer(self._until)
 
     def _wake(self) -> None:
+        sending = self._sending
         if self._waiter is not None:
             _settle(self._waiter, True)
+        elif (
+            sending is not None and not sending.expired() and (self._dead or self.framing.status or self.framing.error)
+        ):
+            sending.reschedule(self._loop.time())
 
     def _end(self, exc: Exception | None) -> None:
+        self._stop_timer()
         if not self._dead:
             self._dead = True
             self._error = exc or self._cut_off()

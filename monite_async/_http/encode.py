@@ -28,7 +28,6 @@ __all__ = ["encode_json", "encode_path", "encode_query", "field_text", "raw_path
 
 _MAX_DEPTH: Final = 100
 _PARAMETER = re.compile(r"\{(\w+)\}")
-_PLAIN = re.compile(r"[0-9A-Za-z_-]+", re.ASCII)
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f\\]")
 
 
@@ -47,14 +46,17 @@ def encode_path(template: str, values: Mapping[str, object]) -> str:
     Raises:
         ConfigurationError: A value is missing, empty, blank, ``.`` or ``..``, or is not a string, UUID or integer.
     """
-    parts = list(_split(template))
+    parts = _split(template)
+    if len(parts) == 3:  # as most have it
+        return parts[0] + _segment(parts[1], values.get(parts[1], UNSET)) + parts[2]
+    filled = list(parts)
     for at in range(1, len(parts), 2):
-        parts[at] = _segment(parts[at], values.get(parts[at], UNSET))
-    return "".join(parts)
+        filled[at] = _segment(parts[at], values.get(parts[at], UNSET))
+    return "".join(filled)
 
 
 def _segment(name: str, value: object) -> str:
-    if type(value) is str and _PLAIN.fullmatch(value):
+    if type(value) is str and value.isascii() and value.replace("-", "").isalnum():
         return value  # what an id nearly always is
     if isinstance(value, enum.Enum):
         value = value.value

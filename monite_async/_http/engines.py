@@ -151,7 +151,8 @@ def _given(transport: httpx.AsyncBaseTransport) -> Carrier:
     from monite_async._http.adapter import HttpxCarrier
     from monite_async._http.transport import PooledTransport
 
-    return transport.native if isinstance(transport, PooledTransport) else HttpxCarrier(transport)
+    # A subclass may do something to each request, so it is to see them all.
+    return transport.native if type(transport) is PooledTransport else HttpxCarrier(transport)
 
 
 def _proxies(wiring: Wiring) -> ProxyTable | None:

@@ -94,7 +94,7 @@ class Head:
         good = all(name and not name.translate(None, _NAME) and is_value(value) for name, value in fields)
         if not good:
             raise BadRequestError("The request's head holds something that HTTP/1.1 does not allow")
-        self.wire: bytes = b"".join(b"%b: %b\r\n" % field for field in fields)
+        self.wire: bytes = _lines(fields)
 
     def __repr__(self) -> str:
         return "<Head>"
@@ -104,7 +104,15 @@ class Head:
         if not extra:
             return self
         names = {name for name, _ in extra}
-        return Head((*(field for field in self.fields if field[0] not in names), *extra))
+        kept = tuple([field for field in self.fields if field[0] not in names])
+        head = Head(extra)  # ours were checked when they were new
+        head.wire = (self.wire if len(kept) == len(self.fields) else _lines(kept)) + head.wire
+        head.fields = kept + extra
+        return head
+
+
+def _lines(fields: Fields) -> bytes:
+    return b"".join([b"%b: %b\r\n" % field for field in fields])
 
 
 def is_value(value: bytes) -> bool:
@@ -264,6 +272,7 @@ class Opened:
                     inflater.finish()
                     return b""
                 piece = inflater.some(packed, SLICE)
+                del packed  # or it stands in a traceback with locals when the next bytes fail to come
         except UnsupportedEncodingError as exc:
             problem = str(exc)
         else:

@@ -24,7 +24,7 @@ class H11Framing:
     """The ``Framing`` of the default engine; see there for the attributes.
 
     Args:
-        max_head_bytes: Most bytes that the head of an answer may have.
+        max_head_bytes: Most bytes that the head of an answer may have, and the interim answers before it together.
     """
 
     __slots__ = (
@@ -111,6 +111,8 @@ class H11Framing:
                 self._head(event)
             elif not isinstance(event, h11.InformationalResponse):
                 self.error = self._explain(hint)
+            elif self._received - len(engine.trailing_data[0]) > self._max_head_bytes:
+                self.error = HEAD_TOO_LARGE  # a server may send interim answers for ever
             if self.error is not None:
                 return
 

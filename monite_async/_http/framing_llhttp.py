@@ -38,7 +38,7 @@ class LlhttpFraming:
 
     Args:
         max_head_bytes: Most bytes that the head of an answer may have, and most that may arrive in a row without any
-            of them being body (extensions of chunks, trailers).
+            of them being head or body (interim answers, extensions of chunks, trailers).
     """
 
     __slots__ = (
@@ -195,9 +195,13 @@ class LlhttpFraming:
             self._parser = HttpResponseParser(self)
             self._parse(match[0])
             if self.status:
+                self._void = 0
                 return self._read_body(memoryview(data)[end:]) if end < len(data) else None
             if self.error is not None:
                 return None
+            self._void += end - start
+            if self._void > self._max_head_bytes:
+                return self._fail(HEAD_TOO_LARGE)
             start = end
         return self._await_head(data[start:])
 

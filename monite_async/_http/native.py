@@ -50,7 +50,7 @@ from monite_async._http.reply import ReplyHeaders
 __all__ = ["Native", "Rest", "lost"]
 
 CONNECT: Final = 5.0
-"""Seconds for making a connection, names and TLS included."""
+"""Seconds for making a connection, names and TLS included, where nothing else is said."""
 POOL_SHARE: Final = 0.9
 """Share of a try that may be spent waiting for a connection: what ends it is then known not to have been sent."""
 
@@ -65,6 +65,7 @@ class Native:
         max_connections: Most connections open at once per event loop; further requests wait in line. None means 1,000,
             or half of what this process may open where that is less.
         keepalive_expiry: Seconds after which an idle connection is closed.
+        connect_timeout: Seconds for making a connection, names and TLS included.
         ssl_context: TLS context; None takes one that the whole process shares.
         max_head_bytes: Most bytes that the head of an answer may have.
         framing: Makes what reads the answers of a connection; None takes h11.
@@ -79,19 +80,21 @@ class Native:
         *,
         max_connections: int | None = None,
         keepalive_expiry: float = 15.0,
+        connect_timeout: float = CONNECT,
         ssl_context: ssl.SSLContext | None = None,
         max_head_bytes: int = 64 * 1024,
         framing: MakeFraming | None = None,
         trust_env: bool = True,
     ) -> None:
         max_connections = affordable() if max_connections is None else max_connections
-        if max_connections < 1 or keepalive_expiry <= 0 or max_head_bytes < 1:
+        if max_connections < 1 or keepalive_expiry <= 0 or connect_timeout <= 0 or max_head_bytes < 1:
             raise ValueError("every limit must be positive")
         if framing is None:
             from monite_async._http.framing_h11 import H11Framing
 
             framing = H11Framing
         self.max_connections = max_connections
+        self.connect_timeout = connect_timeout
         self._keepalive_expiry = keepalive_expiry
         self._context = ssl_context
         self._max_head_bytes = max_head_bytes
@@ -112,7 +115,7 @@ class Native:
         connection: Connection | None = None
         try:
             pool = self.pool()
-            connection = pool.take(outgoing.place.origin) or await _acquire(pool, outgoing, until)
+            connection = pool.take(outgoing.place.origin) or await self._acquire(pool, outgoing, until)
             try:
                 await _send(connection, outgoing, token, until)
                 answer = await _whole(connection, outgoing, max_bytes, until)
@@ -131,7 +134,7 @@ class Native:
         connection: Connection | None = None
         try:
             pool = self.pool()
-            connection = pool.take(outgoing.place.origin) or await _acquire(pool, outgoing, until)
+            connection = pool.take(outgoing.place.origin) or await self._acquire(pool, outgoing, until)
             try:
                 await _send(connection, outgoing, token, until)
                 if 200 <= connection.framing.status < 300:
@@ -144,6 +147,12 @@ class Native:
             return lost(exc, sent=connection is not None and connection.written)
         pool.release(connection)
         return answer
+
+    async def _acquire(self, pool: Pool, outgoing: Outgoing, until: float) -> Connection:
+        left = max(0.0, until - asyncio.get_running_loop().time())
+        return await pool.acquire(
+            outgoing.place.origin, pool_timeout=POOL_SHARE * left, connect_timeout=self.connect_timeout, until=until
+        )
 
     def pool(self) -> Pool:
         """Return the pool of the running loop."""
@@ -280,13 +289,6 @@ def lost(exc: WireError, *, sent: bool) -> Lost:
         f"the connection failed: {text[:1].lower()}{text[1:]}",
         unsent=unsent,
         again=not isinstance(exc, BadRequestError),
-    )
-
-
-async def _acquire(pool: Pool, outgoing: Outgoing, until: float) -> Connection:
-    left = max(0.0, until - asyncio.get_running_loop().time())
-    return await pool.acquire(
-        outgoing.place.origin, pool_timeout=POOL_SHARE * left, connect_timeout=CONNECT, until=until
     )
 
 

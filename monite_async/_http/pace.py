@@ -39,7 +39,6 @@ _MEMORY: Final = 60.0
 """Seconds without a 429 after which its pace is forgotten, where no limit is told."""
 EARLY: Final = 1e-6
 """Seconds that a turn may come early: timers are no more exact."""
-_LONGEST: Final = 1e9
 
 
 class Pace:
@@ -188,7 +187,7 @@ class Pace:
             self._counted, self._since = 0, now
         self._counted += 1
         if left is not None and left.isdecimal():
-            return self._remains(now, min(float(left), _LONGEST), headers)
+            return self._remains(now, float(left), headers)
         if self._cold:
             self._cold = False
             self._change(self.cap)
@@ -196,7 +195,8 @@ class Pace:
         return self._paced and now - self._tick >= 1.0 and self._faster(now)
 
     def _remains(self, now: float, left: float, headers: Mapping[str, str]) -> bool:
-        self._least = min(self._least, left)
+        if left < self._least:
+            self._least = left
         changed = False
         due = now - self._tick >= 1.0
         if due or self._told is None:

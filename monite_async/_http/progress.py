@@ -61,19 +61,13 @@ class Progress:
         watch: What watches this call, if anything does.
     """
 
-    __slots__ = (
-        "_now",
-        "_started",
-        "deadline_at",
-        "limits",
-        "operation",
-        "redirects",
-        "refused",
-        "retries",
-        "sends",
-        "token",
-        "watch",
-    )
+    # Defaults of the class, and so no slots: nearly every call ends without a change of most of them.
+    sends: int = 0
+    retries: int = 0
+    redirects: int = 0
+    token: AccessToken | None = None
+    refused: bool = False
+    watch: CallWatch | None = None
 
     def __init__(self, operation: Operation[Any], limits: Limits) -> None:
         self.operation = operation
@@ -81,12 +75,6 @@ class Progress:
         self._now = asyncio.get_running_loop().time
         self._started = self._now()
         self.deadline_at = self._started + limits.deadline
-        self.sends = 0
-        self.retries = 0
-        self.redirects = 0
-        self.token: AccessToken | None = None
-        self.refused = False
-        self.watch: CallWatch | None = None
 
     @property
     def remaining(self) -> float:
@@ -122,6 +110,8 @@ class Progress:
         if isinstance(error, (ConfigurationError, ResponseValidationError)):
             self.place(error)
             error.__traceback__ = None  # its frames hold what is wrong
+        elif isinstance(error, asyncio.CancelledError):
+            error.__traceback__ = None  # its frames hold what of the answer was there already
         if self.watch is not None:
             self.watch.ends(error)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from monite_async._config import is_loopback
+from monite_async._http.exchange import Head
 from monite_async._http.place import place_of
 
 if TYPE_CHECKING:
@@ -17,12 +18,15 @@ __all__ = ["MAX_REDIRECTS", "link_url", "redirected"]
 
 MAX_REDIRECTS: Final = 3
 _FOLLOWED: Final = frozenset({301, 302, 303, 307, 308})
+_ANYWHERE: Final = frozenset({b"host", b"user-agent", b"accept", b"accept-encoding", b"accept-language", b"range"})
+"""Header fields that any host may see: they say what is wanted. What else a caller gave was meant for the host it named."""
 
 
 def redirected(answer: Answer, outgoing: Outgoing) -> Outgoing | None:
     """Return the request to send instead of that of a link, or None when the redirect is not to be followed.
 
-    A link is fetched with GET, and whoever has it has the file; so it may lead to other hosts, but not to plain http.
+    A link is fetched with GET, and whoever has it has the file; so it may lead to other hosts, but not to plain http. The
+    caller's own headers do not go along to another one, whatever they are called: any of them may be a key.
     """
     location = answer.headers.get("location")
     if answer.status not in _FOLLOWED or not location:
@@ -34,7 +38,12 @@ def redirected(answer: Answer, outgoing: Outgoing) -> Outgoing | None:
         place = place_of(url) if _allowed(url) else None
     except (httpx.InvalidURL, ValueError):  # the latter for a host name with a broken international form
         return None
-    return None if place is None else outgoing.to(place, url.raw_path)
+    if place is None:
+        return None
+    moved = outgoing.to(place, url.raw_path)
+    if place.origin != outgoing.place.origin:
+        moved.head = Head(tuple(field for field in moved.head.fields if field[0] in _ANYWHERE))
+    return moved
 
 
 def link_url(text: str) -> httpx.URL | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from typing import TypeVar, overload
 
@@ -32,7 +33,7 @@ class ReplyHeaders(Mapping[str, str]):
         return f"<headers {', '.join(self) or 'none'}>"
 
     def __getitem__(self, name: str) -> str:
-        return _text(self._index[name.lower().encode("latin-1", "replace")])
+        return _text(self._index[_key(name)])
 
     @overload
     def get(self, key: str, /) -> str | None: ...
@@ -40,11 +41,11 @@ class ReplyHeaders(Mapping[str, str]):
     def get(self, key: str, /, default: str | T) -> str | T: ...
     def get(self, key: str, /, default: object = None) -> object:
         """Return a value, or the default; the mapping's own way costs an exception for each header that is not there."""
-        value = self._index.get(key.lower().encode("latin-1", "replace"))
+        value = self._index.get(_key(key))
         return default if value is None else _text(value)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name.lower().encode("latin-1", "replace") in self._index
+        return isinstance(name, str) and _key(name) in self._index
 
     def __iter__(self) -> Iterator[str]:
         return (str(name, "latin-1") for name in self._index)
@@ -54,8 +55,13 @@ class ReplyHeaders(Mapping[str, str]):
 
     def get_list(self, name: str) -> list[str]:
         """Return the values of all fields of a name, in their order."""
-        wanted = name.lower().encode("latin-1", "replace")
+        wanted = _key(name)
         return [_text(value) for key, value in self._fields if key == wanted]
+
+
+@functools.lru_cache(maxsize=256)
+def _key(name: str) -> bytes:
+    return name.lower().encode("latin-1", "replace")
 
 
 def _joined(fields: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

@@ -20,14 +20,20 @@ from monite_async._http.native import Native, affordable, lost
 from monite_async._http.place import Origin
 from monite_async._http.proxies import ProxyTable
 from monite_async._http.tls import default_context
+from monite_async_stores._fork import renew_after_fork
 
 __all__ = ["Routes"]
 
 _Ways = dict[str | None, HttpxCarrier]
+_ORPHANS: list[object] = []
+"""What a parent process opened; kept, because collecting it would close, or warn of, connections that are not ours."""
 
 
 class Routes:
     """Finds the way for each request; a ``Carrier``. It never shows itself: the URL of a proxy may hold a password.
+
+    In a forked child it starts anew and leaves the parent's connections alone; their descriptors, which httpx keeps to
+    itself, stay open until the child ends.
 
     Args:
         native: Carries what needs neither.
@@ -37,7 +43,9 @@ class Routes:
         trust_env: Whether ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` are honoured.
     """
 
-    __slots__ = ("_closed", "_context", "_guards", "_http2", "_loops", "_native", "_proxies", "_trust_env")
+    __slots__ = (
+        "__weakref__", "_closed", "_context", "_guards", "_http2", "_loops", "_native", "_proxies", "_trust_env"
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -57,6 +65,7 @@ class Routes:
         # httpx's connections belong to the loop that opened them; each loop has transports of its own.
         self._loops: dict[asyncio.AbstractEventLoop, _Ways] = {}
         self._guards: dict[asyncio.AbstractEventLoop, AsyncGenerator[None, None]] = {}
+        renew_after_fork(self)
 
     def __repr__(self) -> str:
         return "<Routes>"
@@ -96,6 +105,9 @@ class Routes:
         loop = asyncio.get_running_loop()
         ways = self._loops.get(loop)
         if ways is None:
+            for other in [other for other in list(self._loops) if other.is_closed()]:  # and without a farewell
+                self._loops.pop(other, None)
+                self._guards.pop(other, None)
             ways = self._loops[loop] = {}
             guard = self._guards[loop] = self._until_loop_ends(loop, ways)
             await anext(guard)
@@ -108,6 +120,11 @@ class Routes:
             # Another call may have been here while this one waited.
             ways[proxy] = ways.get(proxy) or HttpxCarrier(self._transport(proxy, context))
         return ways[proxy]
+
+    def after_fork_in_child(self) -> None:
+        """Start anew in a forked child."""
+        _ORPHANS.append((self._loops, self._guards))
+        self._loops, self._guards = {}, {}
 
     def _transport(self, proxy: str | None, context: ssl.SSLContext) -> httpx.AsyncHTTPTransport:
         most = affordable()

@@ -82,7 +82,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
         *,
         max_connections: int | None = None,
         keepalive_expiry: float = 15.0,
-        connect_timeout: float = CONNECT,
+        connect_timeout: float | None = None,
         ssl_context: ssl.SSLContext | None = None,
         max_head_bytes: int = 64 * 1024,
     ) -> None:
@@ -92,19 +92,19 @@ class PooledTransport(httpx.AsyncBaseTransport):
             max_connections: Most connections open at once per event loop; further requests wait in line. None means
                 1,000, or half of what this process may open where that is less.
             keepalive_expiry: Seconds after which an idle connection is closed.
-            connect_timeout: Seconds for making a connection when the request's ``timeout`` extension says nothing.
+            connect_timeout: Most seconds for making a connection, names and TLS included, whatever the ``timeout`` of a
+                request says. None means what that says, and 5 where it says nothing.
             ssl_context: TLS context; None takes one that the whole process shares.
             max_head_bytes: Most bytes that the head of an answer may have.
 
         Raises:
             ValueError: A limit is not positive.
         """
-        if connect_timeout <= 0:
-            raise ValueError("every limit must be positive")
         self._connect_timeout = connect_timeout
         self.native: Native = Native(
             max_connections=max_connections,
             keepalive_expiry=keepalive_expiry,
+            connect_timeout=CONNECT if connect_timeout is None else connect_timeout,
             ssl_context=ssl_context,
             max_head_bytes=max_head_bytes,
         )
@@ -127,7 +127,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
             connection = await pool.acquire(
                 outgoing.place.origin,
                 pool_timeout=timeout.get("pool"),
-                connect_timeout=timeout.get("connect", self._connect_timeout),
+                connect_timeout=self._connecting(timeout.get("connect", CONNECT)),
             )
             await outgoing.send(connection, _seconds(timeout, "write"))
             await connection.head(_later(timeout))
@@ -141,6 +141,11 @@ class PooledTransport(httpx.AsyncBaseTransport):
                 raise
         # Raised out here: what is known of the failure inside must not be its context.
         raise problem from cause
+
+    def _connecting(self, asked: float | None) -> float | None:
+        """Return the seconds for making a connection, None for no limit."""
+        own = self._connect_timeout
+        return asked if own is None else own if asked is None else min(own, asked)
 
     async def aclose(self) -> None:
         """Close all connections, those of other loops too; requests under way fail. May be repeated."""

@@ -49,7 +49,7 @@ class AccessTokens(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _REVOKE, body={"client_id": client_id, "client_secret": client_secret, "token": token}, options=options
         )
 
@@ -80,7 +80,7 @@ class AccessTokens(Resource):
             APIStatusError: The API says no (401, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _CREATE,
             body={
                 "client_id": client_id,

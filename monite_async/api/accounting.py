@@ -91,7 +91,7 @@ class AccountingPayables(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_PAYABLES_GET, path={"payable_id": payable_id}, options=options)
+        return self._caller.call(_PAYABLES_GET, path={"payable_id": payable_id}, options=options)
 
 
 class AccountingPayablesWithRawResponse:
@@ -151,7 +151,7 @@ class AccountingReceivables(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_RECEIVABLES_GET, path={"invoice_id": invoice_id}, options=options)
+        return self._caller.call(_RECEIVABLES_GET, path={"invoice_id": invoice_id}, options=options)
 
 
 class AccountingReceivablesWithRawResponse:

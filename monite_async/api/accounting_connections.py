@@ -60,7 +60,7 @@ class AccountingConnections(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_LIST, options=options)
+        return self._caller.call(_LIST, options=options)
 
     def create(self, *, options: RequestOptions | None = None) -> Call[AccountingConnectionResponse]:
         """Create an accounting connection.
@@ -77,7 +77,7 @@ class AccountingConnections(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_CREATE, options=options)
+        return self._caller.call(_CREATE, options=options)
 
     def get(self, connection_id: str, *, options: RequestOptions | None = None) -> Call[AccountingConnectionResponse]:
         """Get an accounting connection.
@@ -95,7 +95,7 @@ class AccountingConnections(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"connection_id": connection_id}, options=options)
+        return self._caller.call(_GET, path={"connection_id": connection_id}, options=options)
 
     def disconnect(
         self, connection_id: str, *, options: RequestOptions | None = None
@@ -115,7 +115,7 @@ class AccountingConnections(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_DISCONNECT, path={"connection_id": connection_id}, options=options)
+        return self._caller.call(_DISCONNECT, path={"connection_id": connection_id}, options=options)
 
     def sync(self, connection_id: str, *, options: RequestOptions | None = None) -> Call[AccountingMessageResponse]:
         """Sync an accounting connection.
@@ -133,7 +133,7 @@ class AccountingConnections(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_SYNC, path={"connection_id": connection_id}, options=options)
+        return self._caller.call(_SYNC, path={"connection_id": connection_id}, options=options)
 
 
 class AccountingConnectionsWithRawResponse:

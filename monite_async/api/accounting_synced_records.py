@@ -131,7 +131,7 @@ class AccountingSyncedRecords(SyncedRecordsToWaitFor, Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"synced_record_id": synced_record_id}, options=options)
+        return self._caller.call(_GET, path={"synced_record_id": synced_record_id}, options=options)
 
     def push(self, synced_record_id: str, *, options: RequestOptions | None = None) -> Call[SyncRecordResource]:
         """Push an accounting synced record.
@@ -149,7 +149,7 @@ class AccountingSyncedRecords(SyncedRecordsToWaitFor, Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_PUSH, path={"synced_record_id": synced_record_id}, options=options)
+        return self._caller.call(_PUSH, path={"synced_record_id": synced_record_id}, options=options)
 
 
 class AccountingSyncedRecordsWithRawResponse:

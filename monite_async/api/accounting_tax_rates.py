@@ -112,7 +112,9 @@ class AccountingTaxRates(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_CREATE, body={"code": code, "description": description, "name": name}, options=options)
+        return self._caller.call(
+            _CREATE, body={"code": code, "description": description, "name": name}, options=options
+        )
 
     def get(self, tax_rate_id: str, *, options: RequestOptions | None = None) -> Call[AccountingTaxRateResponse]:
         """Get an accounting tax rate.
@@ -130,7 +132,7 @@ class AccountingTaxRates(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"tax_rate_id": tax_rate_id}, options=options)
+        return self._caller.call(_GET, path={"tax_rate_id": tax_rate_id}, options=options)
 
     def update(
         self,
@@ -159,7 +161,7 @@ class AccountingTaxRates(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPDATE,
             path={"tax_rate_id": tax_rate_id},
             body={"code": code, "description": description, "name": name},
@@ -179,7 +181,7 @@ class AccountingTaxRates(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_DELETE, path={"tax_rate_id": tax_rate_id}, options=options)
+        return self._caller.call(_DELETE, path={"tax_rate_id": tax_rate_id}, options=options)
 
 
 class AccountingTaxRatesWithRawResponse:

@@ -92,7 +92,7 @@ class AiConversationsMessages(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _CONVERSATIONS_MESSAGES_CREATE,
             path={"conversation_id": conversation_id},
             body={"attachments": attachments, "text_prompt": text_prompt},
@@ -145,7 +145,7 @@ class AiConversations(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _CONVERSATIONS_LIST, query={"limit": limit, "title__icontains": title__icontains}, options=options
         )
 
@@ -164,7 +164,7 @@ class AiConversations(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_CONVERSATIONS_CREATE, options=options)
+        return self._caller.call(_CONVERSATIONS_CREATE, options=options)
 
     def get(self, conversation_id: str, *, options: RequestOptions | None = None) -> Call[ConversationResource]:
         """Get a conversation.
@@ -182,7 +182,7 @@ class AiConversations(Resource):
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_CONVERSATIONS_GET, path={"conversation_id": conversation_id}, options=options)
+        return self._caller.call(_CONVERSATIONS_GET, path={"conversation_id": conversation_id}, options=options)
 
 
 class AiConversationsWithRawResponse:
@@ -220,7 +220,9 @@ class AiMessageFeedbacks(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_MESSAGE_FEEDBACKS_CREATE, body={"action": action, "message_id": message_id}, options=options)
+        return self._caller.call(
+            _MESSAGE_FEEDBACKS_CREATE, body={"action": action, "message_id": message_id}, options=options
+        )
 
     def add_commentary(self, *, comment: str, message_id: str, options: RequestOptions | None = None) -> Call[None]:
         """Add a comment to the feedback on a message.
@@ -236,7 +238,7 @@ class AiMessageFeedbacks(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _MESSAGE_FEEDBACKS_ADD_COMMENTARY, body={"comment": comment, "message_id": message_id}, options=options
         )
 
@@ -274,7 +276,7 @@ class AiPrompts(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_PROMPTS_LIST, options=options)
+        return self._caller.call(_PROMPTS_LIST, options=options)
 
     def create(self, *, content: str, options: RequestOptions | None = None) -> Call[PromptResource]:
         """Create a prompt.
@@ -292,7 +294,7 @@ class AiPrompts(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_PROMPTS_CREATE, body={"content": content}, options=options)
+        return self._caller.call(_PROMPTS_CREATE, body={"content": content}, options=options)
 
     def get(self, prompt_id: str, *, options: RequestOptions | None = None) -> Call[PromptResource]:
         """Get a prompt.
@@ -310,7 +312,7 @@ class AiPrompts(Resource):
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_PROMPTS_GET, path={"prompt_id": prompt_id}, options=options)
+        return self._caller.call(_PROMPTS_GET, path={"prompt_id": prompt_id}, options=options)
 
     def update(self, prompt_id: str, *, content: str, options: RequestOptions | None = None) -> Call[None]:
         """Update a prompt.
@@ -326,7 +328,9 @@ class AiPrompts(Resource):
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_PROMPTS_UPDATE, path={"prompt_id": prompt_id}, body={"content": content}, options=options)
+        return self._caller.call(
+            _PROMPTS_UPDATE, path={"prompt_id": prompt_id}, body={"content": content}, options=options
+        )
 
     def delete(self, prompt_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete a prompt.
@@ -341,7 +345,7 @@ class AiPrompts(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_PROMPTS_DELETE, path={"prompt_id": prompt_id}, options=options)
+        return self._caller.call(_PROMPTS_DELETE, path={"prompt_id": prompt_id}, options=options)
 
 
 class AiPromptsWithRawResponse:

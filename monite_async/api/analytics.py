@@ -152,7 +152,7 @@ class Analytics(Resource):
             APIStatusError: The API says no (401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _GET_CREDIT_NOTES,
             query={
                 "dimension": dimension,
@@ -321,7 +321,7 @@ class Analytics(Resource):
             APIStatusError: The API says no (401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _GET_PAYABLES,
             query={
                 "dimension": dimension,
@@ -536,7 +536,7 @@ class Analytics(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _GET_RECEIVABLES,
             query={
                 "dimension": dimension,

@@ -95,7 +95,7 @@ class ApprovalPoliciesProcesses(Resource):
             APIStatusError: The API says no (401, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_PROCESSES_LIST, path={"approval_policy_id": approval_policy_id}, options=options)
+        return self._caller.call(_PROCESSES_LIST, path={"approval_policy_id": approval_policy_id}, options=options)
 
     def get(
         self, approval_policy_id: str, process_id: str, *, options: RequestOptions | None = None
@@ -116,7 +116,7 @@ class ApprovalPoliciesProcesses(Resource):
             APIStatusError: The API says no (401, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _PROCESSES_GET, path={"approval_policy_id": approval_policy_id, "process_id": process_id}, options=options
         )
 
@@ -139,7 +139,7 @@ class ApprovalPoliciesProcesses(Resource):
             APIStatusError: The API says no (401, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _PROCESSES_CANCEL,
             path={"approval_policy_id": approval_policy_id, "process_id": process_id},
             options=options,
@@ -164,7 +164,7 @@ class ApprovalPoliciesProcesses(Resource):
             APIStatusError: The API says no (401, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _PROCESSES_LIST_STEPS,
             path={"approval_policy_id": approval_policy_id, "process_id": process_id},
             options=options,
@@ -316,7 +316,7 @@ class ApprovalPolicies(Resource):
             APIStatusError: The API says no (400, 401, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _CREATE,
             body={
                 "description": description,
@@ -346,7 +346,7 @@ class ApprovalPolicies(Resource):
             APIStatusError: The API says no (401, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"approval_policy_id": approval_policy_id}, options=options)
+        return self._caller.call(_GET, path={"approval_policy_id": approval_policy_id}, options=options)
 
     def update(
         self,
@@ -385,7 +385,7 @@ class ApprovalPolicies(Resource):
             APIStatusError: The API says no (400, 401, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPDATE,
             path={"approval_policy_id": approval_policy_id},
             body={
@@ -414,7 +414,7 @@ class ApprovalPolicies(Resource):
             APIStatusError: The API says no (401, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_DELETE, path={"approval_policy_id": approval_policy_id}, options=options)
+        return self._caller.call(_DELETE, path={"approval_policy_id": approval_policy_id}, options=options)
 
 
 class ApprovalPoliciesWithRawResponse:

@@ -167,7 +167,7 @@ class ApprovalRequests(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 406, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_CREATE, body=body, options=options)
+        return self._caller.call(_CREATE, body=body, options=options)
 
     def get(
         self, approval_request_id: str, *, options: RequestOptions | None = None
@@ -187,7 +187,7 @@ class ApprovalRequests(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 406, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"approval_request_id": approval_request_id}, options=options)
+        return self._caller.call(_GET, path={"approval_request_id": approval_request_id}, options=options)
 
     def approve(
         self, approval_request_id: str, *, options: RequestOptions | None = None
@@ -207,7 +207,7 @@ class ApprovalRequests(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_APPROVE, path={"approval_request_id": approval_request_id}, options=options)
+        return self._caller.call(_APPROVE, path={"approval_request_id": approval_request_id}, options=options)
 
     def cancel(
         self, approval_request_id: str, *, options: RequestOptions | None = None
@@ -227,7 +227,7 @@ class ApprovalRequests(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_CANCEL, path={"approval_request_id": approval_request_id}, options=options)
+        return self._caller.call(_CANCEL, path={"approval_request_id": approval_request_id}, options=options)
 
     def reject(
         self, approval_request_id: str, *, options: RequestOptions | None = None
@@ -247,7 +247,7 @@ class ApprovalRequests(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_REJECT, path={"approval_request_id": approval_request_id}, options=options)
+        return self._caller.call(_REJECT, path={"approval_request_id": approval_request_id}, options=options)
 
 
 class ApprovalRequestsWithRawResponse:

@@ -97,7 +97,7 @@ class BankAccounts(Resource):
             APIStatusError: The API says no (405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_LIST, options=options)
+        return self._caller.call(_LIST, options=options)
 
     def create(
         self,
@@ -140,7 +140,7 @@ class BankAccounts(Resource):
             APIStatusError: The API says no (405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _CREATE,
             body={
                 "account_holder_name": account_holder_name,
@@ -181,7 +181,7 @@ class BankAccounts(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _COMPLETE_VERIFICATION, body={"airwallex_plaid": airwallex_plaid, "type": type}, options=options
         )
 
@@ -208,7 +208,9 @@ class BankAccounts(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_START_VERIFICATION, body={"airwallex_plaid": airwallex_plaid, "type": type}, options=options)
+        return self._caller.call(
+            _START_VERIFICATION, body={"airwallex_plaid": airwallex_plaid, "type": type}, options=options
+        )
 
     def get(self, bank_account_id: str, *, options: RequestOptions | None = None) -> Call[EntityBankAccountResponse]:
         """Get a bank account.
@@ -226,7 +228,7 @@ class BankAccounts(Resource):
             APIStatusError: The API says no (404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"bank_account_id": bank_account_id}, options=options)
+        return self._caller.call(_GET, path={"bank_account_id": bank_account_id}, options=options)
 
     def update(
         self,
@@ -253,7 +255,7 @@ class BankAccounts(Resource):
             APIStatusError: The API says no (404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPDATE,
             path={"bank_account_id": bank_account_id},
             body={"account_holder_name": account_holder_name, "display_name": display_name},
@@ -273,7 +275,7 @@ class BankAccounts(Resource):
             APIStatusError: The API says no (404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_DELETE, path={"bank_account_id": bank_account_id}, options=options)
+        return self._caller.call(_DELETE, path={"bank_account_id": bank_account_id}, options=options)
 
     def complete_verification_by_id(
         self, bank_account_id: str, *, type: BankAccountVerificationType, options: RequestOptions | None = None
@@ -294,7 +296,7 @@ class BankAccounts(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _COMPLETE_VERIFICATION_BY_ID,
             path={"bank_account_id": bank_account_id},
             body={"type": type},
@@ -319,7 +321,7 @@ class BankAccounts(Resource):
             APIStatusError: The API says no (404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_MAKE_DEFAULT, path={"bank_account_id": bank_account_id}, options=options)
+        return self._caller.call(_MAKE_DEFAULT, path={"bank_account_id": bank_account_id}, options=options)
 
     def refresh_verification(
         self,
@@ -346,7 +348,7 @@ class BankAccounts(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _REFRESH_VERIFICATION,
             path={"bank_account_id": bank_account_id},
             body={"airwallex_plaid": airwallex_plaid, "type": type},
@@ -371,7 +373,7 @@ class BankAccounts(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET_VERIFICATIONS, path={"bank_account_id": bank_account_id}, options=options)
+        return self._caller.call(_GET_VERIFICATIONS, path={"bank_account_id": bank_account_id}, options=options)
 
 
 class BankAccountsWithRawResponse:

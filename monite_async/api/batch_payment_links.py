@@ -71,7 +71,7 @@ class BatchPaymentLinks(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _CREATE,
             body={
                 "expires_at": expires_at,
@@ -101,7 +101,7 @@ class BatchPaymentLinks(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"batch_payment_link_id": batch_payment_link_id}, options=options)
+        return self._caller.call(_GET, path={"batch_payment_link_id": batch_payment_link_id}, options=options)
 
     def expire(
         self, batch_payment_link_id: str, *, options: RequestOptions | None = None
@@ -121,7 +121,7 @@ class BatchPaymentLinks(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_EXPIRE, path={"batch_payment_link_id": batch_payment_link_id}, options=options)
+        return self._caller.call(_EXPIRE, path={"batch_payment_link_id": batch_payment_link_id}, options=options)
 
 
 class BatchPaymentLinksWithRawResponse:

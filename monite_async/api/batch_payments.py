@@ -61,7 +61,7 @@ class BatchPayments(BatchPaymentsToWaitFor, Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _CREATE,
             body={
                 "payer_bank_account_id": payer_bank_account_id,
@@ -89,7 +89,7 @@ class BatchPayments(BatchPaymentsToWaitFor, Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"batch_payment_id": batch_payment_id}, options=options)
+        return self._caller.call(_GET, path={"batch_payment_id": batch_payment_id}, options=options)
 
 
 class BatchPaymentsWithRawResponse:

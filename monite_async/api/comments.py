@@ -123,7 +123,7 @@ class Comments(Resource):
             APIStatusError: The API says no (400, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _CREATE,
             body={
                 "object_id": object_id,
@@ -150,7 +150,7 @@ class Comments(Resource):
             APIStatusError: The API says no (400, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"comment_id": comment_id}, options=options)
+        return self._caller.call(_GET, path={"comment_id": comment_id}, options=options)
 
     def update(
         self,
@@ -177,7 +177,7 @@ class Comments(Resource):
             APIStatusError: The API says no (400, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPDATE,
             path={"comment_id": comment_id},
             body={"reply_to_entity_user_id": reply_to_entity_user_id, "text": text},
@@ -197,7 +197,7 @@ class Comments(Resource):
             APIStatusError: The API says no (400, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_DELETE, path={"comment_id": comment_id}, options=options)
+        return self._caller.call(_DELETE, path={"comment_id": comment_id}, options=options)
 
 
 class CommentsWithRawResponse:

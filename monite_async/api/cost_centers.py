@@ -110,7 +110,7 @@ class CostCenters(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_CREATE, body={"description": description, "name": name}, options=options)
+        return self._caller.call(_CREATE, body={"description": description, "name": name}, options=options)
 
     def get(self, cost_center_id: str, *, options: RequestOptions | None = None) -> Call[AccountingCostCenterResponse]:
         """Get a cost center.
@@ -128,7 +128,7 @@ class CostCenters(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"cost_center_id": cost_center_id}, options=options)
+        return self._caller.call(_GET, path={"cost_center_id": cost_center_id}, options=options)
 
     def update(
         self,
@@ -155,7 +155,7 @@ class CostCenters(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPDATE,
             path={"cost_center_id": cost_center_id},
             body={"description": description, "name": name},
@@ -175,7 +175,7 @@ class CostCenters(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_DELETE, path={"cost_center_id": cost_center_id}, options=options)
+        return self._caller.call(_DELETE, path={"cost_center_id": cost_center_id}, options=options)
 
 
 class CostCentersWithRawResponse:

@@ -231,7 +231,7 @@ class CounterpartsAddresses(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_ADDRESSES_LIST, path={"counterpart_id": counterpart_id}, options=options)
+        return self._caller.call(_ADDRESSES_LIST, path={"counterpart_id": counterpart_id}, options=options)
 
     def create(
         self,
@@ -266,7 +266,7 @@ class CounterpartsAddresses(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _ADDRESSES_CREATE,
             path={"counterpart_id": counterpart_id},
             body={
@@ -299,7 +299,7 @@ class CounterpartsAddresses(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _ADDRESSES_GET, path={"counterpart_id": counterpart_id, "address_id": address_id}, options=options
         )
 
@@ -338,7 +338,7 @@ class CounterpartsAddresses(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _ADDRESSES_UPDATE,
             path={"counterpart_id": counterpart_id, "address_id": address_id},
             body={
@@ -366,7 +366,7 @@ class CounterpartsAddresses(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _ADDRESSES_DELETE, path={"counterpart_id": counterpart_id, "address_id": address_id}, options=options
         )
 
@@ -410,7 +410,7 @@ class CounterpartsBankAccounts(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_BANK_ACCOUNTS_LIST, path={"counterpart_id": counterpart_id}, options=options)
+        return self._caller.call(_BANK_ACCOUNTS_LIST, path={"counterpart_id": counterpart_id}, options=options)
 
     def create(
         self,
@@ -455,7 +455,7 @@ class CounterpartsBankAccounts(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _BANK_ACCOUNTS_CREATE,
             path={"counterpart_id": counterpart_id},
             body={
@@ -493,7 +493,7 @@ class CounterpartsBankAccounts(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _BANK_ACCOUNTS_GET,
             path={"counterpart_id": counterpart_id, "bank_account_id": bank_account_id},
             options=options,
@@ -542,7 +542,7 @@ class CounterpartsBankAccounts(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _BANK_ACCOUNTS_UPDATE,
             path={"counterpart_id": counterpart_id, "bank_account_id": bank_account_id},
             body={
@@ -574,7 +574,7 @@ class CounterpartsBankAccounts(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _BANK_ACCOUNTS_DELETE,
             path={"counterpart_id": counterpart_id, "bank_account_id": bank_account_id},
             options=options,
@@ -599,7 +599,7 @@ class CounterpartsBankAccounts(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _BANK_ACCOUNTS_MAKE_DEFAULT,
             path={"counterpart_id": counterpart_id, "bank_account_id": bank_account_id},
             options=options,
@@ -646,7 +646,7 @@ class CounterpartsContacts(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_CONTACTS_LIST, path={"counterpart_id": counterpart_id}, options=options)
+        return self._caller.call(_CONTACTS_LIST, path={"counterpart_id": counterpart_id}, options=options)
 
     def create(
         self,
@@ -681,7 +681,7 @@ class CounterpartsContacts(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _CONTACTS_CREATE,
             path={"counterpart_id": counterpart_id},
             body={
@@ -714,7 +714,7 @@ class CounterpartsContacts(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _CONTACTS_GET, path={"counterpart_id": counterpart_id, "contact_id": contact_id}, options=options
         )
 
@@ -753,7 +753,7 @@ class CounterpartsContacts(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _CONTACTS_UPDATE,
             path={"counterpart_id": counterpart_id, "contact_id": contact_id},
             body={
@@ -781,7 +781,7 @@ class CounterpartsContacts(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _CONTACTS_DELETE, path={"counterpart_id": counterpart_id, "contact_id": contact_id}, options=options
         )
 
@@ -804,7 +804,7 @@ class CounterpartsContacts(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _CONTACTS_MAKE_DEFAULT, path={"counterpart_id": counterpart_id, "contact_id": contact_id}, options=options
         )
 
@@ -849,7 +849,7 @@ class CounterpartsEinvoicingCredentials(Resource):
             APIStatusError: The API says no (405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_EINVOICING_CREDENTIALS_LIST, path={"counterpart_id": counterpart_id}, options=options)
+        return self._caller.call(_EINVOICING_CREDENTIALS_LIST, path={"counterpart_id": counterpart_id}, options=options)
 
     def create(
         self,
@@ -874,7 +874,7 @@ class CounterpartsEinvoicingCredentials(Resource):
             APIStatusError: The API says no (405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _EINVOICING_CREDENTIALS_CREATE, path={"counterpart_id": counterpart_id}, body=body, options=options
         )
 
@@ -897,7 +897,7 @@ class CounterpartsEinvoicingCredentials(Resource):
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _EINVOICING_CREDENTIALS_GET,
             path={"counterpart_id": counterpart_id, "credential_id": credential_id},
             options=options,
@@ -930,7 +930,7 @@ class CounterpartsEinvoicingCredentials(Resource):
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _EINVOICING_CREDENTIALS_UPDATE,
             path={"counterpart_id": counterpart_id, "credential_id": credential_id},
             body={"network_identifier": network_identifier, "network_schema": network_schema},
@@ -951,7 +951,7 @@ class CounterpartsEinvoicingCredentials(Resource):
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _EINVOICING_CREDENTIALS_DELETE,
             path={"counterpart_id": counterpart_id, "credential_id": credential_id},
             options=options,
@@ -995,7 +995,7 @@ class CounterpartsVatIds(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_VAT_IDS_LIST, path={"counterpart_id": counterpart_id}, options=options)
+        return self._caller.call(_VAT_IDS_LIST, path={"counterpart_id": counterpart_id}, options=options)
 
     def create(
         self,
@@ -1024,7 +1024,7 @@ class CounterpartsVatIds(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _VAT_IDS_CREATE,
             path={"counterpart_id": counterpart_id},
             body={"country": country, "type": type, "value": value},
@@ -1050,7 +1050,9 @@ class CounterpartsVatIds(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_VAT_IDS_GET, path={"counterpart_id": counterpart_id, "vat_id": vat_id}, options=options)
+        return self._caller.call(
+            _VAT_IDS_GET, path={"counterpart_id": counterpart_id, "vat_id": vat_id}, options=options
+        )
 
     def update(
         self,
@@ -1081,7 +1083,7 @@ class CounterpartsVatIds(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _VAT_IDS_UPDATE,
             path={"counterpart_id": counterpart_id, "vat_id": vat_id},
             body={"country": country, "type": type, "value": value},
@@ -1102,7 +1104,9 @@ class CounterpartsVatIds(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_VAT_IDS_DELETE, path={"counterpart_id": counterpart_id, "vat_id": vat_id}, options=options)
+        return self._caller.call(
+            _VAT_IDS_DELETE, path={"counterpart_id": counterpart_id, "vat_id": vat_id}, options=options
+        )
 
 
 class CounterpartsVatIdsWithRawResponse:
@@ -1289,7 +1293,7 @@ class Counterparts(Resource):
             APIStatusError: The API says no (401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_CREATE, body=body, options=options)
+        return self._caller.call(_CREATE, body=body, options=options)
 
     def get(self, counterpart_id: str, *, options: RequestOptions | None = None) -> Call[CounterpartResponse]:
         """Get a counterpart.
@@ -1307,7 +1311,7 @@ class Counterparts(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"counterpart_id": counterpart_id}, options=options)
+        return self._caller.call(_GET, path={"counterpart_id": counterpart_id}, options=options)
 
     def update(
         self, counterpart_id: str, *, body: CounterpartUpdatePayloadInput, options: RequestOptions | None = None
@@ -1328,7 +1332,7 @@ class Counterparts(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_UPDATE, path={"counterpart_id": counterpart_id}, body=body, options=options)
+        return self._caller.call(_UPDATE, path={"counterpart_id": counterpart_id}, body=body, options=options)
 
     def delete(self, counterpart_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete a counterpart.
@@ -1343,7 +1347,7 @@ class Counterparts(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_DELETE, path={"counterpart_id": counterpart_id}, options=options)
+        return self._caller.call(_DELETE, path={"counterpart_id": counterpart_id}, options=options)
 
     def get_partner_metadata(
         self, counterpart_id: str, *, options: RequestOptions | None = None
@@ -1363,7 +1367,7 @@ class Counterparts(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET_PARTNER_METADATA, path={"counterpart_id": counterpart_id}, options=options)
+        return self._caller.call(_GET_PARTNER_METADATA, path={"counterpart_id": counterpart_id}, options=options)
 
     def update_partner_metadata(
         self, counterpart_id: str, *, metadata: Mapping[str, object], options: RequestOptions | None = None
@@ -1384,7 +1388,7 @@ class Counterparts(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPDATE_PARTNER_METADATA,
             path={"counterpart_id": counterpart_id},
             body={"metadata": metadata},

@@ -60,7 +60,7 @@ class CustomVatRates(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_LIST, options=options)
+        return self._caller.call(_LIST, options=options)
 
     def create(
         self, *, components: Sequence[VatRateComponentInput | Model], name: str, options: RequestOptions | None = None
@@ -81,7 +81,7 @@ class CustomVatRates(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_CREATE, body={"components": components, "name": name}, options=options)
+        return self._caller.call(_CREATE, body={"components": components, "name": name}, options=options)
 
     def get(self, custom_vat_rate_id: str, *, options: RequestOptions | None = None) -> Call[CustomVatRateResponse]:
         """Get a custom VAT rate.
@@ -99,7 +99,7 @@ class CustomVatRates(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"custom_vat_rate_id": custom_vat_rate_id}, options=options)
+        return self._caller.call(_GET, path={"custom_vat_rate_id": custom_vat_rate_id}, options=options)
 
     def update(
         self,
@@ -126,7 +126,7 @@ class CustomVatRates(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPDATE,
             path={"custom_vat_rate_id": custom_vat_rate_id},
             body={"components": components, "name": name},
@@ -146,7 +146,7 @@ class CustomVatRates(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_DELETE, path={"custom_vat_rate_id": custom_vat_rate_id}, options=options)
+        return self._caller.call(_DELETE, path={"custom_vat_rate_id": custom_vat_rate_id}, options=options)
 
 
 class CustomVatRatesWithRawResponse:

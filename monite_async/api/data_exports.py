@@ -179,7 +179,7 @@ class DataExportsExtraData(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _EXTRA_DATA_CREATE,
             body={
                 "field_name": field_name,
@@ -206,7 +206,7 @@ class DataExportsExtraData(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_EXTRA_DATA_GET, path={"extra_data_id": extra_data_id}, options=options)
+        return self._caller.call(_EXTRA_DATA_GET, path={"extra_data_id": extra_data_id}, options=options)
 
     def update(
         self,
@@ -237,7 +237,7 @@ class DataExportsExtraData(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _EXTRA_DATA_UPDATE,
             path={"extra_data_id": extra_data_id},
             body={
@@ -265,7 +265,7 @@ class DataExportsExtraData(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_EXTRA_DATA_DELETE, path={"extra_data_id": extra_data_id}, options=options)
+        return self._caller.call(_EXTRA_DATA_DELETE, path={"extra_data_id": extra_data_id}, options=options)
 
 
 class DataExportsExtraDataWithRawResponse:
@@ -375,7 +375,7 @@ class DataExports(DataExportsToWaitFor, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _CREATE,
             body={"date_from": date_from, "date_to": date_to, "format": format, "objects": objects},
             options=options,
@@ -398,7 +398,7 @@ class DataExports(DataExportsToWaitFor, Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_LIST_SUPPORTED_FORMATS, options=options)
+        return self._caller.call(_LIST_SUPPORTED_FORMATS, options=options)
 
     def get(
         self, document_export_id: str, *, options: RequestOptions | None = None
@@ -418,7 +418,7 @@ class DataExports(DataExportsToWaitFor, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"document_export_id": document_export_id}, options=options)
+        return self._caller.call(_GET, path={"document_export_id": document_export_id}, options=options)
 
 
 class DataExportsWithRawResponse:

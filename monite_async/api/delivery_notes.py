@@ -184,7 +184,7 @@ class DeliveryNotes(PdfOfDeliveryNotes, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_CREATE, body=body, options=options)
+        return self._caller.call(_CREATE, body=body, options=options)
 
     def get(self, delivery_note_id: str, *, options: RequestOptions | None = None) -> Call[DeliveryNoteResource]:
         """Get a delivery note.
@@ -202,7 +202,7 @@ class DeliveryNotes(PdfOfDeliveryNotes, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"delivery_note_id": delivery_note_id}, options=options)
+        return self._caller.call(_GET, path={"delivery_note_id": delivery_note_id}, options=options)
 
     def update(
         self,
@@ -239,7 +239,7 @@ class DeliveryNotes(PdfOfDeliveryNotes, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPDATE,
             path={"delivery_note_id": delivery_note_id},
             body={
@@ -267,7 +267,7 @@ class DeliveryNotes(PdfOfDeliveryNotes, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_DELETE, path={"delivery_note_id": delivery_note_id}, options=options)
+        return self._caller.call(_DELETE, path={"delivery_note_id": delivery_note_id}, options=options)
 
     def cancel(self, delivery_note_id: str, *, options: RequestOptions | None = None) -> Call[DeliveryNoteResource]:
         """Cancel a delivery note.
@@ -285,7 +285,7 @@ class DeliveryNotes(PdfOfDeliveryNotes, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_CANCEL, path={"delivery_note_id": delivery_note_id}, options=options)
+        return self._caller.call(_CANCEL, path={"delivery_note_id": delivery_note_id}, options=options)
 
     def mark_as_delivered(
         self, delivery_note_id: str, *, options: RequestOptions | None = None
@@ -305,7 +305,7 @@ class DeliveryNotes(PdfOfDeliveryNotes, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_MARK_AS_DELIVERED, path={"delivery_note_id": delivery_note_id}, options=options)
+        return self._caller.call(_MARK_AS_DELIVERED, path={"delivery_note_id": delivery_note_id}, options=options)
 
 
 class DeliveryNotesWithRawResponse:

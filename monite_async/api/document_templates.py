@@ -57,7 +57,7 @@ class DocumentTemplates(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_LIST, options=options)
+        return self._caller.call(_LIST, options=options)
 
     def list_system(self, *, options: RequestOptions | None = None) -> Call[TemplateListResponse]:
         """List the document templates that the API brings along.
@@ -74,7 +74,7 @@ class DocumentTemplates(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_LIST_SYSTEM, options=options)
+        return self._caller.call(_LIST_SYSTEM, options=options)
 
     def get(
         self, document_template_id: str, *, options: RequestOptions | None = None
@@ -94,7 +94,7 @@ class DocumentTemplates(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"document_template_id": document_template_id}, options=options)
+        return self._caller.call(_GET, path={"document_template_id": document_template_id}, options=options)
 
     def make_default(
         self, document_template_id: str, *, options: RequestOptions | None = None
@@ -114,7 +114,7 @@ class DocumentTemplates(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_MAKE_DEFAULT, path={"document_template_id": document_template_id}, options=options)
+        return self._caller.call(_MAKE_DEFAULT, path={"document_template_id": document_template_id}, options=options)
 
     def preview(self, document_template_id: str, *, options: RequestOptions | None = None) -> Call[bytes]:
         """Preview a document template.
@@ -132,7 +132,7 @@ class DocumentTemplates(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_PREVIEW, path={"document_template_id": document_template_id}, options=options)
+        return self._caller.call(_PREVIEW, path={"document_template_id": document_template_id}, options=options)
 
 
 class DocumentTemplatesWithRawResponse:

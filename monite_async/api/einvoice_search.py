@@ -48,7 +48,7 @@ class EinvoiceSearch(Resource):
             APIStatusError: The API says no (405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _SEARCH, query={"network_identifier": network_identifier, "network_schema": network_schema}, options=options
         )
 

@@ -85,7 +85,7 @@ class EinvoicingConnectionsNetworkCredentials(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _NETWORK_CREDENTIALS_CREATE,
             path={"einvoicing_connection_id": einvoicing_connection_id},
             body={
@@ -133,7 +133,7 @@ class EinvoicingConnections(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_LIST, options=options)
+        return self._caller.call(_LIST, options=options)
 
     def create(
         self,
@@ -162,7 +162,7 @@ class EinvoicingConnections(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _CREATE,
             body={
                 "address": address,
@@ -191,7 +191,7 @@ class EinvoicingConnections(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"einvoicing_connection_id": einvoicing_connection_id}, options=options)
+        return self._caller.call(_GET, path={"einvoicing_connection_id": einvoicing_connection_id}, options=options)
 
     def update(
         self,
@@ -220,7 +220,7 @@ class EinvoicingConnections(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPDATE,
             path={"einvoicing_connection_id": einvoicing_connection_id},
             body={"address": address, "is_receiver": is_receiver, "is_sender": is_sender},
@@ -240,7 +240,7 @@ class EinvoicingConnections(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_DELETE, path={"einvoicing_connection_id": einvoicing_connection_id}, options=options)
+        return self._caller.call(_DELETE, path={"einvoicing_connection_id": einvoicing_connection_id}, options=options)
 
 
 class EinvoicingConnectionsWithRawResponse:

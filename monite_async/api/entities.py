@@ -194,7 +194,7 @@ class EntitiesDocuments(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_DOCUMENTS_CREATE, path={"entity_id": entity_id}, options=options)
+        return self._caller.call(_DOCUMENTS_CREATE, path={"entity_id": entity_id}, options=options)
 
 
 class EntitiesDocumentsWithRawResponse:
@@ -230,7 +230,7 @@ class EntitiesVatIds(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_VAT_IDS_LIST, path={"entity_id": entity_id}, options=options)
+        return self._caller.call(_VAT_IDS_LIST, path={"entity_id": entity_id}, options=options)
 
     def create(
         self,
@@ -259,7 +259,7 @@ class EntitiesVatIds(Resource):
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _VAT_IDS_CREATE,
             path={"entity_id": entity_id},
             body={"country": country, "type": type, "value": value},
@@ -283,7 +283,7 @@ class EntitiesVatIds(Resource):
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_VAT_IDS_GET, path={"entity_id": entity_id, "id": id}, options=options)
+        return self._caller.call(_VAT_IDS_GET, path={"entity_id": entity_id, "id": id}, options=options)
 
     def update(
         self,
@@ -314,7 +314,7 @@ class EntitiesVatIds(Resource):
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _VAT_IDS_UPDATE,
             path={"entity_id": entity_id, "id": id},
             body={"country": country, "type": type, "value": value},
@@ -335,7 +335,7 @@ class EntitiesVatIds(Resource):
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_VAT_IDS_DELETE, path={"entity_id": entity_id, "id": id}, options=options)
+        return self._caller.call(_VAT_IDS_DELETE, path={"entity_id": entity_id, "id": id}, options=options)
 
 
 class EntitiesVatIdsWithRawResponse:
@@ -465,7 +465,7 @@ class _EntitiesOfPartner(Resource):
             APIStatusError: The API says no (400, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _CREATE,
             body={
                 "address": address,
@@ -498,7 +498,7 @@ class _EntitiesOfPartner(Resource):
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"entity_id": entity_id}, options=options)
+        return self._caller.call(_GET, path={"entity_id": entity_id}, options=options)
 
     def update(
         self,
@@ -539,7 +539,7 @@ class _EntitiesOfPartner(Resource):
             APIStatusError: The API says no (400, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPDATE,
             path={"entity_id": entity_id},
             body={
@@ -572,7 +572,7 @@ class _EntitiesOfPartner(Resource):
             APIStatusError: The API says no (400, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_ACTIVATE, path={"entity_id": entity_id}, options=options)
+        return self._caller.call(_ACTIVATE, path={"entity_id": entity_id}, options=options)
 
     def deactivate(self, entity_id: str, *, options: RequestOptions | None = None) -> Call[EntityResponse]:
         """Deactivate an entity.
@@ -590,7 +590,7 @@ class _EntitiesOfPartner(Resource):
             APIStatusError: The API says no (400, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_DEACTIVATE, path={"entity_id": entity_id}, options=options)
+        return self._caller.call(_DEACTIVATE, path={"entity_id": entity_id}, options=options)
 
     def get_partner_metadata(
         self, entity_id: str, *, options: RequestOptions | None = None
@@ -610,7 +610,7 @@ class _EntitiesOfPartner(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET_PARTNER_METADATA, path={"entity_id": entity_id}, options=options)
+        return self._caller.call(_GET_PARTNER_METADATA, path={"entity_id": entity_id}, options=options)
 
     def update_partner_metadata(
         self, entity_id: str, *, metadata: Mapping[str, object], options: RequestOptions | None = None
@@ -631,7 +631,7 @@ class _EntitiesOfPartner(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPDATE_PARTNER_METADATA, path={"entity_id": entity_id}, body={"metadata": metadata}, options=options
         )
 
@@ -673,7 +673,7 @@ class _EntitiesOfEntityUserAndUser(Resource):
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET_ME, options=options)
+        return self._caller.call(_GET_ME, options=options)
 
     @deprecated("The API says that PATCH /entities/me is deprecated.")
     def update_me(
@@ -715,7 +715,7 @@ class _EntitiesOfEntityUserAndUser(Resource):
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPDATE_ME,
             body={
                 "address": address,
@@ -764,7 +764,7 @@ class _EntitiesOfAll(Resource):
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_UPLOAD_LOGO, path={"entity_id": entity_id}, body={"file": file}, options=options)
+        return self._caller.call(_UPLOAD_LOGO, path={"entity_id": entity_id}, body={"file": file}, options=options)
 
     def delete_logo(self, entity_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete the logo of an entity.
@@ -779,7 +779,7 @@ class _EntitiesOfAll(Resource):
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_DELETE_LOGO, path={"entity_id": entity_id}, options=options)
+        return self._caller.call(_DELETE_LOGO, path={"entity_id": entity_id}, options=options)
 
     def get_onboarding_data(
         self, entity_id: str, *, options: RequestOptions | None = None
@@ -799,7 +799,7 @@ class _EntitiesOfAll(Resource):
             APIStatusError: The API says no (404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET_ONBOARDING_DATA, path={"entity_id": entity_id}, options=options)
+        return self._caller.call(_GET_ONBOARDING_DATA, path={"entity_id": entity_id}, options=options)
 
     @deprecated("The API says that PUT /entities/{entity_id}/onboarding_data is deprecated.")
     def replace_onboarding_data(
@@ -833,7 +833,7 @@ class _EntitiesOfAll(Resource):
             APIStatusError: The API says no (404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _REPLACE_ONBOARDING_DATA,
             path={"entity_id": entity_id},
             body={
@@ -874,7 +874,7 @@ class _EntitiesOfAll(Resource):
             APIStatusError: The API says no (404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPDATE_ONBOARDING_DATA,
             path={"entity_id": entity_id},
             body={
@@ -907,7 +907,7 @@ class _EntitiesOfAll(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET_ONBOARDING_REQUIREMENTS, path={"entity_id": entity_id}, options=options)
+        return self._caller.call(_GET_ONBOARDING_REQUIREMENTS, path={"entity_id": entity_id}, options=options)
 
     def list_payment_methods(
         self, entity_id: str, *, options: RequestOptions | None = None
@@ -927,7 +927,7 @@ class _EntitiesOfAll(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_LIST_PAYMENT_METHODS, path={"entity_id": entity_id}, options=options)
+        return self._caller.call(_LIST_PAYMENT_METHODS, path={"entity_id": entity_id}, options=options)
 
     def update_payment_methods(
         self,
@@ -956,7 +956,7 @@ class _EntitiesOfAll(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPDATE_PAYMENT_METHODS,
             path={"entity_id": entity_id},
             body={
@@ -983,7 +983,7 @@ class _EntitiesOfAll(Resource):
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET_SETTINGS, path={"entity_id": entity_id}, options=options)
+        return self._caller.call(_GET_SETTINGS, path={"entity_id": entity_id}, options=options)
 
     def update_settings(
         self,
@@ -1038,7 +1038,7 @@ class _EntitiesOfAll(Resource):
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPDATE_SETTINGS,
             path={"entity_id": entity_id},
             body={
@@ -1080,7 +1080,7 @@ class _EntitiesOfAll(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET_NEXT_DOCUMENT_NUMBERS, path={"entity_id": entity_id}, options=options)
+        return self._caller.call(_GET_NEXT_DOCUMENT_NUMBERS, path={"entity_id": entity_id}, options=options)
 
 
 class _EntitiesOfAllWithRawResponse:

@@ -182,7 +182,7 @@ class _EntityUsersOfEntityAndEntityUser(Resource):
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _CREATE,
             body={
                 "email": email,
@@ -212,7 +212,7 @@ class _EntityUsersOfEntityAndEntityUser(Resource):
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"entity_user_id": entity_user_id}, options=options)
+        return self._caller.call(_GET, path={"entity_user_id": entity_user_id}, options=options)
 
     def update(
         self,
@@ -249,7 +249,7 @@ class _EntityUsersOfEntityAndEntityUser(Resource):
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPDATE,
             path={"entity_user_id": entity_user_id},
             body={
@@ -277,7 +277,7 @@ class _EntityUsersOfEntityAndEntityUser(Resource):
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_DELETE, path={"entity_user_id": entity_user_id}, options=options)
+        return self._caller.call(_DELETE, path={"entity_user_id": entity_user_id}, options=options)
 
 
 class _EntityUsersOfEntityAndEntityUserWithRawResponse:
@@ -311,7 +311,7 @@ class _EntityUsersOfEntityUserAndUser(Resource):
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET_ME, options=options)
+        return self._caller.call(_GET_ME, options=options)
 
     def update_me(
         self,
@@ -342,7 +342,7 @@ class _EntityUsersOfEntityUserAndUser(Resource):
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPDATE_ME,
             body={"email": email, "first_name": first_name, "last_name": last_name, "phone": phone, "title": title},
             options=options,
@@ -363,7 +363,7 @@ class _EntityUsersOfEntityUserAndUser(Resource):
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET_MY_ENTITY, options=options)
+        return self._caller.call(_GET_MY_ENTITY, options=options)
 
     def update_my_entity(
         self,
@@ -402,7 +402,7 @@ class _EntityUsersOfEntityUserAndUser(Resource):
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPDATE_MY_ENTITY,
             body={
                 "address": address,
@@ -433,7 +433,7 @@ class _EntityUsersOfEntityUserAndUser(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET_MY_ROLE, options=options)
+        return self._caller.call(_GET_MY_ROLE, options=options)
 
 
 class _EntityUsersOfEntityUserAndUserWithRawResponse:

@@ -111,7 +111,7 @@ class _EventsOfAll(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"event_id": event_id}, options=options)
+        return self._caller.call(_GET, path={"event_id": event_id}, options=options)
 
 
 class _EventsOfAllWithRawResponse:

@@ -58,7 +58,7 @@ class Files(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_LIST, query={"id__in": id__in, "file_type": file_type}, options=options)
+        return self._caller.call(_LIST, query={"id__in": id__in, "file_type": file_type}, options=options)
 
     def create(
         self, *, file: FileInput, file_type: AllowedFileTypes, options: RequestOptions | None = None
@@ -79,7 +79,7 @@ class Files(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_CREATE, body={"file": file, "file_type": file_type}, options=options)
+        return self._caller.call(_CREATE, body={"file": file, "file_type": file_type}, options=options)
 
     def get(self, file_id: str, *, options: RequestOptions | None = None) -> Call[FileResponse]:
         """Get a file.
@@ -97,7 +97,7 @@ class Files(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"file_id": file_id}, options=options)
+        return self._caller.call(_GET, path={"file_id": file_id}, options=options)
 
     def delete(self, file_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete a file.
@@ -112,7 +112,7 @@ class Files(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_DELETE, path={"file_id": file_id}, options=options)
+        return self._caller.call(_DELETE, path={"file_id": file_id}, options=options)
 
 
 class FilesWithRawResponse:

@@ -183,7 +183,7 @@ class FinancingInvoices(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_CREATE, body={"invoices": invoices}, options=options)
+        return self._caller.call(_CREATE, body={"invoices": invoices}, options=options)
 
 
 class FinancingInvoicesWithRawResponse:

@@ -43,7 +43,7 @@ class FinancingOffers(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, options=options)
+        return self._caller.call(_GET, options=options)
 
 
 class FinancingOffersWithRawResponse:

@@ -43,7 +43,7 @@ class FinancingTokens(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_CREATE, options=options)
+        return self._caller.call(_CREATE, options=options)
 
 
 class FinancingTokensWithRawResponse:

@@ -112,7 +112,7 @@ class LedgerAccounts(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _CREATE, body={"description": description, "name": name, "nominal_code": nominal_code}, options=options
         )
 
@@ -132,7 +132,7 @@ class LedgerAccounts(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"ledger_account_id": ledger_account_id}, options=options)
+        return self._caller.call(_GET, path={"ledger_account_id": ledger_account_id}, options=options)
 
     def update(
         self,
@@ -161,7 +161,7 @@ class LedgerAccounts(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPDATE,
             path={"ledger_account_id": ledger_account_id},
             body={"description": description, "name": name, "nominal_code": nominal_code},
@@ -181,7 +181,7 @@ class LedgerAccounts(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_DELETE, path={"ledger_account_id": ledger_account_id}, options=options)
+        return self._caller.call(_DELETE, path={"ledger_account_id": ledger_account_id}, options=options)
 
 
 class LedgerAccountsWithRawResponse:

@@ -157,7 +157,7 @@ class _MailTemplatesOfAll(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _CREATE,
             body={
                 "body_template": body_template,
@@ -185,7 +185,7 @@ class _MailTemplatesOfAll(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_LIST_SYSTEM, options=options)
+        return self._caller.call(_LIST_SYSTEM, options=options)
 
     def get(self, template_id: str, *, options: RequestOptions | None = None) -> Call[CustomTemplateDataSchema]:
         """Get a mail template.
@@ -203,7 +203,7 @@ class _MailTemplatesOfAll(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"template_id": template_id}, options=options)
+        return self._caller.call(_GET, path={"template_id": template_id}, options=options)
 
     def update(
         self,
@@ -234,7 +234,7 @@ class _MailTemplatesOfAll(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPDATE,
             path={"template_id": template_id},
             body={
@@ -259,7 +259,7 @@ class _MailTemplatesOfAll(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_DELETE, path={"template_id": template_id}, options=options)
+        return self._caller.call(_DELETE, path={"template_id": template_id}, options=options)
 
     def make_default(
         self, template_id: str, *, options: RequestOptions | None = None
@@ -279,7 +279,7 @@ class _MailTemplatesOfAll(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_MAKE_DEFAULT, path={"template_id": template_id}, options=options)
+        return self._caller.call(_MAKE_DEFAULT, path={"template_id": template_id}, options=options)
 
 
 class _MailTemplatesOfAllWithRawResponse:
@@ -327,7 +327,7 @@ class _MailTemplatesOfEntityAndEntityUser(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _PREVIEW,
             body={"body": body, "document_type": document_type, "language_code": language_code, "subject": subject},
             options=options,

@@ -49,7 +49,7 @@ class MailboxDomains(Resource):
             APIStatusError: The API says no (401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_LIST, options=options)
+        return self._caller.call(_LIST, options=options)
 
     def create(self, *, domain: str, options: RequestOptions | None = None) -> Call[DomainResponse]:
         """Create a mailbox domain.
@@ -67,7 +67,7 @@ class MailboxDomains(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_CREATE, body={"domain": domain}, options=options)
+        return self._caller.call(_CREATE, body={"domain": domain}, options=options)
 
     def delete(self, domain_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete a mailbox domain.
@@ -82,7 +82,7 @@ class MailboxDomains(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_DELETE, path={"domain_id": domain_id}, options=options)
+        return self._caller.call(_DELETE, path={"domain_id": domain_id}, options=options)
 
     def verify(self, domain_id: str, *, options: RequestOptions | None = None) -> Call[VerifyResponse]:
         """Verify a mailbox domain.
@@ -100,7 +100,7 @@ class MailboxDomains(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_VERIFY, path={"domain_id": domain_id}, options=options)
+        return self._caller.call(_VERIFY, path={"domain_id": domain_id}, options=options)
 
 
 class MailboxDomainsWithRawResponse:

@@ -51,7 +51,7 @@ class Mailboxes(Resource):
             APIStatusError: The API says no (401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_LIST, options=options)
+        return self._caller.call(_LIST, options=options)
 
     def create(
         self,
@@ -78,7 +78,7 @@ class Mailboxes(Resource):
             APIStatusError: The API says no (401, 403, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _CREATE,
             body={
                 "mailbox_domain_id": mailbox_domain_id,
@@ -104,7 +104,7 @@ class Mailboxes(Resource):
             APIStatusError: The API says no (401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_SEARCH, body={"entity_ids": entity_ids}, options=options)
+        return self._caller.call(_SEARCH, body={"entity_ids": entity_ids}, options=options)
 
     def delete(self, mailbox_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete a mailbox.
@@ -119,7 +119,7 @@ class Mailboxes(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_DELETE, path={"mailbox_id": mailbox_id}, options=options)
+        return self._caller.call(_DELETE, path={"mailbox_id": mailbox_id}, options=options)
 
 
 class MailboxesWithRawResponse:

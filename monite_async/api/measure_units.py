@@ -49,7 +49,7 @@ class MeasureUnits(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_LIST, options=options)
+        return self._caller.call(_LIST, options=options)
 
     def create(
         self, *, name: str, description: str | None | Unset = UNSET, options: RequestOptions | None = None
@@ -70,7 +70,7 @@ class MeasureUnits(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_CREATE, body={"description": description, "name": name}, options=options)
+        return self._caller.call(_CREATE, body={"description": description, "name": name}, options=options)
 
     def get(self, unit_id: str, *, options: RequestOptions | None = None) -> Call[UnitResponse]:
         """Get a measure unit.
@@ -88,7 +88,7 @@ class MeasureUnits(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"unit_id": unit_id}, options=options)
+        return self._caller.call(_GET, path={"unit_id": unit_id}, options=options)
 
     def update(
         self,
@@ -115,7 +115,7 @@ class MeasureUnits(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPDATE, path={"unit_id": unit_id}, body={"description": description, "name": name}, options=options
         )
 
@@ -132,7 +132,7 @@ class MeasureUnits(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_DELETE, path={"unit_id": unit_id}, options=options)
+        return self._caller.call(_DELETE, path={"unit_id": unit_id}, options=options)
 
 
 class MeasureUnitsWithRawResponse:

@@ -129,7 +129,7 @@ class OcrTasks(OcrTasksToWaitFor, Resource):
             APIStatusError: The API says no (400, 405, 413, 415, 421, 422, 424 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_CREATE, body={"document_type": document_type, "file_url": file_url}, options=options)
+        return self._caller.call(_CREATE, body={"document_type": document_type, "file_url": file_url}, options=options)
 
     def upload_from_file(
         self,
@@ -154,7 +154,7 @@ class OcrTasks(OcrTasksToWaitFor, Resource):
             APIStatusError: The API says no (400, 405, 413, 415, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPLOAD_FROM_FILE, query={"document_type": document_type}, body={"file": file}, options=options
         )
 
@@ -174,7 +174,7 @@ class OcrTasks(OcrTasksToWaitFor, Resource):
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"task_id": task_id}, options=options)
+        return self._caller.call(_GET, path={"task_id": task_id}, options=options)
 
 
 class OcrTasksWithRawResponse:

@@ -64,7 +64,7 @@ class OnboardingDocuments(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _CREATE,
             body={
                 "additional_verification_document_back": additional_verification_document_back,

@@ -50,7 +50,7 @@ class OnboardingLinks(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _CREATE,
             body={"expires_at": expires_at, "refresh_url": refresh_url, "return_url": return_url},
             options=options,

@@ -61,7 +61,7 @@ class OverdueReminders(Resource):
             APIStatusError: The API says no (401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_LIST, options=options)
+        return self._caller.call(_LIST, options=options)
 
     def create(
         self,
@@ -88,7 +88,9 @@ class OverdueReminders(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_CREATE, body={"name": name, "recipients": recipients, "terms": terms}, options=options)
+        return self._caller.call(
+            _CREATE, body={"name": name, "recipients": recipients, "terms": terms}, options=options
+        )
 
     def get(self, overdue_reminder_id: str, *, options: RequestOptions | None = None) -> Call[OverdueReminderResponse]:
         """Get an overdue reminder.
@@ -106,7 +108,7 @@ class OverdueReminders(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"overdue_reminder_id": overdue_reminder_id}, options=options)
+        return self._caller.call(_GET, path={"overdue_reminder_id": overdue_reminder_id}, options=options)
 
     def update(
         self,
@@ -135,7 +137,7 @@ class OverdueReminders(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPDATE,
             path={"overdue_reminder_id": overdue_reminder_id},
             body={"name": name, "recipients": recipients, "terms": terms},
@@ -155,7 +157,7 @@ class OverdueReminders(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_DELETE, path={"overdue_reminder_id": overdue_reminder_id}, options=options)
+        return self._caller.call(_DELETE, path={"overdue_reminder_id": overdue_reminder_id}, options=options)
 
 
 class OverdueRemindersWithRawResponse:

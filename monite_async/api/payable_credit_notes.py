@@ -340,7 +340,7 @@ class PayableCreditNotesLineItems(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _LINE_ITEMS_CREATE,
             path={"credit_note_id": credit_note_id},
             body={
@@ -377,7 +377,7 @@ class PayableCreditNotesLineItems(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _LINE_ITEMS_REPLACE, path={"credit_note_id": credit_note_id}, body={"data": data}, options=options
         )
 
@@ -400,7 +400,7 @@ class PayableCreditNotesLineItems(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _LINE_ITEMS_GET, path={"credit_note_id": credit_note_id, "line_item_id": line_item_id}, options=options
         )
 
@@ -439,7 +439,7 @@ class PayableCreditNotesLineItems(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _LINE_ITEMS_UPDATE,
             path={"credit_note_id": credit_note_id, "line_item_id": line_item_id},
             body={
@@ -472,7 +472,7 @@ class PayableCreditNotesLineItems(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _LINE_ITEMS_DELETE, path={"credit_note_id": credit_note_id, "line_item_id": line_item_id}, options=options
         )
 
@@ -682,7 +682,7 @@ class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _CREATE,
             body={
                 "based_on": based_on,
@@ -722,7 +722,7 @@ class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_UPLOAD_FROM_FILE, body={"file": file}, options=options)
+        return self._caller.call(_UPLOAD_FROM_FILE, body={"file": file}, options=options)
 
     def get(self, credit_note_id: str, *, options: RequestOptions | None = None) -> Call[CreditNoteResponse]:
         """Get a payable credit note.
@@ -740,7 +740,7 @@ class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"credit_note_id": credit_note_id}, options=options)
+        return self._caller.call(_GET, path={"credit_note_id": credit_note_id}, options=options)
 
     def update(
         self,
@@ -797,7 +797,7 @@ class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPDATE,
             path={"credit_note_id": credit_note_id},
             body={
@@ -835,7 +835,7 @@ class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_DELETE, path={"credit_note_id": credit_note_id}, options=options)
+        return self._caller.call(_DELETE, path={"credit_note_id": credit_note_id}, options=options)
 
     def approve(self, credit_note_id: str, *, options: RequestOptions | None = None) -> Call[CreditNoteResponse]:
         """Approve a payable credit note.
@@ -853,7 +853,7 @@ class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_APPROVE, path={"credit_note_id": credit_note_id}, options=options)
+        return self._caller.call(_APPROVE, path={"credit_note_id": credit_note_id}, options=options)
 
     def cancel(self, credit_note_id: str, *, options: RequestOptions | None = None) -> Call[CreditNoteResponse]:
         """Cancel a payable credit note.
@@ -871,7 +871,7 @@ class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_CANCEL, path={"credit_note_id": credit_note_id}, options=options)
+        return self._caller.call(_CANCEL, path={"credit_note_id": credit_note_id}, options=options)
 
     def cancel_ocr(self, credit_note_id: str, *, options: RequestOptions | None = None) -> Call[CreditNoteResponse]:
         """Stop reading a payable credit note with OCR.
@@ -889,7 +889,7 @@ class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_CANCEL_OCR, path={"credit_note_id": credit_note_id}, options=options)
+        return self._caller.call(_CANCEL_OCR, path={"credit_note_id": credit_note_id}, options=options)
 
     def reject(self, credit_note_id: str, *, options: RequestOptions | None = None) -> Call[CreditNoteResponse]:
         """Reject a payable credit note.
@@ -907,7 +907,7 @@ class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_REJECT, path={"credit_note_id": credit_note_id}, options=options)
+        return self._caller.call(_REJECT, path={"credit_note_id": credit_note_id}, options=options)
 
     def submit_for_approval(
         self, credit_note_id: str, *, options: RequestOptions | None = None
@@ -927,7 +927,7 @@ class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_SUBMIT_FOR_APPROVAL, path={"credit_note_id": credit_note_id}, options=options)
+        return self._caller.call(_SUBMIT_FOR_APPROVAL, path={"credit_note_id": credit_note_id}, options=options)
 
     def validate(
         self, credit_note_id: str, *, options: RequestOptions | None = None
@@ -947,7 +947,7 @@ class _PayableCreditNotesOfEntityAndEntityUser(OcrOfCreditNotes, Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_VALIDATE, path={"credit_note_id": credit_note_id}, options=options)
+        return self._caller.call(_VALIDATE, path={"credit_note_id": credit_note_id}, options=options)
 
 
 class _PayableCreditNotesOfEntityAndEntityUserWithRawResponse:
@@ -988,7 +988,7 @@ class _PayableCreditNotesOfAll(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET_VALIDATIONS, options=options)
+        return self._caller.call(_GET_VALIDATIONS, options=options)
 
     def update_validations(
         self, *, required_fields: Sequence[CreditNoteFieldsAllowedForValidate], options: RequestOptions | None = None
@@ -1008,7 +1008,7 @@ class _PayableCreditNotesOfAll(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_UPDATE_VALIDATIONS, body={"required_fields": required_fields}, options=options)
+        return self._caller.call(_UPDATE_VALIDATIONS, body={"required_fields": required_fields}, options=options)
 
     def reset_validations(self, *, options: RequestOptions | None = None) -> Call[CreditNoteValidationsResource]:
         """Set the fields that payable credit notes must have back to the default.
@@ -1025,7 +1025,7 @@ class _PayableCreditNotesOfAll(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_RESET_VALIDATIONS, options=options)
+        return self._caller.call(_RESET_VALIDATIONS, options=options)
 
 
 class _PayableCreditNotesOfAllWithRawResponse:

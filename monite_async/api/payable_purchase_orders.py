@@ -217,7 +217,7 @@ class _PayablePurchaseOrdersOfEntityAndEntityUser(PdfOfPurchaseOrders, Resource)
             APIStatusError: The API says no (400, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _CREATE,
             body={
                 "counterpart_address_id": counterpart_address_id,
@@ -250,7 +250,7 @@ class _PayablePurchaseOrdersOfEntityAndEntityUser(PdfOfPurchaseOrders, Resource)
             APIStatusError: The API says no (400, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"purchase_order_id": purchase_order_id}, options=options)
+        return self._caller.call(_GET, path={"purchase_order_id": purchase_order_id}, options=options)
 
     def update(
         self,
@@ -287,7 +287,7 @@ class _PayablePurchaseOrdersOfEntityAndEntityUser(PdfOfPurchaseOrders, Resource)
             APIStatusError: The API says no (400, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPDATE,
             path={"purchase_order_id": purchase_order_id},
             body={
@@ -315,7 +315,7 @@ class _PayablePurchaseOrdersOfEntityAndEntityUser(PdfOfPurchaseOrders, Resource)
             APIStatusError: The API says no (400, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_DELETE, path={"purchase_order_id": purchase_order_id}, options=options)
+        return self._caller.call(_DELETE, path={"purchase_order_id": purchase_order_id}, options=options)
 
     def preview(
         self, purchase_order_id: str, *, body_text: str, subject_text: str, options: RequestOptions | None = None
@@ -337,7 +337,7 @@ class _PayablePurchaseOrdersOfEntityAndEntityUser(PdfOfPurchaseOrders, Resource)
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _PREVIEW,
             path={"purchase_order_id": purchase_order_id},
             body={"body_text": body_text, "subject_text": subject_text},
@@ -364,7 +364,7 @@ class _PayablePurchaseOrdersOfEntityAndEntityUser(PdfOfPurchaseOrders, Resource)
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _SEND,
             path={"purchase_order_id": purchase_order_id},
             body={"body_text": body_text, "subject_text": subject_text},
@@ -405,7 +405,7 @@ class _PayablePurchaseOrdersOfAll(Resource):
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET_VARIABLES, options=options)
+        return self._caller.call(_GET_VARIABLES, options=options)
 
 
 class _PayablePurchaseOrdersOfAllWithRawResponse:

@@ -338,7 +338,7 @@ class PayablesLineItems(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 406, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _LINE_ITEMS_CREATE,
             path={"payable_id": payable_id},
             body={
@@ -377,7 +377,9 @@ class PayablesLineItems(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 406, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_LINE_ITEMS_REPLACE, path={"payable_id": payable_id}, body={"data": data}, options=options)
+        return self._caller.call(
+            _LINE_ITEMS_REPLACE, path={"payable_id": payable_id}, body={"data": data}, options=options
+        )
 
     def get(
         self, payable_id: str, line_item_id: str, *, options: RequestOptions | None = None
@@ -398,7 +400,7 @@ class PayablesLineItems(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 406, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _LINE_ITEMS_GET, path={"payable_id": payable_id, "line_item_id": line_item_id}, options=options
         )
 
@@ -441,7 +443,7 @@ class PayablesLineItems(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 406, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _LINE_ITEMS_UPDATE,
             path={"payable_id": payable_id, "line_item_id": line_item_id},
             body={
@@ -471,7 +473,7 @@ class PayablesLineItems(Resource):
             APIStatusError: The API says no (400, 403, 404, 405, 406, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _LINE_ITEMS_DELETE, path={"payable_id": payable_id, "line_item_id": line_item_id}, options=options
         )
 
@@ -741,7 +743,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _CREATE,
             body={
                 "base64_encoded_file": base64_encoded_file,
@@ -889,7 +891,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             APIStatusError: The API says no (401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _GET_ANALYTICS,
             query={
                 "created_at__gt": created_at__gt,
@@ -962,7 +964,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_UPLOAD_FROM_FILE, body={"file": file}, options=options)
+        return self._caller.call(_UPLOAD_FROM_FILE, body={"file": file}, options=options)
 
     def get_variables(self, *, options: RequestOptions | None = None) -> Call[PayableTemplatesVariablesObjectList]:
         """Get the variables that templates of payables can use.
@@ -979,7 +981,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET_VARIABLES, options=options)
+        return self._caller.call(_GET_VARIABLES, options=options)
 
     def get(self, payable_id: str, *, options: RequestOptions | None = None) -> Call[PayableResponseSchema]:
         """Get a payable.
@@ -997,7 +999,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"payable_id": payable_id}, options=options)
+        return self._caller.call(_GET, path={"payable_id": payable_id}, options=options)
 
     def update(
         self,
@@ -1066,7 +1068,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             APIStatusError: The API says no (400, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPDATE,
             path={"payable_id": payable_id},
             body={
@@ -1110,7 +1112,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_DELETE, path={"payable_id": payable_id}, options=options)
+        return self._caller.call(_DELETE, path={"payable_id": payable_id}, options=options)
 
     def approve_payment_operation(
         self, payable_id: str, *, options: RequestOptions | None = None
@@ -1130,7 +1132,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_APPROVE_PAYMENT_OPERATION, path={"payable_id": payable_id}, options=options)
+        return self._caller.call(_APPROVE_PAYMENT_OPERATION, path={"payable_id": payable_id}, options=options)
 
     def attach_file(
         self, payable_id: str, *, file: FileInput, options: RequestOptions | None = None
@@ -1151,7 +1153,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             APIStatusError: The API says no (400, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_ATTACH_FILE, path={"payable_id": payable_id}, body={"file": file}, options=options)
+        return self._caller.call(_ATTACH_FILE, path={"payable_id": payable_id}, body={"file": file}, options=options)
 
     def cancel(self, payable_id: str, *, options: RequestOptions | None = None) -> Call[PayableResponseSchema]:
         """Cancel a payable.
@@ -1169,7 +1171,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_CANCEL, path={"payable_id": payable_id}, options=options)
+        return self._caller.call(_CANCEL, path={"payable_id": payable_id}, options=options)
 
     def cancel_ocr(self, payable_id: str, *, options: RequestOptions | None = None) -> Call[PayableResponseSchema]:
         """Stop reading a payable with OCR.
@@ -1187,7 +1189,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_CANCEL_OCR, path={"payable_id": payable_id}, options=options)
+        return self._caller.call(_CANCEL_OCR, path={"payable_id": payable_id}, options=options)
 
     def mark_as_paid(
         self, payable_id: str, *, comment: str | None | Unset = UNSET, options: RequestOptions | None = None
@@ -1208,7 +1210,9 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_MARK_AS_PAID, path={"payable_id": payable_id}, body={"comment": comment}, options=options)
+        return self._caller.call(
+            _MARK_AS_PAID, path={"payable_id": payable_id}, body={"comment": comment}, options=options
+        )
 
     def mark_as_partially_paid(
         self, payable_id: str, *, amount_paid: int, options: RequestOptions | None = None
@@ -1229,7 +1233,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _MARK_AS_PARTIALLY_PAID, path={"payable_id": payable_id}, body={"amount_paid": amount_paid}, options=options
         )
 
@@ -1249,7 +1253,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_REJECT, path={"payable_id": payable_id}, options=options)
+        return self._caller.call(_REJECT, path={"payable_id": payable_id}, options=options)
 
     def reopen(self, payable_id: str, *, options: RequestOptions | None = None) -> Call[PayableResponseSchema]:
         """Reopen a payable.
@@ -1267,7 +1271,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_REOPEN, path={"payable_id": payable_id}, options=options)
+        return self._caller.call(_REOPEN, path={"payable_id": payable_id}, options=options)
 
     def submit_for_approval(
         self, payable_id: str, *, options: RequestOptions | None = None
@@ -1287,7 +1291,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_SUBMIT_FOR_APPROVAL, path={"payable_id": payable_id}, options=options)
+        return self._caller.call(_SUBMIT_FOR_APPROVAL, path={"payable_id": payable_id}, options=options)
 
     def get_suggestions(self, payable_id: str, *, options: RequestOptions | None = None) -> Call[SuggestedResponse]:
         """Get the suggestions of a payable.
@@ -1305,7 +1309,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             APIStatusError: The API says no (400, 401, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET_SUGGESTIONS, path={"payable_id": payable_id}, options=options)
+        return self._caller.call(_GET_SUGGESTIONS, path={"payable_id": payable_id}, options=options)
 
     def delete_suggestions(self, payable_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete the suggestions of a payable.
@@ -1320,7 +1324,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             APIStatusError: The API says no (400, 401, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_DELETE_SUGGESTIONS, path={"payable_id": payable_id}, options=options)
+        return self._caller.call(_DELETE_SUGGESTIONS, path={"payable_id": payable_id}, options=options)
 
     def validate(self, payable_id: str, *, options: RequestOptions | None = None) -> Call[PayableValidationResponse]:
         """Validate a payable.
@@ -1338,7 +1342,7 @@ class _PayablesOfEntityAndEntityUser(OcrOfPayables, Resource):
             APIStatusError: The API says no (400, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_VALIDATE, path={"payable_id": payable_id}, options=options)
+        return self._caller.call(_VALIDATE, path={"payable_id": payable_id}, options=options)
 
 
 class _PayablesOfEntityAndEntityUserWithRawResponse:
@@ -1387,7 +1391,7 @@ class _PayablesOfAll(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET_VALIDATIONS, options=options)
+        return self._caller.call(_GET_VALIDATIONS, options=options)
 
     def update_validations(
         self, *, required_fields: Sequence[PayablesFieldsAllowedForValidate], options: RequestOptions | None = None
@@ -1407,7 +1411,7 @@ class _PayablesOfAll(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_UPDATE_VALIDATIONS, body={"required_fields": required_fields}, options=options)
+        return self._caller.call(_UPDATE_VALIDATIONS, body={"required_fields": required_fields}, options=options)
 
     def reset_validations(self, *, options: RequestOptions | None = None) -> Call[PayableValidationsResource]:
         """Set the fields that payables must have back to the default.
@@ -1424,7 +1428,7 @@ class _PayablesOfAll(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_RESET_VALIDATIONS, options=options)
+        return self._caller.call(_RESET_VALIDATIONS, options=options)
 
 
 class _PayablesOfAllWithRawResponse:

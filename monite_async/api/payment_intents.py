@@ -71,7 +71,7 @@ class PaymentIntentsHistory(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_HISTORY_LIST, path={"payment_intent_id": payment_intent_id}, options=options)
+        return self._caller.call(_HISTORY_LIST, path={"payment_intent_id": payment_intent_id}, options=options)
 
 
 class PaymentIntentsHistoryWithRawResponse:
@@ -157,7 +157,7 @@ class PaymentIntents(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"payment_intent_id": payment_intent_id}, options=options)
+        return self._caller.call(_GET, path={"payment_intent_id": payment_intent_id}, options=options)
 
     def update(
         self, payment_intent_id: str, *, amount: int, options: RequestOptions | None = None
@@ -178,7 +178,7 @@ class PaymentIntents(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPDATE, path={"payment_intent_id": payment_intent_id}, body={"amount": amount}, options=options
         )
 

@@ -80,7 +80,7 @@ class PaymentLinks(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _CREATE,
             body={
                 "amount": amount,
@@ -112,7 +112,7 @@ class PaymentLinks(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"payment_link_id": payment_link_id}, options=options)
+        return self._caller.call(_GET, path={"payment_link_id": payment_link_id}, options=options)
 
     def expire(self, payment_link_id: str, *, options: RequestOptions | None = None) -> Call[PublicPaymentLinkResponse]:
         """Expire a payment link.
@@ -130,7 +130,7 @@ class PaymentLinks(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_EXPIRE, path={"payment_link_id": payment_link_id}, options=options)
+        return self._caller.call(_EXPIRE, path={"payment_link_id": payment_link_id}, options=options)
 
 
 class PaymentLinksWithRawResponse:

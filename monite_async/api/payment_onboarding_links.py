@@ -55,7 +55,7 @@ class PaymentOnboardingLinks(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _CREATE,
             body={"recipient": recipient, "refresh_url": refresh_url, "return_url": return_url},
             options=options,

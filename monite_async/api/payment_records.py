@@ -196,7 +196,7 @@ class PaymentRecords(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _CREATE,
             body={
                 "amount": amount,
@@ -229,7 +229,7 @@ class PaymentRecords(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"payment_record_id": payment_record_id}, options=options)
+        return self._caller.call(_GET, path={"payment_record_id": payment_record_id}, options=options)
 
     def update(
         self,
@@ -270,7 +270,7 @@ class PaymentRecords(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPDATE,
             path={"payment_record_id": payment_record_id},
             body={
@@ -310,7 +310,7 @@ class PaymentRecords(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _CANCEL,
             path={"payment_record_id": payment_record_id},
             body={"payment_intent_status": payment_intent_status},
@@ -342,7 +342,7 @@ class PaymentRecords(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _MARK_AS_SUCCEEDED,
             path={"payment_record_id": payment_record_id},
             body={"paid_at": paid_at, "payment_intent_status": payment_intent_status},
@@ -372,7 +372,7 @@ class PaymentRecords(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _START_PROCESSING,
             path={"payment_record_id": payment_record_id},
             body={"payment_intent_status": payment_intent_status},

@@ -60,7 +60,7 @@ class PaymentReminders(Resource):
             APIStatusError: The API says no (401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_LIST, options=options)
+        return self._caller.call(_LIST, options=options)
 
     def create(
         self,
@@ -91,7 +91,7 @@ class PaymentReminders(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _CREATE,
             body={
                 "name": name,
@@ -119,7 +119,7 @@ class PaymentReminders(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"payment_reminder_id": payment_reminder_id}, options=options)
+        return self._caller.call(_GET, path={"payment_reminder_id": payment_reminder_id}, options=options)
 
     def update(
         self,
@@ -152,7 +152,7 @@ class PaymentReminders(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPDATE,
             path={"payment_reminder_id": payment_reminder_id},
             body={
@@ -178,7 +178,7 @@ class PaymentReminders(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_DELETE, path={"payment_reminder_id": payment_reminder_id}, options=options)
+        return self._caller.call(_DELETE, path={"payment_reminder_id": payment_reminder_id}, options=options)
 
 
 class PaymentRemindersWithRawResponse:

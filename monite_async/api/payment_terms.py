@@ -57,7 +57,7 @@ class PaymentTerms(Resource):
             APIStatusError: The API says no (401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_LIST, options=options)
+        return self._caller.call(_LIST, options=options)
 
     def create(
         self,
@@ -88,7 +88,7 @@ class PaymentTerms(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _CREATE,
             body={
                 "description": description,
@@ -116,7 +116,7 @@ class PaymentTerms(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"payment_terms_id": payment_terms_id}, options=options)
+        return self._caller.call(_GET, path={"payment_terms_id": payment_terms_id}, options=options)
 
     def update(
         self,
@@ -149,7 +149,7 @@ class PaymentTerms(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPDATE,
             path={"payment_terms_id": payment_terms_id},
             body={
@@ -175,7 +175,7 @@ class PaymentTerms(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_DELETE, path={"payment_terms_id": payment_terms_id}, options=options)
+        return self._caller.call(_DELETE, path={"payment_terms_id": payment_terms_id}, options=options)
 
 
 class PaymentTermsWithRawResponse:

@@ -74,7 +74,7 @@ class PersonsDocuments(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_DOCUMENTS_CREATE, path={"person_id": person_id}, options=options)
+        return self._caller.call(_DOCUMENTS_CREATE, path={"person_id": person_id}, options=options)
 
 
 class PersonsDocumentsWithRawResponse:
@@ -120,7 +120,7 @@ class PersonsOnboardingDocuments(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _ONBOARDING_DOCUMENTS_CREATE,
             path={"person_id": person_id},
             body={
@@ -175,7 +175,7 @@ class Persons(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_LIST, options=options)
+        return self._caller.call(_LIST, options=options)
 
     def create(
         self,
@@ -216,7 +216,7 @@ class Persons(Resource):
             APIStatusError: The API says no (405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _CREATE,
             body={
                 "address": address,
@@ -249,7 +249,7 @@ class Persons(Resource):
             APIStatusError: The API says no (404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"person_id": person_id}, options=options)
+        return self._caller.call(_GET, path={"person_id": person_id}, options=options)
 
     def update(
         self,
@@ -292,7 +292,7 @@ class Persons(Resource):
             APIStatusError: The API says no (404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPDATE,
             path={"person_id": person_id},
             body={
@@ -323,7 +323,7 @@ class Persons(Resource):
             APIStatusError: The API says no (404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_DELETE, path={"person_id": person_id}, options=options)
+        return self._caller.call(_DELETE, path={"person_id": person_id}, options=options)
 
 
 class PersonsWithRawResponse:

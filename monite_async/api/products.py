@@ -173,7 +173,7 @@ class Products(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _CREATE,
             body={
                 "description": description,
@@ -204,7 +204,7 @@ class Products(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"product_id": product_id}, options=options)
+        return self._caller.call(_GET, path={"product_id": product_id}, options=options)
 
     def update(
         self,
@@ -243,7 +243,7 @@ class Products(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPDATE,
             path={"product_id": product_id},
             body={
@@ -272,7 +272,7 @@ class Products(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_DELETE, path={"product_id": product_id}, options=options)
+        return self._caller.call(_DELETE, path={"product_id": product_id}, options=options)
 
 
 class ProductsWithRawResponse:

@@ -176,7 +176,7 @@ class Projects(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _CREATE,
             body={
                 "code": code,
@@ -208,7 +208,7 @@ class Projects(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"project_id": project_id}, options=options)
+        return self._caller.call(_GET, path={"project_id": project_id}, options=options)
 
     def update(
         self,
@@ -249,7 +249,7 @@ class Projects(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPDATE,
             path={"project_id": project_id},
             body={
@@ -279,7 +279,7 @@ class Projects(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_DELETE, path={"project_id": project_id}, options=options)
+        return self._caller.call(_DELETE, path={"project_id": project_id}, options=options)
 
 
 class ProjectsWithRawResponse:

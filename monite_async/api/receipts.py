@@ -185,7 +185,7 @@ class ReceiptsLineItems(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _LINE_ITEMS_CREATE,
             path={"receipt_id": receipt_id},
             body={
@@ -231,7 +231,7 @@ class ReceiptsLineItems(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _LINE_ITEMS_UPDATE,
             path={"receipt_id": receipt_id, "line_item_id": line_item_id},
             body={
@@ -258,7 +258,7 @@ class ReceiptsLineItems(Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _LINE_ITEMS_DELETE, path={"receipt_id": receipt_id, "line_item_id": line_item_id}, options=options
         )
 
@@ -417,7 +417,7 @@ class Receipts(OcrOfReceipts, Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _CREATE,
             body={
                 "base64_encoded_file": base64_encoded_file,
@@ -452,7 +452,7 @@ class Receipts(OcrOfReceipts, Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_UPLOAD_FROM_FILE, body={"file": file}, options=options)
+        return self._caller.call(_UPLOAD_FROM_FILE, body={"file": file}, options=options)
 
     def get(self, receipt_id: str, *, options: RequestOptions | None = None) -> Call[ReceiptResponseSchema]:
         """Get a receipt.
@@ -470,7 +470,7 @@ class Receipts(OcrOfReceipts, Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"receipt_id": receipt_id}, options=options)
+        return self._caller.call(_GET, path={"receipt_id": receipt_id}, options=options)
 
     def update(
         self,
@@ -513,7 +513,7 @@ class Receipts(OcrOfReceipts, Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPDATE,
             path={"receipt_id": receipt_id},
             body={
@@ -544,7 +544,7 @@ class Receipts(OcrOfReceipts, Resource):
             APIStatusError: The API says no (401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_DELETE, path={"receipt_id": receipt_id}, options=options)
+        return self._caller.call(_DELETE, path={"receipt_id": receipt_id}, options=options)
 
     def attach_file(
         self, receipt_id: str, *, file: FileInput, options: RequestOptions | None = None
@@ -565,7 +565,7 @@ class Receipts(OcrOfReceipts, Resource):
             APIStatusError: The API says no (400, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_ATTACH_FILE, path={"receipt_id": receipt_id}, body={"file": file}, options=options)
+        return self._caller.call(_ATTACH_FILE, path={"receipt_id": receipt_id}, body={"file": file}, options=options)
 
 
 class ReceiptsWithRawResponse:

@@ -255,7 +255,7 @@ class ReceivablesHistory(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _HISTORY_GET,
             path={"receivable_id": receivable_id, "receivable_history_id": receivable_history_id},
             options=options,
@@ -299,7 +299,7 @@ class ReceivablesLineItems(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _LINE_ITEMS_REPLACE, path={"receivable_id": receivable_id}, body={"data": data}, options=options
         )
 
@@ -400,7 +400,7 @@ class ReceivablesMails(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_MAILS_GET, path={"receivable_id": receivable_id, "mail_id": mail_id}, options=options)
+        return self._caller.call(_MAILS_GET, path={"receivable_id": receivable_id, "mail_id": mail_id}, options=options)
 
 
 class ReceivablesMailsWithRawResponse:
@@ -636,7 +636,7 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_CREATE, body=body, options=options)
+        return self._caller.call(_CREATE, body=body, options=options)
 
     def get_required_fields(
         self,
@@ -669,7 +669,7 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _GET_REQUIRED_FIELDS,
             query={
                 "counterpart_id": counterpart_id,
@@ -884,7 +884,7 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"receivable_id": receivable_id}, options=options)
+        return self._caller.call(_GET, path={"receivable_id": receivable_id}, options=options)
 
     def update(
         self, receivable_id: str, *, body: ReceivableUpdatePayloadInput, options: RequestOptions | None = None
@@ -905,7 +905,7 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_UPDATE, path={"receivable_id": receivable_id}, body=body, options=options)
+        return self._caller.call(_UPDATE, path={"receivable_id": receivable_id}, body=body, options=options)
 
     def delete(self, receivable_id: str, *, options: RequestOptions | None = None) -> Call[None]:
         """Delete a receivable.
@@ -920,7 +920,7 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_DELETE, path={"receivable_id": receivable_id}, options=options)
+        return self._caller.call(_DELETE, path={"receivable_id": receivable_id}, options=options)
 
     def accept(
         self,
@@ -945,7 +945,7 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _ACCEPT, path={"receivable_id": receivable_id}, body={"signature": signature}, options=options
         )
 
@@ -962,7 +962,7 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_CANCEL, path={"receivable_id": receivable_id}, options=options)
+        return self._caller.call(_CANCEL, path={"receivable_id": receivable_id}, options=options)
 
     def clone(self, receivable_id: str, *, options: RequestOptions | None = None) -> Call[ReceivableResponse]:
         """Clone a receivable.
@@ -980,7 +980,7 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_CLONE, path={"receivable_id": receivable_id}, options=options)
+        return self._caller.call(_CLONE, path={"receivable_id": receivable_id}, options=options)
 
     def decline(
         self, receivable_id: str, *, comment: str | None | Unset = UNSET, options: RequestOptions | None = None
@@ -1001,7 +1001,9 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_DECLINE, path={"receivable_id": receivable_id}, body={"comment": comment}, options=options)
+        return self._caller.call(
+            _DECLINE, path={"receivable_id": receivable_id}, body={"comment": comment}, options=options
+        )
 
     def issue(self, receivable_id: str, *, options: RequestOptions | None = None) -> Call[ReceivableResponse]:
         """Issue a receivable.
@@ -1019,7 +1021,7 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_ISSUE, path={"receivable_id": receivable_id}, options=options)
+        return self._caller.call(_ISSUE, path={"receivable_id": receivable_id}, options=options)
 
     def mark_as_paid(
         self,
@@ -1046,7 +1048,7 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _MARK_AS_PAID,
             path={"receivable_id": receivable_id},
             body={"comment": comment, "paid_at": paid_at},
@@ -1081,7 +1083,7 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _MARK_AS_PARTIALLY_PAID,
             path={"receivable_id": receivable_id},
             body={"amount_paid": amount_paid, "comment": comment},
@@ -1107,7 +1109,7 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _MARK_AS_UNCOLLECTIBLE, path={"receivable_id": receivable_id}, body={"comment": comment}, options=options
         )
 
@@ -1127,7 +1129,7 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET_PDF_LINK, path={"receivable_id": receivable_id}, options=options)
+        return self._caller.call(_GET_PDF_LINK, path={"receivable_id": receivable_id}, options=options)
 
     def preview(
         self,
@@ -1158,7 +1160,7 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _PREVIEW,
             path={"receivable_id": receivable_id},
             body={"body_text": body_text, "language": language, "subject_text": subject_text, "type": type},
@@ -1192,7 +1194,7 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _SEND,
             path={"receivable_id": receivable_id},
             body={"body_text": body_text, "recipients": recipients, "subject_text": subject_text},
@@ -1224,7 +1226,7 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _SEND_TEST_REMINDER,
             path={"receivable_id": receivable_id},
             body={"recipients": recipients, "reminder_type": reminder_type},
@@ -1247,7 +1249,7 @@ class _ReceivablesOfEntityAndEntityUser(ReceivablesToWaitFor, Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_VERIFY, path={"receivable_id": receivable_id}, options=options)
+        return self._caller.call(_VERIFY, path={"receivable_id": receivable_id}, options=options)
 
 
 class _ReceivablesOfEntityAndEntityUserWithRawResponse:
@@ -1296,7 +1298,7 @@ class _ReceivablesOfAll(Resource):
             APIStatusError: The API says no (404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET_VARIABLES, options=options)
+        return self._caller.call(_GET_VARIABLES, options=options)
 
 
 class _ReceivablesOfAllWithRawResponse:

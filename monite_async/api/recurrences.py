@@ -62,7 +62,7 @@ class Recurrences(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_LIST, options=options)
+        return self._caller.call(_LIST, options=options)
 
     def create(
         self,
@@ -113,7 +113,7 @@ class Recurrences(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _CREATE,
             body={
                 "automation_level": automation_level,
@@ -151,7 +151,7 @@ class Recurrences(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"recurrence_id": recurrence_id}, options=options)
+        return self._caller.call(_GET, path={"recurrence_id": recurrence_id}, options=options)
 
     def update(
         self,
@@ -198,7 +198,7 @@ class Recurrences(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPDATE,
             path={"recurrence_id": recurrence_id},
             body={
@@ -231,7 +231,7 @@ class Recurrences(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_CANCEL, path={"recurrence_id": recurrence_id}, options=options)
+        return self._caller.call(_CANCEL, path={"recurrence_id": recurrence_id}, options=options)
 
     def pause(self, recurrence_id: str, *, options: RequestOptions | None = None) -> Call[object]:
         """Pause a recurrence.
@@ -249,7 +249,7 @@ class Recurrences(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_PAUSE, path={"recurrence_id": recurrence_id}, options=options)
+        return self._caller.call(_PAUSE, path={"recurrence_id": recurrence_id}, options=options)
 
     def resume(self, recurrence_id: str, *, options: RequestOptions | None = None) -> Call[object]:
         """Resume a recurrence.
@@ -267,7 +267,7 @@ class Recurrences(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_RESUME, path={"recurrence_id": recurrence_id}, options=options)
+        return self._caller.call(_RESUME, path={"recurrence_id": recurrence_id}, options=options)
 
 
 class RecurrencesWithRawResponse:

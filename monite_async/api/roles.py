@@ -121,7 +121,7 @@ class Roles(Resource):
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_CREATE, body={"name": name, "permissions": permissions}, options=options)
+        return self._caller.call(_CREATE, body={"name": name, "permissions": permissions}, options=options)
 
     def get(self, role_id: str, *, options: RequestOptions | None = None) -> Call[RoleResponse]:
         """Get a role.
@@ -139,7 +139,7 @@ class Roles(Resource):
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"role_id": role_id}, options=options)
+        return self._caller.call(_GET, path={"role_id": role_id}, options=options)
 
     def update(
         self,
@@ -166,7 +166,7 @@ class Roles(Resource):
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPDATE, path={"role_id": role_id}, body={"name": name, "permissions": permissions}, options=options
         )
 
@@ -183,7 +183,7 @@ class Roles(Resource):
             APIStatusError: The API says no (400, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_DELETE, path={"role_id": role_id}, options=options)
+        return self._caller.call(_DELETE, path={"role_id": role_id}, options=options)
 
 
 class RolesWithRawResponse:

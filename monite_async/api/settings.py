@@ -58,7 +58,7 @@ class Settings(Resource):
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, options=options)
+        return self._caller.call(_GET, options=options)
 
     def update(
         self,
@@ -99,7 +99,7 @@ class Settings(Resource):
             APIStatusError: The API says no (400, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPDATE,
             body={
                 "api_version": api_version,

@@ -118,7 +118,7 @@ class Tags(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 406, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _CREATE, body={"category": category, "description": description, "name": name}, options=options
         )
 
@@ -138,7 +138,7 @@ class Tags(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 406, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"tag_id": tag_id}, options=options)
+        return self._caller.call(_GET, path={"tag_id": tag_id}, options=options)
 
     def update(
         self,
@@ -167,7 +167,7 @@ class Tags(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 406, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPDATE,
             path={"tag_id": tag_id},
             body={"category": category, "description": description, "name": name},
@@ -187,7 +187,7 @@ class Tags(Resource):
             APIStatusError: The API says no (400, 403, 404, 405, 406, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_DELETE, path={"tag_id": tag_id}, options=options)
+        return self._caller.call(_DELETE, path={"tag_id": tag_id}, options=options)
 
 
 class TagsWithRawResponse:

@@ -70,7 +70,7 @@ class TextTemplates(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _LIST, query={"type": type, "document_type": document_type, "is_default": is_default}, options=options
         )
 
@@ -101,7 +101,7 @@ class TextTemplates(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _CREATE,
             body={"document_type": document_type, "name": name, "template": template, "type": type},
             options=options,
@@ -123,7 +123,7 @@ class TextTemplates(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"text_template_id": text_template_id}, options=options)
+        return self._caller.call(_GET, path={"text_template_id": text_template_id}, options=options)
 
     def update(
         self,
@@ -150,7 +150,7 @@ class TextTemplates(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPDATE,
             path={"text_template_id": text_template_id},
             body={"name": name, "template": template},
@@ -170,7 +170,7 @@ class TextTemplates(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_DELETE, path={"text_template_id": text_template_id}, options=options)
+        return self._caller.call(_DELETE, path={"text_template_id": text_template_id}, options=options)
 
     def make_default(
         self, text_template_id: str, *, options: RequestOptions | None = None
@@ -190,7 +190,7 @@ class TextTemplates(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_MAKE_DEFAULT, path={"text_template_id": text_template_id}, options=options)
+        return self._caller.call(_MAKE_DEFAULT, path={"text_template_id": text_template_id}, options=options)
 
 
 class TextTemplatesWithRawResponse:

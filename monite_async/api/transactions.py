@@ -194,7 +194,7 @@ class Transactions(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _CREATE,
             body={
                 "amount": amount,
@@ -233,7 +233,7 @@ class Transactions(Resource):
             APIStatusError: The API says no (400, 401, 403, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_CREATE_BULK, body={"data": data}, options=options)
+        return self._caller.call(_CREATE_BULK, body={"data": data}, options=options)
 
     def get(self, transaction_id: str, *, options: RequestOptions | None = None) -> Call[TransactionResponse]:
         """Get a transaction.
@@ -251,7 +251,7 @@ class Transactions(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"transaction_id": transaction_id}, options=options)
+        return self._caller.call(_GET, path={"transaction_id": transaction_id}, options=options)
 
     def update(
         self,
@@ -302,7 +302,7 @@ class Transactions(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 409, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPDATE,
             path={"transaction_id": transaction_id},
             body={
@@ -337,7 +337,7 @@ class Transactions(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_DELETE, path={"transaction_id": transaction_id}, options=options)
+        return self._caller.call(_DELETE, path={"transaction_id": transaction_id}, options=options)
 
 
 class TransactionsWithRawResponse:

@@ -56,7 +56,7 @@ class VatRates(Resource):
             APIStatusError: The API says no (400, 401, 403, 404, 405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _LIST,
             query={
                 "counterpart_address_id": counterpart_address_id,

@@ -145,7 +145,7 @@ class WebhookSubscriptions(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _CREATE, body={"event_types": event_types, "object_type": object_type, "url": url}, options=options
         )
 
@@ -167,7 +167,7 @@ class WebhookSubscriptions(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_GET, path={"webhook_subscription_id": webhook_subscription_id}, options=options)
+        return self._caller.call(_GET, path={"webhook_subscription_id": webhook_subscription_id}, options=options)
 
     def update(
         self,
@@ -196,7 +196,7 @@ class WebhookSubscriptions(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _UPDATE,
             path={"webhook_subscription_id": webhook_subscription_id},
             body={"event_types": event_types, "object_type": object_type, "url": url},
@@ -216,7 +216,7 @@ class WebhookSubscriptions(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_DELETE, path={"webhook_subscription_id": webhook_subscription_id}, options=options)
+        return self._caller.call(_DELETE, path={"webhook_subscription_id": webhook_subscription_id}, options=options)
 
     def disable(
         self, webhook_subscription_id: str, *, options: RequestOptions | None = None
@@ -236,7 +236,7 @@ class WebhookSubscriptions(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_DISABLE, path={"webhook_subscription_id": webhook_subscription_id}, options=options)
+        return self._caller.call(_DISABLE, path={"webhook_subscription_id": webhook_subscription_id}, options=options)
 
     def enable(
         self, webhook_subscription_id: str, *, options: RequestOptions | None = None
@@ -256,7 +256,7 @@ class WebhookSubscriptions(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(_ENABLE, path={"webhook_subscription_id": webhook_subscription_id}, options=options)
+        return self._caller.call(_ENABLE, path={"webhook_subscription_id": webhook_subscription_id}, options=options)
 
     def regenerate_secret(
         self, webhook_subscription_id: str, *, options: RequestOptions | None = None
@@ -276,7 +276,7 @@ class WebhookSubscriptions(Resource):
             APIStatusError: The API says no (405, 422 or 500); each status has a class of its own.
             TransportError: No complete answer arrived.
         """
-        return self._call(
+        return self._caller.call(
             _REGENERATE_SECRET, path={"webhook_subscription_id": webhook_subscription_id}, options=options
         )
 

@@ -9,18 +9,18 @@ from datetime import datetime, timedelta
 from typing import TypeAlias, cast
 
 from monite_async._operations import operations
-from monite_async.emulator._call import Audience, Call, Handler, Rule
+from monite_async.emulator._call import Audience, Call, Handler, Rule, named_entity
 from monite_async.emulator._collections import BY_ID, Collection, collection_of, kind_of, listed, needs
 from monite_async.emulator._contract.routes import ROUTES
 from monite_async.emulator._contract.shapes import RESULTS, Shape
 from monite_async.emulator._errors import refusal
-from monite_async.emulator._events import emit
+from monite_async.emulator._events import emit, watched
 from monite_async.emulator._filters import Getters, matcher
-from monite_async.emulator._message import Response, as_object, dumps, json_response
+from monite_async.emulator._message import Request, Response, as_object, dumps, json_response
 from monite_async.emulator._paging import page
 from monite_async.emulator._permissions import check_own
 from monite_async.emulator._shapes import Context, build, members
-from monite_async.emulator._state import STAMPS, Record, iso
+from monite_async.emulator._state import STAMPS, Record, World, iso
 
 __all__ = [
     "GENERIC_OPERATIONS",
@@ -52,7 +52,8 @@ class _Later:
 
     due: datetime
     changes: Json
-    fill: bool
+    fill: Json
+    then: Callable[[Call, Record], None] | None
 
 
 _AUTHORS = ("created_by", "created_by_entity_user_id", "created_by_user_id", "entity_user_id", "was_created_by_user_id")
@@ -97,7 +98,7 @@ def parent_ids(call: Call, collection: Collection) -> list[str]:
     for name, path in collection.parents:
         parent_id = call.params[name].lower()
         if path == "/entities":
-            _check_entity(call, parent_id)
+            named_entity(call)
         elif call.world.state.table(path).get(parent_id, group) is None:
             raise refusal(404, f"{_words(path)} not found")
         ids.append(parent_id)
@@ -113,13 +114,6 @@ def _top(call: Call, collection: Collection) -> str:
     return call.entity.id if collection.of_entity and call.entity is not None else ""
 
 
-def _check_entity(call: Call, entity_id: str) -> None:
-    if call.world.state.entities.get(entity_id) is None:
-        raise refusal(404, "Entity not found")
-    if call.actor.user is not None and call.actor.user.group != entity_id:
-        raise refusal(call.world.settings.entity_mismatch_status, "The entity of the path is not that of the token.")
-
-
 def group_of(call: Call, collection: Collection) -> str:
     """Return the group in which the records of a call are kept: the parent, else the entity, else the partner."""
     ids = parent_ids(call, collection)
@@ -129,7 +123,7 @@ def group_of(call: Call, collection: Collection) -> str:
 def records(call: Call, path: str, group: str | None = None) -> list[Record]:
     """Return the records of a collection in the group, by default those of the entity of the call."""
     wanted = group if group is not None else ("" if call.entity is None else call.entity.id)
-    return [record for record in call.world.state.table(path).of(wanted) if not record.private.get("deleted")]
+    return list(call.world.state.table(path).of(wanted))
 
 
 def found(call: Call, collection: Collection | None = None) -> Record:
@@ -138,9 +132,9 @@ def found(call: Call, collection: Collection | None = None) -> Record:
     group = group_of(call, collection)
     place = len(collection.parents)
     record = call.world.state.table(collection.path).get(list(call.params.values())[place].lower(), group)
-    if record is None or record.private.get("deleted") or _foreign(call, record):
+    if record is None or _foreign(call, record):
         raise refusal(404, f"{collection.noun} not found")
-    settle(call, record, collection)
+    settle(call.world, record, collection)
     wanted = needs(call.route)
     if wanted is not None:
         check_own(call, record, wanted)
@@ -201,26 +195,60 @@ def change(call: Call, record: Record, changes: Mapping[str, object], collection
     kept = {name: value for name, value in changes.items() if value is not None or not _demanded(shown.get(name))}
     source = merged(as_object(record.private.get("source")), kept)
     record.private["source"] = source
+    before = watched(collection.path, record)
     record.change(call.now, **_data(call, collection.shape, source))
-    emit(call, collection.path, "updated", record)
+    emit(call, collection.path, "updated", record, before)
     return record
 
 
-def later(call: Call, record: Record, seconds: float, changes: Mapping[str, object], *, fill: bool = False) -> None:
-    """Let a record change after some seconds of the emulator's clock; ``fill``: only fields that are null by then."""
+def later(
+    call: Call,
+    record: Record,
+    seconds: float,
+    changes: Mapping[str, object],
+    *,
+    fill: Mapping[str, object] | None = None,
+    then: Callable[[Call, Record], None] | None = None,
+    collection: Collection | None = None,
+) -> None:
+    """Let a record change by itself after some seconds of the emulator's clock; call it in the order of the times.
+
+    Args:
+        call: The call that begins it.
+        record: What will change.
+        seconds: After how long.
+        changes: How.
+        fill: Fields that are set where they are null by then.
+        then: What is done once it has changed.
+        collection: Where the record belongs; default: the collection of the call.
+    """
     waiting = cast("list[_Later]", record.private.setdefault("later", []))
-    waiting.append(_Later(call.now + timedelta(seconds=seconds), dict(changes), fill))
+    waiting.append(_Later(call.now + timedelta(seconds=seconds), dict(changes), dict(fill or {}), then))
+    call.world.state.due[record.id] = ((collection or collection_of(call.route)).path, waiting[0].due)
 
 
-def settle(call: Call, record: Record, collection: Collection) -> None:
-    """Let happen to a record what was to happen by now."""
-    waiting = cast("list[_Later]", record.private.get("later", []))
-    while waiting and call.now >= waiting[0].due:
+def settle(world: World, record: Record, collection: Collection) -> None:
+    """Let happen to a record what was to happen by now: nobody's doing, whoever looks."""
+    waiting, now = cast("list[_Later]", record.private.get("later", [])), world.clock.now()
+    if not waiting or now < waiting[0].due:
+        return
+    call = _nobodys(world, record)
+    while waiting and now >= waiting[0].due:
         event = waiting.pop(0)
-        wanted = {
-            name: value for name, value in event.changes.items() if not event.fill or record.data.get(name) is None
-        }
-        change(call, record, wanted, collection)
+        fill = {name: value for name, value in event.fill.items() if record.data.get(name) is None}
+        change(call, record, {**fill, **event.changes}, collection)
+        if event.then is not None:
+            event.then(call, record)
+    world.state.due.pop(record.id, None)
+    if waiting:
+        world.state.due[record.id] = (collection.path, waiting[0].due)
+
+
+def _nobodys(world: World, record: Record) -> Call:
+    """Return a call that nobody makes, for what goes on by itself: in the record's entity and the partner's version."""
+    version = str(world.state.partner.get("api_version") or world.settings.versions[-1])
+    entity = world.state.entities.get(world.state.owner(record))
+    return Call(world, Request("", ""), BY_ID["get_events"], {}, version, entity=entity)
 
 
 def _demanded(member: tuple[object, ...] | None) -> bool:
@@ -248,9 +276,9 @@ def list_page(
     shape = RESULTS[call.route.operation_id]
 
     def shown(record: Record) -> bool:
-        if record.private.get("deleted") or not call.sees(record) or _foreign(call, record):
+        if not call.sees(record) or _foreign(call, record):
             return False
-        settle(call, record, home)
+        settle(call.world, record, home)
         return seen is None or seen(record)
 
     def render(record: Record) -> bytes:
@@ -278,9 +306,9 @@ def list_page(
 
 
 def remove(call: Call, record: Record) -> None:
-    """Delete a record of the collection of the call."""
+    """Delete a record of the collection of the call, and what is part of it."""
     path = collection_of(call.route).path
-    call.world.state.table(path).remove(record)
+    call.world.state.forget(path, record)
     emit(call, path, "deleted", record)
 
 

@@ -113,6 +113,8 @@ class Table:
         """Forget a record."""
         del self._rows[record.id]
         del self._groups[record.group][record.id]
+        if not self._groups[record.group]:
+            del self._groups[record.group]
 
 
 @dataclass(slots=True)
@@ -136,7 +138,7 @@ class State:
     """Everything that ``snapshot`` and ``reset`` are about.
 
     Attributes:
-        recognising: When OCR of a payable will be over, by its id.
+        due: What goes on by itself, by the id of what it happens to: its collection, and when something is next to happen.
         outbox: When the next request of a webhook delivery is due, by its id.
     """
 
@@ -152,20 +154,31 @@ class State:
     issued: dict[str, int] = field(default_factory=dict[str, int])
     partner: dict[str, object] = field(default_factory=dict[str, object])
     required_fields: list[str] | None = None
-    recognising: dict[str, datetime] = field(default_factory=dict[str, datetime])
+    due: dict[str, tuple[str, datetime]] = field(default_factory=dict[str, tuple[str, datetime]])
     outbox: dict[str, datetime] = field(default_factory=dict[str, datetime])
     sequence: int = 0
 
     def table(self, path: str) -> Table:
         """Return the records of a collection of the API, by its path template."""
-        own = {
+        return self._own().get(path) or self.others.setdefault(path, Table())
+
+    def _own(self) -> dict[str, Table]:
+        return {
             "/entities": self.entities,
             "/entity_users": self.users,
             "/roles": self.roles,
             "/payables": self.payables,
+            "/payables/{payable_id}/history": self.events,
             "/payables/{payable_id}/line_items": self.line_items,
         }
-        return own.get(path) or self.others.setdefault(path, Table())
+
+    def forget(self, path: str, record: Record) -> None:
+        """Forget a record of a collection of the API, and what is part of it."""
+        self.table(path).remove(record)
+        for inner, table in {**self._own(), **self.others}.items():
+            if inner.startswith(f"{path}/{{"):
+                for part in list(table.of(record.id)):
+                    table.remove(part)
 
     def find(self, record_id: str) -> Record | None:
         """Return whatever has this id."""

@@ -7,8 +7,9 @@ import functools
 import gc
 import inspect
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import suppress
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import ParamSpec, Self
 
@@ -155,6 +156,38 @@ class Server:
                 self.failures.append(exc)
         finally:
             self.open -= 1
+
+
+@contextmanager
+def server_thread(tls: ssl.SSLContext | None = None) -> Generator[tuple[Server, asyncio.AbstractEventLoop], None, None]:
+    """Run a server that counts its answers in a thread of its own; gives its loop, too."""
+    ready: list[tuple[Server, asyncio.AbstractEventLoop, asyncio.Event]] = []
+    started = threading.Event()
+    count = 0
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal count
+        while True:
+            await read_request(reader)
+            count += 1
+            writer.write(answer(b"%d" % count))
+
+    async def serve() -> None:
+        stop = asyncio.Event()
+        async with Server(handler, tls=tls) as server:
+            ready.append((server, asyncio.get_running_loop(), stop))
+            started.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    started.wait()
+    server, loop, stop = ready[0]
+    try:
+        yield server, loop
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
 
 
 async def read_request(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:

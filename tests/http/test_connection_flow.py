@@ -12,7 +12,19 @@ import pytest
 
 from monite_async._http.connection import HIGH_WATER
 from monite_async._http.transport import PooledTransport, unsent
-from tests.http._servers import Chunks, Server, answer, call, every_engine, read_request, replies, start, turns, until
+from tests.http._servers import (
+    Chunks,
+    Server,
+    answer,
+    both_loops,
+    call,
+    every_engine,
+    read_request,
+    replies,
+    start,
+    turns,
+    until,
+)
 
 MIB = 1024 * 1024
 
@@ -120,12 +132,17 @@ async def test_nonsense_before_the_body_was_sent_ends_the_sending() -> None:
         assert transport.stats().open == 0
 
 
-class Lingering(httpx.AsyncByteStream):
-    """A request body of one piece, whose end comes late."""
+class Ending(httpx.AsyncByteStream):
+    """A request body of one piece, which the server answers as it ends: only the kernel knows of the answer yet."""
+
+    def __init__(self) -> None:
+        self.peer: asyncio.Future[socket.socket] = asyncio.get_running_loop().create_future()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         yield b"all"
-        await turns(30)
+        with await self.peer as peer:
+            peer.setblocking(False)
+            peer.send(answer(b"enough"))
 
 
 @every_engine
@@ -134,11 +151,74 @@ async def test_an_answer_just_before_the_end_of_the_body_counts() -> None:
 
     async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"all\r\n")
-        writer.write(answer(b"enough"))
+        body.peer.set_result(socket.socket(fileno=writer.transport.get_extra_info("socket").dup().detach()))
         assert await reader.read() == b""
 
+    body = Ending()
     async with Server(handler) as server, PooledTransport() as transport:
-        assert (await call(transport, server.origin, "POST", content=Lingering())).content == b"enough"
+        assert (await call(transport, server.origin, "POST", content=body)).content == b"enough"
+        assert transport.stats().open == 0
+
+
+class Stalled(httpx.AsyncByteStream):
+    """A request body of which no more than the beginning ever comes."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b"beginning"
+        await asyncio.get_running_loop().create_future()
+
+
+@every_engine
+@pytest.mark.parametrize("how", ["answer", "nonsense", "close", "abort"])
+async def test_a_body_that_stalls_keeps_nothing_from_being_heard(how: str) -> None:
+    """While the source of an upload gives nothing, an interim answer is passed over; an answer, or the end, is heard."""
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"beginning\r\n")
+        writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        await turns(20)
+        if how == "abort":
+            writer.transport.abort()
+        elif how != "close":
+            writer.write(answer(b"too much", status="413 Too Large") if how == "answer" else b"SPEAK FRIEND\r\n\r\n")
+            await _never(reader, writer)
+
+    async with Server(handler) as server, PooledTransport() as transport:
+        if how == "answer":
+            response = await call(transport, server.origin, "POST", content=Stalled())
+            assert (response.status_code, response.content) == (413, b"too much")
+        else:
+            with pytest.raises(httpx.TransportError) as caught:
+                await call(transport, server.origin, "POST", content=Stalled())
+            assert not unsent(caught.value)
+        assert transport.stats().open == 0
+
+
+@both_loops
+async def test_closing_ends_a_body_that_stalls() -> None:
+    """``aclose`` fails an upload whose source gives nothing, too."""
+    async with Server(_never) as server:
+        transport = PooledTransport()
+        task = asyncio.create_task(call(transport, server.origin, "POST", content=Stalled()))
+        await until(lambda: server.open == 1)
+        await turns(10)
+        await transport.aclose()
+        with pytest.raises(httpx.WriteError):
+            await task
+
+
+@both_loops
+async def test_a_time_limit_of_the_source_passes_through() -> None:
+    """A ``TimeoutError`` that the caller's body raises is the caller's own, not the end of the sending."""
+
+    class Late(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b"x"
+            raise TimeoutError("mine")
+
+    async with Server(replies(answer())) as server, PooledTransport() as transport:
+        with pytest.raises(TimeoutError, match="mine"):
+            await call(transport, server.origin, "POST", content=Late())
         assert transport.stats().open == 0
 
 

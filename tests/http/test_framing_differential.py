@@ -187,6 +187,21 @@ def test_what_is_not_body_does_not_go_on_for_ever(make: MakeFraming, start: byte
     assert (framing.error, framing.chunks, framing.complete) == (HEAD_TOO_LARGE, [b"ok"], False)
 
 
+@BOTH
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_interim_answers_do_not_go_on_for_ever(make: MakeFraming, size: int) -> None:
+    """Interim answers are passed over up to the size of a head, all of them together, however they arrive."""
+    interim = b"HTTP/1.1 103 x\r\n\r\n"
+    for count in (MAX_HEAD // len(interim), MAX_HEAD // len(interim) + 1):
+        framing = make(MAX_HEAD)
+        framing.begin(b"GET")
+        raw = interim * count + GOOD["the largest head"].raw
+        for start in range(0, len(raw), size):
+            framing.feed(raw[start : start + size])
+        fits = len(interim) * count <= MAX_HEAD
+        assert (framing.error, framing.complete) == ((None, True) if fits else (HEAD_TOO_LARGE, False))
+
+
 def test_a_head_has_a_bounded_number_of_fields() -> None:
     """Fields are counted as well as bytes: the smallest ones would cost the most memory."""
     framing = LlhttpFraming(64 * 1024)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import socket
 
-from monite_async._errors import PoolTimeout, TransportError
+from monite_async._errors import PoolTimeout, RequestTimeout, TransportError
 from monite_async._http.adapter import HttpxCarrier
 from monite_async._http.body import EMPTY
 from monite_async._http.decode import Answer
@@ -98,6 +99,27 @@ async def test_a_line_that_does_not_move_is_a_pool_timeout() -> None:
         broken = await first
         assert isinstance(broken, Lost)
         assert (broken.error, broken.unsent) == (TransportError, False)
+
+
+@every_engine
+async def test_an_answer_that_never_stops_coming_ends_with_its_try() -> None:
+    """A body without end that decompresses to nothing is lost at the end of the try: news all the time is no excuse."""
+
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\n\r\n" + gzip.compress(b"")[:10])
+        while True:
+            writer.write(b"\0\0\0\xff\xff" * 1000)  # blocks of deflate that hold nothing
+            await writer.drain()
+            await asyncio.sleep(0)
+
+    native = Native()
+    async with Server(endless) as server:
+        outcome = await exchange(native, server, within=0.05)
+        assert isinstance(outcome, Lost)
+        assert (outcome.error, outcome.unsent) == (RequestTimeout, False)
+        assert native.stats().open == 0
+        await native.aclose()
 
 
 @every_engine

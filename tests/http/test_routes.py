@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import ssl
+import warnings
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -17,7 +19,7 @@ from monite_async._http.exchange import Head, Lost, Outgoing
 from monite_async._http.native import Native
 from monite_async._http.routes import Routes
 from tests.http._others import TOKEN, Proxy, client_side, http2, server_side
-from tests.http._servers import Server, answer, both_loops, read_request, until
+from tests.http._servers import LOOPS, Factory, Server, answer, both_loops, read_request, server_thread, until
 from tests.scripted import CLIENT_ID, CLIENT_SECRET
 
 ITEM = {"id": "1"}
@@ -204,6 +206,63 @@ def test_each_loop_has_transports_of_its_own() -> None:
 
     for _ in range(2):
         asyncio.run(main([]))
+
+
+def counted(proxy: Server) -> AsyncMonite:
+    """Return a client of a server that its proxy stands in for; it needs no token request."""
+    return AsyncMonite(token="t" * 40, base_url="http://localhost:9/v1", proxy=proxy.origin)
+
+
+async def count(monite: AsyncMonite) -> object:
+    """Return what the proxy has counted."""
+    return await monite.request("GET", "/things", cast_to=bytes)
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+def test_a_loop_closed_without_farewell_is_forgotten() -> None:
+    """What goes through a proxy on loop after loop, each just closed, does not pile up."""
+    with server_thread() as (proxy, _):
+        monite = counted(proxy)
+        carrier = monite._core.engine.carrier
+        assert isinstance(carrier, Routes)
+        for _ in range(3):
+            loop = asyncio.new_event_loop()
+            loop.run_until_complete(count(monite))
+            loop.close()
+            assert list(carrier._loops) == list(carrier._guards) == [loop]
+        del monite, carrier
+        gc.collect()
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+@pytest.mark.parametrize("factory", list(LOOPS.values()), ids=list(LOOPS))
+def test_a_forked_child_goes_through_the_proxy_anew(factory: Factory) -> None:
+    """After a fork the child opens connections of its own and closes none of the parent's, which goes on with its own."""
+    with server_thread() as (proxy, _), asyncio.Runner(loop_factory=factory) as runner:
+        held = [counted(proxy)]
+        assert runner.run(count(held[0])) == b"1"
+        child = os.fork()
+        if child == 0:
+            os._exit(_in_child(factory, held))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert runner.run(count(held[0])) == b"3"
+        assert proxy.accepted == 2
+        runner.run(held[0].aclose())
+
+
+def _in_child(factory: Factory, held: list[AsyncMonite]) -> int:
+    """Use the client and let go of it; the exit status tells what went wrong."""
+    try:
+        asyncio._set_running_loop(None)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            with asyncio.Runner(loop_factory=factory) as runner:
+                found = runner.run(count(held[0]))
+                runner.run(held.pop().aclose())
+            gc.collect()
+        return 0 if (found, told) == (b"2", []) else 2
+    except BaseException:
+        return 3
 
 
 @both_loops

@@ -9,19 +9,23 @@ import socket
 import ssl
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import pytest
 import trustme
 
-from monite_async._http import dial, tls
+from monite_async import AsyncMonite, ConnectError, RetryPolicy
+from monite_async._http import dial, pool, tls
 from monite_async._http.connection import Connection
 from monite_async._http.place import Origin
 from monite_async._http.transport import PooledTransport, PoolStats, unsent
 from tests.http._others import client_side, server_side
 from tests.http._servers import Server, answer, both_loops, call, read_request, replies, turns, until
 
+OFFERED = ("h2", "http/1.1")
+"""What the servers here offer in the handshake: of these the client must take the one it speaks."""
+ONCE = RetryPolicy(max_retries=0)
 Found = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
 
 
@@ -39,19 +43,6 @@ def no_context() -> Iterator[None]:
     yield
     tls._contexts.clear()
     tls._contexts.update(before)
-
-
-def _server_side(certificate: trustme.LeafCert) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.set_alpn_protocols(["h2", "http/1.1"])
-    cast("Any", certificate).configure_cert(context)  # typed for pyOpenSSL too, which is not here
-    return context
-
-
-def _client_side(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    cast("Any", authority).configure_trust(context)
-    return context
 
 
 def _only(*addresses: tuple[str, int]) -> Any:
@@ -89,8 +80,8 @@ def _closed_port() -> int:
 async def test_tls_is_spoken_and_connections_are_kept(authority: trustme.CA) -> None:
     """Over TLS, with certificate and name verified, calls work and share one connection and one handshake."""
     async with (
-        Server(replies(answer()), tls=_server_side(authority.issue_cert("127.0.0.1"))) as server,
-        PooledTransport(ssl_context=_client_side(authority)) as transport,
+        Server(replies(answer()), tls=server_side(authority.issue_cert("127.0.0.1"), *OFFERED)) as server,
+        PooledTransport(ssl_context=client_side(authority)) as transport,
     ):
         for _ in range(5):
             assert (await call(transport, server.origin)).content == b"ok"
@@ -108,8 +99,8 @@ async def test_large_bodies_cross_tls_both_ways(authority: trustme.CA) -> None:
 
     body = os.urandom(1024) * 3000
     async with (
-        Server(handler, tls=_server_side(authority.issue_cert("127.0.0.1"))) as server,
-        PooledTransport(ssl_context=_client_side(authority)) as transport,
+        Server(handler, tls=server_side(authority.issue_cert("127.0.0.1"), *OFFERED)) as server,
+        PooledTransport(ssl_context=client_side(authority)) as transport,
     ):
         assert (await call(transport, server.origin, "POST", content=body)).content == body
 
@@ -123,7 +114,7 @@ async def test_the_shared_context_is_made_once_from_the_environment(
     authority.cert_pem.write_to_path(str(bundle))
     monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
     async with (
-        Server(replies(answer()), tls=_server_side(authority.issue_cert("127.0.0.1"))) as server,
+        Server(replies(answer()), tls=server_side(authority.issue_cert("127.0.0.1"), *OFFERED)) as server,
         PooledTransport() as transport,
         PooledTransport() as second,
     ):
@@ -172,8 +163,8 @@ async def test_a_bad_certificate_is_a_clear_connect_error(authority: trustme.CA,
         "name": (authority.issue_cert("other.test"), "IP address mismatch"),
     }[fault]
     async with (
-        Server(replies(answer()), tls=_server_side(certificate)) as server,
-        PooledTransport(ssl_context=_client_side(authority)) as transport,
+        Server(replies(answer()), tls=server_side(certificate, *OFFERED)) as server,
+        PooledTransport(ssl_context=client_side(authority)) as transport,
     ):
         with pytest.raises(httpx.ConnectError, match=text) as caught:
             await call(transport, server.origin)
@@ -187,7 +178,7 @@ async def test_a_context_that_offers_http2_is_a_clear_connect_error(authority: t
     """An HTTP/2 client that uses the same context changes what it offers; the failure says so, and nothing was sent."""
     context = client_side(authority)
     context.set_alpn_protocols(["h2", "http/1.1"])  # as httpx does with a context that it is given
-    server_tls = server_side(authority.issue_cert("127.0.0.1"), "h2", "http/1.1")
+    server_tls = server_side(authority.issue_cert("127.0.0.1"), *OFFERED)
     async with Server(replies(answer()), tls=server_tls) as server, PooledTransport(ssl_context=context) as transport:
         with pytest.raises(httpx.ConnectError, match="a context that no HTTP/2 client uses") as caught:
             await call(transport, server.origin)
@@ -212,7 +203,7 @@ async def test_a_plain_server_on_a_tls_port_is_a_clear_connect_error(authority: 
     async with (
         Server(plain) as talker,
         Server(rude) as quitter,
-        PooledTransport(ssl_context=_client_side(authority)) as transport,
+        PooledTransport(ssl_context=client_side(authority)) as transport,
     ):
         with pytest.raises(httpx.ConnectError, match="does not speak TLS"):
             await call(transport, talker.origin.replace("http:", "https:"))
@@ -231,7 +222,7 @@ async def test_a_refused_handshake_is_a_connect_error(authority: trustme.CA) -> 
         writer.write(b"\x15\x03\x03\x00\x02\x02\x28")  # a TLS record: fatal alert, handshake_failure
         await reader.read()
 
-    async with Server(handler) as server, PooledTransport(ssl_context=_client_side(authority)) as transport:
+    async with Server(handler) as server, PooledTransport(ssl_context=client_side(authority)) as transport:
         with pytest.raises(httpx.ConnectError, match=r"TLS handshake .* failed: .*alert handshake failure"):
             await call(transport, server.origin.replace("http:", "https:"))
 
@@ -251,8 +242,8 @@ async def test_a_body_until_close_needs_the_tls_farewell(authority: trustme.CA) 
             writer.transport.abort()
 
     async with (
-        Server(handler, tls=_server_side(authority.issue_cert("127.0.0.1"))) as server,
-        PooledTransport(ssl_context=_client_side(authority)) as transport,
+        Server(handler, tls=server_side(authority.issue_cert("127.0.0.1"), *OFFERED)) as server,
+        PooledTransport(ssl_context=client_side(authority)) as transport,
     ):
         assert (await call(transport, f"{server.origin}/polite")).content == b"all"
         with pytest.raises(httpx.ReadError):
@@ -273,7 +264,7 @@ async def test_a_refused_connection_is_a_connect_error() -> None:
 
 @both_loops
 async def test_a_server_that_does_not_accept_is_a_connect_timeout() -> None:
-    """A full backlog: ConnectTimeout after the request's limit, or the transport's own when it names none."""
+    """A full backlog: ConnectTimeout after the request's limit or the transport's, whichever is shorter."""
     with socket.socket() as listener, socket.socket() as filler:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -284,9 +275,45 @@ async def test_a_server_that_does_not_accept_is_a_connect_timeout() -> None:
             with pytest.raises(httpx.ConnectTimeout, match=r"within 0\.02 s") as caught:
                 await call(transport, url, connect=0.02)
             assert unsent(caught.value)
-            with pytest.raises(httpx.ConnectTimeout, match=r"within 0\.05 s"):
-                await call(transport, url)
+            several: list[dict[str, Any]] = [{}, {"connect": 60}, {"connect": None}]
+            for asked in several:
+                with pytest.raises(httpx.ConnectTimeout, match=r"within 0\.05 s"):
+                    await call(transport, url, **asked)
             assert transport.stats().open == 0
+
+
+class Watching(PooledTransport):
+    """A transport that looks at each request."""
+
+    seen = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.seen += 1
+        return await super().handle_async_request(request)
+
+
+@both_loops
+@pytest.mark.parametrize("make", [PooledTransport, Watching])
+async def test_a_client_keeps_to_the_limit_of_its_transport(
+    make: type[PooledTransport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The transport's own limit for connecting bounds the calls of a client, also where a subclass sees each of them."""
+    limits: list[float | None] = []
+
+    async def noted(origin: Origin, connect: Any, *, timeout: float | None, **rest: Any) -> Connection:
+        limits.append(timeout)
+        return await dial.dial(origin, connect, timeout=timeout, **rest)
+
+    monkeypatch.setattr(pool, "dial", noted)
+    for seconds in (0.05, 7.5):
+        transport = make(connect_timeout=seconds)
+        place = f"http://127.0.0.1:{_closed_port()}/v1"
+        async with AsyncMonite(token="t" * 40, base_url=place, transport=transport, retry=ONCE) as monite:
+            with pytest.raises(ConnectError):
+                await monite.request("GET", "/things")
+        assert getattr(transport, "seen", 1) == 1
+        await transport.aclose()
+    assert limits == [0.05, 7.5]
 
 
 @both_loops
@@ -296,7 +323,7 @@ async def test_a_handshake_that_stalls_is_a_connect_timeout(authority: trustme.C
     async def mute(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
         await reader.read()
 
-    async with Server(mute) as server, PooledTransport(ssl_context=_client_side(authority)) as transport:
+    async with Server(mute) as server, PooledTransport(ssl_context=client_side(authority)) as transport:
         with pytest.raises(httpx.ConnectTimeout):
             await call(transport, server.origin.replace("http:", "https:"), connect=0.2)
         assert transport.stats().open == 0

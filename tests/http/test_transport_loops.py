@@ -9,9 +9,7 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,42 +19,21 @@ import trustme
 from monite_async._http import native
 from monite_async._http import pool as pools
 from monite_async._http.transport import PooledTransport, PoolStats, TransportClosedError
-from tests.http._servers import LOOPS, Server, answer, both_loops, call, read_request, replies, sockets, start, until
+from tests.http._servers import (
+    LOOPS,
+    Factory,
+    Server,
+    answer,
+    both_loops,
+    call,
+    replies,
+    server_thread,
+    sockets,
+    start,
+    until,
+)
 
-Factory = Callable[[], asyncio.AbstractEventLoop]
 on_both_loops = pytest.mark.parametrize("factory", list(LOOPS.values()), ids=list(LOOPS))
-
-
-@contextmanager
-def server_thread(tls: ssl.SSLContext | None = None) -> Generator[tuple[Server, asyncio.AbstractEventLoop], None, None]:
-    """Run a server that counts its answers in a thread of its own."""
-    ready: list[tuple[Server, asyncio.AbstractEventLoop, asyncio.Event]] = []
-    started = threading.Event()
-    count = 0
-
-    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal count
-        while True:
-            await read_request(reader)
-            count += 1
-            writer.write(answer(b"%d" % count))
-
-    async def serve() -> None:
-        stop = asyncio.Event()
-        async with Server(handler, tls=tls) as server:
-            ready.append((server, asyncio.get_running_loop(), stop))
-            started.set()
-            await stop.wait()
-
-    thread = threading.Thread(target=asyncio.run, args=(serve(),))
-    thread.start()
-    started.wait()
-    server, loop, stop = ready[0]
-    try:
-        yield server, loop
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join()
 
 
 @on_both_loops

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import math
 import random
 import ssl
 from collections.abc import AsyncGenerator, Callable
@@ -12,7 +13,7 @@ import pytest
 
 from monite_async._errors import ConnectError, RequestTimeout
 from monite_async._http.body import EMPTY, Body
-from monite_async._http.decode import Inflater
+from monite_async._http.decode import Answer, Inflater
 from monite_async._http.exchange import SLICE, Fields, Head, Lost, Outgoing
 from monite_async._http.native import Native, _inflate
 from monite_async._http.place import Place
@@ -109,6 +110,37 @@ def test_waiting_in_line_and_connecting_share_one_time() -> None:
             assert isinstance(outcome, Lost)
             assert (outcome.error, outcome.unsent, _now() - start) == (ConnectError, True, 10)
             assert isinstance(await first, Lost)
+            await native.aclose()
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("idle", [0, 2])
+@pytest.mark.parametrize("times", [(5, 9), (9, 5), (5, 5), (50, 5, 9), (5, math.inf, 9)], ids=str)
+def test_a_connection_that_is_used_again_keeps_the_time_of_each_try(times: tuple[float, ...], idle: float) -> None:
+    """Whatever the tries before it were given, and however long it was idle, a try ends exactly when its time is up."""
+
+    async def main() -> None:
+        native = Native(keepalive_expiry=1000)
+        answered = 0
+
+        async def serves(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal answered
+            while await read_request(reader):
+                answered += 1
+                if answered < len(times):
+                    await asyncio.sleep(min(times[answered - 1], 100) - 1)
+                    writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+        async with Server(serves) as server:
+            for seconds in times[:-1]:
+                outcome = await native.exchange(_to(server.origin), None, until=_now() + seconds, max_bytes=9)
+                assert isinstance(outcome, Answer)
+                await asyncio.sleep(idle)
+            start = _now()
+            outcome = await native.exchange(_to(server.origin), None, until=start + times[-1], max_bytes=9)
+            assert isinstance(outcome, Lost)
+            assert (outcome.error, _now() - start, native.stats().opened) == (RequestTimeout, times[-1], 1)
             await native.aclose()
 
     run_virtual(main())
