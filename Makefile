@@ -52,7 +52,7 @@ pyright: $(STAMP)
 
 unit: $(STAMP) ## all tests, with branch coverage
 	@rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest -q -n 2
+	$(BIN)/coverage run -m pytest -q -n 2 --dist worksteal
 	$(BIN)/coverage combine --quiet
 	$(BIN)/python scripts/coverage_bars.py
 
