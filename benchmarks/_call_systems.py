@@ -27,6 +27,7 @@ __all__ = [
     "Client",
     "Target",
     "call_systems",
+    "fast",
     "find",
     "headers",
 ]
@@ -81,7 +82,7 @@ def headers() -> dict[str, str]:
 
 
 class Ours:
-    """This library with everything on: token, scope, typed answer, retries, deadline, limiter; a new scope per call."""
+    """This library with everything on: token, scope, typed answer, retries, deadline, limiter; its scope is asked for with each call."""
 
     def __init__(self, target: Target, **options: Any) -> None:
         everything: dict[str, Any] = {"rate_limit": _PLENTY, "timeout": _PATIENCE, "deadline": _PATIENCE, **options}

@@ -12,13 +12,14 @@ import time
 import warnings
 from collections.abc import Awaitable, Callable
 from importlib import import_module
+from itertools import count
 from typing import Any, TypedDict, cast
 
 from benchmarks._call_systems import PAYABLE, Client, Ours, Target, find
 from benchmarks._measure import allow_many_sockets, peak_mb, pin
 from benchmarks._payable_server import HOST, Ports
 
-__all__ = ["Figures", "Job", "idle", "loop", "overhead"]
+__all__ = ["Figures", "Job", "closed_loop", "idle", "loop", "overhead"]
 
 Figures = dict[str, float]
 
@@ -53,7 +54,7 @@ class Job(TypedDict):
     ports: dict[str, Any]
 
 
-async def _closed(client: Client, at_once: int, calls: int) -> list[float]:
+async def closed_loop(client: Client, at_once: int, calls: int) -> list[float]:
     """Make calls, so many at once, each worker one after the other; return the seconds that each took."""
     taken: list[float] = []
     left = calls
@@ -77,13 +78,13 @@ async def loop(client: Client, ports: Ports, at_once: int, calls: int, seconds: 
     await client.call()  # imports, models, the token
     warm = max(_LEAST_CALLS, 3 * at_once if calls else at_once)
     begin = time.process_time()
-    await _closed(client, at_once, warm)
+    await closed_loop(client, at_once, warm)
     each = (time.process_time() - begin) / warm
     if not calls:
         calls = max(2 * at_once, min(_MOST_CALLS, int(seconds / each)))
     ports.reset()
     begin, start = time.process_time(), time.perf_counter()
-    taken = await _closed(client, at_once, calls)
+    taken = await closed_loop(client, at_once, calls)
     cpu, wall = time.process_time() - begin, time.perf_counter() - start
     taken.sort()
     return {
@@ -125,7 +126,7 @@ async def overhead(ours: Ours, seconds: float) -> Figures:
 
     The bare engine is given, again and again, the very request that a call has handed to it; what it does not do is
     what the call does around it: scope, token, limiter, deadline, retries, head. In between are calls of a scope that
-    is kept. What a scope and a further client take is measured by making them.
+    is kept. What a new scope and a further client take is measured by making them.
     """
     bare, kept = await _bare(ours), ours.scope()
     calls: dict[str, Callable[[], Awaitable[object]]] = {
@@ -135,12 +136,13 @@ async def overhead(ours: Ours, seconds: float) -> Figures:
     }
     for call in calls.values():
         await _block(call, _LEAST_CALLS)
+    ids = count()  # a client remembers its scopes, so each is another entity's
     number = max(_LEAST_CALLS, int(seconds / await _block(ours.call, _LEAST_CALLS) / len(calls) / _BLOCKS))
     least = dict.fromkeys((*calls, "scope", "client"), float("inf"))
     for _ in range(_BLOCKS):
         for name, call in calls.items():
             least[name] = min(least[name], await _block(call, number))
-        least["scope"] = min(least["scope"], _made(ours.scope, _SCOPES))
+        least["scope"] = min(least["scope"], _made(lambda: ours.client.entity(f"{next(ids):036d}"), _SCOPES))
         least["client"] = min(least["client"], _made(ours.another, _CLIENTS))
     added = {"added": least["whole"] - least["bare"], "added_kept": least["kept"] - least["bare"]}
     return {f"{name}_us": value * 1e6 for name, value in {**least, **added}.items()}

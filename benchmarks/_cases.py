@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import cast
 
 from benchmarks._call_systems import FAST, OURS
-from benchmarks._output import say
+from benchmarks._output import last_line, say
 from benchmarks._payable_server import Ports
 
 __all__ = ["Case", "Figures", "Runs", "run"]
@@ -136,4 +136,5 @@ def _measure(case: Case, ports: Ports) -> Figures:
         return cast("Figures", json.loads(out))
     if case.system in (OURS, FAST):
         raise RuntimeError(f"{case.name} of {case.system} failed:\n{err[-3000:]}")
+    print(f"{case.name} of {case.system} failed: {last_line(err)}\n", flush=True)
     return {}

@@ -50,7 +50,8 @@ def measure(codes: Mapping[str, str], *, rounds: int, environment: Mapping[str, 
         for name, code in codes.items():
             cost = _run(code, environment or {})
             known = found.get(name, cost)
-            found[name] = Cost(min(cost.cpu_ms, known.cpu_ms), min(cost.peak_mb, known.peak_mb), cost.status)
+            status = known.status or cost.status
+            found[name] = Cost(min(cost.cpu_ms, known.cpu_ms), min(cost.peak_mb, known.peak_mb), status)
     return found
 
 

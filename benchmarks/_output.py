@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -13,10 +14,13 @@ from pathlib import Path
 from benchmarks._plot import Panel, draw
 from benchmarks._report import Bar, Table
 
-__all__ = ["Report", "installed", "options", "publish", "say"]
+__all__ = ["Report", "installed", "last_line", "options", "publish", "say"]
 
 _COUNTS = "A missed count fails the run; "
 _TIMES = "missed time only with `--strict`, because other work on the machine adds to it."
+_SAY_EVERY = 10.0
+"""Seconds between two lines of progress where they are kept, as in the log of a build."""
+_said_at = [time.monotonic()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,14 @@ def installed(name: str) -> str:
 
 
 def say(what: str) -> None:
-    """Tell whoever watches what is going on."""
+    """Tell whoever watches what is going on; where it is kept, one line in ten seconds."""
     if sys.stderr.isatty():
         print(f"\r\x1b[K{what} ...", end="\r", file=sys.stderr, flush=True)
+    elif time.monotonic() - _said_at[0] >= _SAY_EVERY:
+        _said_at[0] = time.monotonic()
+        print(f"{what} ...", file=sys.stderr, flush=True)
+
+
+def last_line(text: str) -> str:
+    """Return what a process that failed said last: of a traceback, the exception."""
+    return (text.strip().splitlines() or ["it said nothing"])[-1]

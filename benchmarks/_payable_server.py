@@ -26,7 +26,7 @@ from typing import Any, Self, cast
 from benchmarks._measure import allow_many_sockets, pin
 from benchmarks._token_server import BACKLOG, LIFETIME, Requests, ask, end_with_parent, http_reply, make_token
 
-__all__ = ["DELAY", "FAULTS", "HOST", "PayableServer", "Ports", "body"]
+__all__ = ["DELAY", "FAULTS", "HOST", "PayableServer", "Ports", "answer", "body"]
 
 HOST = "127.0.0.1"
 DELAY = 0.05
@@ -45,7 +45,8 @@ def body() -> bytes:
     return json.dumps(payable(), separators=(",", ":")).encode()
 
 
-def _answer() -> bytes:
+def answer() -> bytes:
+    """Return all bytes of its answer."""
     content = body()
     head = (
         "HTTP/1.1 200 OK\r\ndate: Sun, 22 Nov 2026 12:00:00 GMT\r\ncontent-type: application/json\r\n"
@@ -237,7 +238,7 @@ def _certificate(folder: Path) -> ssl.SSLContext:
 
 async def _serve(folder: Path) -> None:
     token = {"access_token": make_token(1), "token_type": "Bearer", "expires_in": LIFETIME}
-    state, loop = _State(_answer(), http_reply(200, json.dumps(token).encode())), asyncio.get_running_loop()
+    state, loop = _State(answer(), http_reply(200, json.dumps(token).encode())), asyncio.get_running_loop()
     twins: dict[str, type[_Payables | _Orders]] = {
         "plain": _Payables, "tls": _Payables, "late": _Late, "held": _Held, "faulty": _Faulty, "orders": _Orders
     }  # fmt: skip

@@ -15,6 +15,7 @@ _OURS, _OTHER, _TEXT = "#139b74", "#98a2ad", "#7b838c"
 """The text has a contrast of about 4 to white as well as to black."""
 _WIDTH, _ROW, _HEAD = 9.0, 0.3, 0.45
 """Inches."""
+_WHOLE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +49,15 @@ def draw(panels: Sequence[Panel], caption: str) -> str:
         rows = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": sizes})
         for (axes,), panel in zip(rows, panels, strict=True):
             _draw(axes, panel)
-        figure.supxlabel(caption, fontsize=7, x=0.01, ha="left")
+        figure.supxlabel(f"Logarithmic scales. {caption}", fontsize=7, x=0.01, ha="left")
         out = io.StringIO()
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+
+
+def _figure(value: float) -> str:
+    """Return a figure with three digits that count, or all that it has before the point."""
+    return f"{value:,.0f}" if value >= _WHOLE else f"{value:.3g}"
 
 
 def _draw(axes: Any, panel: Panel) -> None:
@@ -59,8 +65,8 @@ def _draw(axes: Any, panel: Panel) -> None:
     values = [value for _, value, _ in bars]
     least, most = min(value for value in values if value > 0), max(values)
     drawn = axes.barh(range(len(bars)), values, color=[_OURS if ours else _OTHER for _, _, ours in bars], height=0.7)
-    axes.bar_label(drawn, [f"{value:,.4g}" for value in values], padding=4, fontsize=9)
-    axes.set_yticks(range(len(bars)), [label for label, _, _ in bars])
+    axes.bar_label(drawn, [_figure(value) for value in values], padding=4, fontsize=9)
+    axes.set_yticks(range(len(bars)), [label.replace("`", "") for label, _, _ in bars])
     axes.set_xscale("log")
     axes.set_xlim(least / 2, most * (most / least * 2) ** 0.15)  # room for the figure behind the longest bar
     axes.set_title(panel.title, loc="left", fontweight="bold", fontsize=11)

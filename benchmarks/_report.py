@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["Bar", "Table", "machine", "number", "ratio"]
+__all__ = ["Bar", "Table", "machine", "number", "processor", "ratio"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +89,17 @@ def ratio(value: float, base: float) -> str:
     return f"{value / base:,.1f}x" if base else "-"
 
 
+def processor() -> str:
+    """Return the model of the processor as far as the system tells it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if "model name" in line]
+    return names[0] if names else platform.machine()
+
+
 def machine(versions: Sequence[str]) -> str:
     """Return where and with what this ran, in two lines."""
-    model = platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
-        model = names[0] if names else model
     load = f", load {os.getloadavg()[0]:.1f} at the start" if hasattr(os, "getloadavg") else ""
     when = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    return f"{when}; {python}, {platform.system()}, {os.cpu_count()} x {model}{load}.\n{', '.join(versions)}."
+    return f"{when}; {python}, {platform.system()}, {os.cpu_count()} x {processor()}{load}.\n{', '.join(versions)}."

@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
+from benchmarks._hits import FAILED
+from benchmarks._output import last_line
 from benchmarks._scenarios import Figures
+from benchmarks._systems import OURS
 from benchmarks._token_server import TokenServer
 
-__all__ = ["Results", "run_case"]
+__all__ = ["Results", "run_case", "unfinished"]
 
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -33,8 +36,15 @@ class Results:
         return {system: _merge(rounds) for system, rounds in self.rounds.get(case, {}).items()}
 
 
+def unfinished(figures: Figures) -> str:
+    """Return why there are no figures of a case but its POSTs, empty when there are."""
+    if "failed to run" in figures:
+        return "failed"
+    return f"stopped after {figures['stopped']:g} s" if "stopped" in figures else ""
+
+
 def _merge(rounds: list[Figures]) -> Figures:
-    whole = [figures for figures in rounds if "stopped" not in figures] or rounds
+    whole = [figures for figures in rounds if not unfinished(figures)] or rounds
     merged = {name: min(figures[name] for figures in whole) for name in whole[0]}
     if "posts" in merged:
         merged["posts"] = max(figures["posts"] for figures in whole)
@@ -51,7 +61,7 @@ def run_case(
     limit: float = 90.0,
     suffix: str = "",
 ) -> None:
-    """Run scenarios, joined by ``+``, in a worker, and keep what it says.
+    """Run scenarios, joined by ``+``, in a worker, and keep what it says; of a peer that fails, that it did.
 
     Args:
         results: Where the figures go.
@@ -63,7 +73,7 @@ def run_case(
         suffix: Added to the scenario's name in the results.
 
     Raises:
-        RuntimeError: The worker failed; its last words are in the text.
+        RuntimeError: The worker of this library failed; its last words are in the text.
     """
     with TokenServer() as server:
         endpoint = server.endpoint
@@ -77,14 +87,20 @@ def run_case(
             stopped = True
             worker.kill()
             out, err = worker.communicate()
+        for told in err.splitlines():
+            if told.startswith(FAILED):
+                print(told, flush=True)
         lines = [cast("dict[str, Figures]", json.loads(line)) for line in out.splitlines()]
         for line in lines:
             for name, figures in line.items():
                 results.add(name + suffix, systems[0], figures)
-        if stopped:
+        if worker.returncode and not stopped:
+            if systems[0] == OURS:
+                raise RuntimeError(f"{what} of {systems[0]} failed:\n{err[-3000:]}")
+            print(f"{what} of {systems[0]} failed: {last_line(err)}\n", flush=True)
+        if worker.returncode:
             missing = [name for name in what.split("+") if not any(name in line for line in lines)]
             for name in missing:
                 posts = endpoint.counts().posts
-                results.add(name + suffix, systems[0], {"stopped": limit, "posts": posts})
-        elif worker.returncode:
-            raise RuntimeError(f"{what} of {systems[0]} failed:\n{err[-3000:]}")
+                why = {"stopped": limit} if stopped else {"failed to run": 1.0}
+                results.add(name + suffix, systems[0], {**why, "posts": posts})

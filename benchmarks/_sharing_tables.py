@@ -6,9 +6,10 @@ from typing import TypeAlias
 
 from benchmarks._plot import Panel
 from benchmarks._report import Bar, Table, number, ratio
+from benchmarks._run import unfinished
 from benchmarks._scenarios import Figures
 from benchmarks._sharing_cases import FETCH, Sizes
-from benchmarks._sharing_systems import FILES, MEMORY, OURS
+from benchmarks._sharing_systems import FILES, LEASE, MEMORY, OURS
 
 __all__ = ["Measured", "bars", "panels", "tables"]
 
@@ -28,7 +29,7 @@ def tables(measured: Measured, sizes: Sizes) -> list[Table]:
             measured["one_key"],
             f"{sizes.processes} processes x {sizes.callers:,} coroutines, one key",
             f"All at once, no token yet, the endpoint takes {FETCH * _MS:g} ms; {asked:,} callers. {sizes.crowds} rounds, "
-            "one for those that take over 4 s: the least of the worst waits, the most of what is counted.",
+            "three of the peers, one of those that take over 4 s: the least of the worst waits, the most of what is counted.",
         ),
         _crowd(
             measured["many_keys"],
@@ -44,8 +45,8 @@ def tables(measured: Measured, sizes: Sizes) -> list[Table]:
 
 def _crowd(figures: dict[str, Figures], title: str, method: str) -> Table:
     def row(name: str, one: Figures) -> list[str]:
-        if "stopped" in one:
-            return [name, number(one["posts"]), "-", "-", "-", f"stopped after {one['stopped']:g} s"]
+        if why := unfinished(one):
+            return [name, number(one["posts"]), "-", "-", "-", why]
         commands = "-" if name == FILES else number(one["commands"])
         figures = [number(one["posts"]), number(one["served"]), number(one["failed"]), commands]
         return [name, *figures, number(one["worst"] * _MS)]
@@ -57,8 +58,8 @@ def _crowd(figures: dict[str, Figures], title: str, method: str) -> Table:
 
 def _killed(figures: dict[str, Figures]) -> Table:
     def row(name: str, one: Figures) -> list[str]:
-        if "stopped" in one:
-            return [name, number(one["posts"]), "-", "-", f"stopped after {one['stopped']:g} s"]
+        if why := unfinished(one):
+            return [name, number(one["posts"]), "-", "-", why]
         return [
             name,
             number(one["posts"]),
@@ -69,7 +70,7 @@ def _killed(figures: dict[str, Figures]) -> Table:
 
     method = (
         "One process begins to fetch from a slow endpoint; three more with 50 callers each come to wait; SIGKILL half a "
-        f"second later, and the next fetch takes {FETCH * _MS:g} ms. Leases: 5 s here, 12 s for the peers that have one."
+        f"second later, and the next fetch takes {FETCH * _MS:g} ms. Leases: 5 s here, {LEASE} s for the peers that have one."
     )
     head = ["system", "POSTs", "served of 150", "errors", "last served after the kill, s"]
     return Table("The leader is killed", method, head, [row(name, one) for name, one in figures.items()])
@@ -77,8 +78,8 @@ def _killed(figures: dict[str, Figures]) -> Table:
 
 def _gone(measured: Measured) -> Table:
     def cells(one: Figures) -> list[str]:
-        if "stopped" in one:
-            return [number(one["posts"]), "-", f"stopped after {one['stopped']:g} s"]
+        if why := unfinished(one):
+            return [number(one["posts"]), "-", why]
         return [number(one["posts"]), number(one["failed"]), number(one["worst"] * _MS)]
 
     rows = [[name, *cells(measured["refused"][name]), *cells(measured["frozen"][name])] for name in measured["refused"]]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from benchmarks._hits import PROOF_HITS
 from benchmarks._plot import Panel
 from benchmarks._report import Bar, Table, number, ratio
-from benchmarks._run import Results
+from benchmarks._run import Results, unfinished
 from benchmarks._scenarios import CALLERS, LATENCY, Figures
 from benchmarks._systems import OURS
 
@@ -64,8 +64,8 @@ def _stampede_table(results: Results, size: int) -> Table:
     ours = figures.get(OURS, {})
 
     def row(name: str, one: Figures) -> list[str]:
-        if "stopped" in one:
-            return [name, number(one["posts"]), f"stopped after {one['stopped']:g} s", "-", "-", "-", "-"]
+        if why := unfinished(one):
+            return [name, number(one["posts"]), why, "-", "-", "-", "-"]
         return [
             name,
             number(one["posts"]),
@@ -77,7 +77,7 @@ def _stampede_table(results: Results, size: int) -> Table:
         ]
 
     method = (
-        f"The endpoint takes {LATENCY * 1000:g} ms, in another process. Least time of the rounds, most POSTs. The floor "
+        f"The endpoint takes {LATENCY * 1000:g} ms, in another process. Least time of up to five rounds, most POSTs. The floor "
         "is one task and one bare future per waiter, woken after the same time without any request."
     )
     head = ["system", "POSTs", "all served, ms", "beside ours", "CPU us per waiter", "of it GC", "beside ours"]
@@ -101,8 +101,8 @@ def _keys_table(results: Results) -> Table:
 
 def _failing_table(results: Results) -> Table:
     def row(name: str, one: Figures) -> list[str]:
-        if "stopped" in one:
-            return [name, number(one["posts"]), "-", f"stopped after {one['stopped']:g} s", "-"]
+        if why := unfinished(one):
+            return [name, number(one["posts"]), "-", why, "-"]
         how = "in series" if one["peak"] == 1 else f"{one['peak']:g} at once"
         return [name, number(one["posts"]), how, number(one["seconds"], 2), number(one["more_posts"])]
 
@@ -119,8 +119,9 @@ def _callers_table(results: Results) -> Table:
     cancelled, budgets, loops = (results.of(case) for case in ("cancelled", "short_budgets", "second_loop"))
 
     def cells(figures: Figures | None, show: Callable[[Figures], list[str]], count: int) -> list[str]:
-        if figures is None or "stopped" in figures:
-            return ["hung"] + ["-"] * (count - 1)
+        why = "failed" if figures is None else unfinished(figures)
+        if figures is None or why:
+            return ["failed" if why == "failed" else "hung"] + ["-"] * (count - 1)
         return show(figures)
 
     def second(one: Figures) -> list[str]:
@@ -185,14 +186,14 @@ def panels(results: Results, sizes: list[int]) -> list[Panel]:
         Panel("us per hit", [(_OWN.get(name, name), cost, name in _OWN) for name, cost in hits.items()]),
         Panel(
             f"ms until all of {sizes[-1]:,} coroutines are served, endpoint {LATENCY * 1000:g} ms",
-            [(name, one["seconds"] * 1000, name == OURS) for name, one in crowd.items() if "stopped" not in one],
+            [(name, one["seconds"] * 1000, name == OURS) for name, one in crowd.items() if not unfinished(one)],
         ),
         Panel(
             f"POSTs for {CALLERS} callers and 20 more, endpoint down",
             [
                 (name, one["posts"] + one["more_posts"], name == OURS)
                 for name, one in down.items()
-                if "stopped" not in one
+                if not unfinished(one)
             ],
         ),
     ]

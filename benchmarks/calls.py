@@ -15,9 +15,9 @@ from benchmarks._output import Report, installed, options, publish
 from benchmarks._payable_server import PayableServer
 from benchmarks._report import machine
 
-__all__ = ["LATE_CALLS", "cases", "main"]
+__all__ = ["cases", "main"]
 
-LATE_CALLS = 2_000
+_LATE_CALLS, _QUICK_LATE_CALLS = 2_000, 400
 _AT_ONCE = (1, 100, 1_000)
 _CROWD = 100
 _NAMES = ("aiohttp", "httpcore", "httptools", "httpx", "httpx2", "monite", "monite-async", "pydantic", "uvloop")
@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def cases(systems: list[str], *, quick: bool) -> list[Case]:
     """Return what is to be measured on these systems."""
-    seconds = 0.2 if quick else 0.7
+    seconds, late = (0.2, _QUICK_LATE_CALLS) if quick else (0.5, _LATE_CALLS)
     chosen = [name for name in systems if not quick or name in _FEW]
     found = [
         Case(PLAIN.format(at_once), name, at_once=(at_once,), seconds=seconds, rounds=_rounds(name, at_once))
@@ -46,20 +46,21 @@ def cases(systems: list[str], *, quick: bool) -> list[Case]:
         for name in chosen
     ]
     calm = [name for name in chosen if name not in (FLOOR, SNIFFIO) and not (quick and name == OFFICIAL)]
-    found += [
-        Case(LATE, name, twin="late", at_once=(_CROWD,), calls=LATE_CALLS, rounds=_rounds(name, LATE_CALLS))
-        for name in calm
-    ]
+    found += [Case(LATE, name, twin="late", at_once=(_CROWD,), calls=late, rounds=_rounds(name, late)) for name in calm]
     if not quick:
         found += [Case(TLS, name, twin="tls", at_once=(_CROWD,), seconds=seconds) for name in calm if name != OFFICIAL]
     # A difference of two figures needs them to be exact: more time, and both in one process.
-    found += [Case(OVERHEAD, name, what="overhead", seconds=seconds * 4) for name in systems if name in (OURS, FAST)]
+    found += [
+        Case(OVERHEAD, name, what="overhead", seconds=seconds * 4, rounds=2) for name in systems if name in (OURS, FAST)
+    ]
     return found
 
 
 def _rounds(system: str, calls: int) -> int:
-    """Return in how many rounds a system takes part: one, where it takes a quarter of a minute and no bar is about it."""
-    return 1 if system in (OFFICIAL, SNIFFIO) and calls > _CROWD else 3
+    """Return in how many rounds a system takes part: fewer, where it takes a quarter of a minute."""
+    if calls <= _CROWD:
+        return 3
+    return {OFFICIAL: 1, SNIFFIO: 1, HTTPX: 2}.get(system, 3)  # no bar is about the first two
 
 
 if __name__ == "__main__":

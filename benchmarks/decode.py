@@ -64,7 +64,7 @@ def _measure(body: bytes, rounds: int, *, is_page: bool) -> dict[str, float]:
         _BARE: ours.model_validate_json,
         _DICTS: json.loads,
     }
-    official = _official(ours.__name__)
+    official = _official(ours.__name__, body)
     if official is not None:
         systems[_OFFICIAL] = official
     best = dict.fromkeys(systems, float("inf"))
@@ -79,12 +79,17 @@ def _measure(body: bytes, rounds: int, *, is_page: bool) -> dict[str, float]:
     return best
 
 
-def _official(name: str) -> Decode | None:
-    """Return how the official client turns a body into its models, as its generated methods do."""
+def _official(name: str, body: bytes) -> Decode | None:
+    """Return how the official client turns a body into its models, as its generated methods do; None if it cannot."""
     if not installed("monite"):
         return None
-    parse: Any = import_module("monite.core.pydantic_utilities").parse_obj_as
-    model: Any = getattr(import_module("monite"), name)
+    try:
+        parse: Any = import_module("monite.core.pydantic_utilities").parse_obj_as
+        model: Any = getattr(import_module("monite"), name)
+        parse(type_=model, object_=json.loads(body))
+    except Exception as exc:
+        print(f"{_OFFICIAL} failed: {exc!r}\n")
+        return None
     return lambda data: parse(type_=model, object_=json.loads(data))
 
 
@@ -97,7 +102,7 @@ def _table(title: str, body: bytes, costs: dict[str, float]) -> Table:
 
 def _bars(found: dict[str, dict[str, float]]) -> list[Bar]:
     many, one = found[_PAGE], found[_ONE]
-    if _OFFICIAL not in many:
+    if _OFFICIAL not in many or _OFFICIAL not in one:
         return []
     return [
         Bar("a page, beside the official client (1/40)", "time", many[_OURS] / many[_OFFICIAL], 1 / 40),

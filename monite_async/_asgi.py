@@ -6,6 +6,8 @@ import json
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Final, TypeAlias
 
+from monite_async._config import Hidden
+
 __all__ = ["TOO_LONG", "Message", "Receive", "Scope", "Send", "header", "is_http", "read_body", "respond"]
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -30,6 +32,7 @@ async def is_http(scope: Scope, receive: Receive, send: Send) -> bool:
             await send({"type": f"lifespan.{stage}.complete"})
         return False
     if scope["type"] == "websocket":
+        await receive()  # the connect that has to come before the answer to it
         await send({"type": "websocket.close"})
         return False
     raise ValueError(f"this application answers HTTP requests only, not {scope['type']!r}")
@@ -66,11 +69,17 @@ async def respond(
     headers: Iterable[tuple[str, str]] = (),
     head: bool = False,
 ) -> None:
-    """Send an answer with a JSON body, or without one for None; ``head`` keeps the body back and its length."""
-    body = b"" if content is None else json.dumps(content).encode()
-    fields = [*headers, ("content-length", str(len(body)))] if status != 204 else [*headers]
-    if content is not None:
+    """Send an answer with a JSON body, or without one for None; ``head`` keeps the body back and its length.
+
+    Content that is a secret comes hidden, and this frame shows none of it when ``send`` fails.
+    """
+    shown = content.value if isinstance(content, Hidden) else content
+    encoded = b"" if shown is None else json.dumps(shown).encode()
+    fields = [*headers, ("content-length", str(len(encoded)))] if status != 204 else [*headers]
+    if shown is not None:
         fields.append(("content-type", "application/json"))
+    body = Hidden(b"" if head else encoded)
+    del shown, encoded
     raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields]
     await send({"type": "http.response.start", "status": status, "headers": raw})
-    await send({"type": "http.response.body", "body": b"" if head else body})
+    await send({"type": "http.response.body", "body": body.value})

@@ -70,7 +70,7 @@ class Hidden:
 
 @frozen
 class Settings:
-    """What a caller passed to ``AsyncMonite``, unchecked; None means "not given"."""
+    """What a caller passed to a client, unchecked; None means "not given". ``owner`` is what its errors call it."""
 
     client_id: object = None
     client_secret: Hidden = field(default_factory=lambda: Hidden(None))
@@ -86,6 +86,7 @@ class Settings:
     rate_limit: object = None
     max_response_bytes: object = None
     issuer: bool = False
+    owner: str = "AsyncMonite"
 
 
 @frozen
@@ -168,6 +169,8 @@ class _Reader:
             self.faults.append(f"{name} must not be blank")
         elif self.wire.uuid_client_id and not self.given.issuer and not _is_canonical(text.lower()):
             self.faults.append(f"{name} must be a UUID like 01234567-89ab-cdef-0123-456789abcdef")
+        elif text != text.strip() or not text.isprintable():
+            self.faults.append(f"{name} has white space around it or holds control characters")
         else:
             return _canonical(text)
         return ""
@@ -304,7 +307,7 @@ def read_config(
         rate_limit=reader.rate_limit(),
         max_response_bytes=reader.max_response_bytes(),
     )
-    raise_faults("AsyncMonite", reader.faults)
+    raise_faults(given.owner, reader.faults)
     return config
 
 

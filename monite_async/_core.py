@@ -170,6 +170,8 @@ class Core:
         """Close everything that the client made; may be repeated."""
         self.engine.closed = self.post.closed = True
         async with contextlib.AsyncExitStack() as stack:
+            if self.engine.observer is not None:
+                stack.callback(self.engine.observer.closes)  # last, when all that there is to see was seen
             for carrier in self._owned:
                 stack.push_async_callback(carrier.aclose)
             if self.cache is not None:

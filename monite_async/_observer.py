@@ -60,6 +60,14 @@ class Observer(Protocol):
         """Return what flies in the place of ``fly``; called by whoever starts the flight, run in the flight's task."""
         ...
 
+    def turn(self, seconds: float, /) -> None:
+        """Note that a flight waited so long until the rate limit let its request go; called in the flight's task."""
+        ...
+
+    def closes(self) -> None:
+        """Note that the client was closed: there is nothing to watch any more."""
+        ...
+
     async def store(self, operation: Awaitable[T], name: str, /) -> T:
         """Await one operation of the shared store; ``name`` is what its coroutine function is called."""
         ...

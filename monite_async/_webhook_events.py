@@ -1,7 +1,7 @@
-"""Webhook events: one class per type of object that Monite lists events of, and a generic one for all others.
+"""Webhook events: one class per type of object that has events and is known, and a generic one for all others.
 
-The names of the actions are those of Monite's list of events; they are hints for editors and no more: on the wire they
-are open, and their tense is not consistent (``created``, but ``delete``).
+The names of the actions are those of Monite's list of events, for the objects that it lists; they are hints for editors
+and no more: on the wire they are open, and their tense is not consistent (``created``, but ``delete``).
 """
 
 from __future__ import annotations
@@ -31,18 +31,32 @@ __all__ = [
     "CounterpartContactPersonEvent",
     "CounterpartEvent",
     "CounterpartTaxIDEvent",
+    "CounterpartVatIDEvent",
     "DeliveryNoteEvent",
+    "EntityBankAccountEvent",
     "EntityEvent",
+    "EntitySettingsEvent",
+    "EntityUserEvent",
     "Event",
+    "ExportEvent",
     "OCRTaskEvent",
+    "OverdueReminderEvent",
+    "PartnerSettingsEvent",
+    "PayableCreditNoteEvent",
     "PayableEvent",
     "PayableLineItemEvent",
     "PaymentIntentEvent",
     "PaymentLinkEvent",
+    "PaymentReminderEvent",
+    "ProductEvent",
     "ProjectEvent",
+    "PurchaseOrderEvent",
     "ReceiptEvent",
     "ReceivableEvent",
+    "RecurrenceEvent",
+    "RoleEvent",
     "TagEvent",
+    "TransactionEvent",
     "parse",
 ]
 
@@ -63,9 +77,13 @@ class Event(pydantic.BaseModel, frozen=True, extra="allow", defer_build=True, pr
         created_at: When it happened, aware; None when the API does not say.
         description: A sentence for people.
         webhook_subscription_id: The subscription that the delivery was made for.
+
+    What only describes the event (the last four) is None as well when it comes in a form that cannot be read: the event
+    is worth more than that, and refused it would come again and again.
     """
 
-    id: str
+    # By an empty id all events would be one to a replay guard: the first handled, the others acknowledged and lost.
+    id: str = pydantic.Field(min_length=1)
     action: str
     object_type: str
     entity_id: str
@@ -75,6 +93,16 @@ class Event(pydantic.BaseModel, frozen=True, extra="allow", defer_build=True, pr
     description: str | None = None
     webhook_subscription_id: str | None = None
     given_object_id: str | None = pydantic.Field(default=None, alias="object_id")
+
+    @pydantic.field_validator(
+        "api_version", "created_at", "description", "webhook_subscription_id", "given_object_id", mode="wrap"
+    )
+    @classmethod
+    def _if_readable(cls, value: Anything, read: pydantic.ValidatorFunctionWrapHandler) -> Anything:
+        try:
+            return cast("Anything", read(value))
+        except pydantic.ValidationError:
+            return None
 
     @property
     def name(self) -> str:
@@ -131,12 +159,6 @@ class CommentEvent(Event, frozen=True):
     object_type: Literal["comment"]
 
 
-class CounterpartEvent(Event, frozen=True):
-    """``created``, ``updated``, ``delete``, ``metadata_update``."""
-
-    object_type: Literal["counterpart"]
-
-
 class CounterpartAddressEvent(Event, frozen=True):
     """``created``, ``update``, ``delete``."""
 
@@ -155,10 +177,22 @@ class CounterpartContactPersonEvent(Event, frozen=True):
     object_type: Literal["counterpart_contact_person"]
 
 
+class CounterpartEvent(Event, frozen=True):
+    """``created``, ``updated``, ``delete``, ``metadata_update``."""
+
+    object_type: Literal["counterpart"]
+
+
 class CounterpartTaxIDEvent(Event, frozen=True):
     """``created``, ``update``, ``delete``."""
 
     object_type: Literal["counterpart_tax_id"]
+
+
+class CounterpartVatIDEvent(Event, frozen=True):
+    """``created``, ``update``, ``delete``; the contract calls the same ``counterpart_tax_id``, Monite's list both."""
+
+    object_type: Literal["counterpart_vat_id"]
 
 
 class DeliveryNoteEvent(Event, frozen=True):
@@ -167,16 +201,58 @@ class DeliveryNoteEvent(Event, frozen=True):
     object_type: Literal["delivery_note"]
 
 
+class EntityBankAccountEvent(Event, frozen=True):
+    """Bank accounts of an entity."""
+
+    object_type: Literal["entity_bank_account"]
+
+
 class EntityEvent(Event, frozen=True):
     """``created``, ``updated``, ``onboarding_requirements.updated``, ``payment_method.us_ach.activated`` and so on."""
 
     object_type: Literal["entity"]
 
 
+class EntitySettingsEvent(Event, frozen=True):
+    """Settings of an entity."""
+
+    object_type: Literal["entity_settings"]
+
+
+class EntityUserEvent(Event, frozen=True):
+    """Users of an entity."""
+
+    object_type: Literal["entity_user"]
+
+
+class ExportEvent(Event, frozen=True):
+    """Exports of data."""
+
+    object_type: Literal["export"]
+
+
 class OCRTaskEvent(Event, frozen=True):
     """``finished``."""
 
     object_type: Literal["ocr_task"]
+
+
+class OverdueReminderEvent(Event, frozen=True):
+    """Overdue reminders."""
+
+    object_type: Literal["overdue_reminder"]
+
+
+class PartnerSettingsEvent(Event, frozen=True):
+    """Settings of the partner."""
+
+    object_type: Literal["partner_settings"]
+
+
+class PayableCreditNoteEvent(Event, frozen=True):
+    """Credit notes of vendors."""
+
+    object_type: Literal["payables_credit_note"]
 
 
 class PayableEvent(Event, frozen=True):
@@ -203,10 +279,28 @@ class PaymentLinkEvent(Event, frozen=True):
     object_type: Literal["payment_link"]
 
 
+class PaymentReminderEvent(Event, frozen=True):
+    """Payment reminders."""
+
+    object_type: Literal["payment_reminder"]
+
+
+class ProductEvent(Event, frozen=True):
+    """Products."""
+
+    object_type: Literal["product"]
+
+
 class ProjectEvent(Event, frozen=True):
     """``created``, ``updated``, ``deleted``."""
 
     object_type: Literal["project"]
+
+
+class PurchaseOrderEvent(Event, frozen=True):
+    """Purchase orders."""
+
+    object_type: Literal["payables_purchase_order"]
 
 
 class ReceiptEvent(Event, frozen=True):
@@ -221,10 +315,28 @@ class ReceivableEvent(Event, frozen=True):
     object_type: Literal["receivable"]
 
 
+class RecurrenceEvent(Event, frozen=True):
+    """Recurrences of invoices."""
+
+    object_type: Literal["recurrence"]
+
+
+class RoleEvent(Event, frozen=True):
+    """Roles of an entity."""
+
+    object_type: Literal["role"]
+
+
 class TagEvent(Event, frozen=True):
     """``created``, ``updated``, ``deleted``."""
 
     object_type: Literal["tag"]
+
+
+class TransactionEvent(Event, frozen=True):
+    """Transactions."""
+
+    object_type: Literal["transaction"]
 
 
 EVENT_TYPES: Final[Mapping[str, type[Event]]] = {

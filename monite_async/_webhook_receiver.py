@@ -8,13 +8,13 @@ import logging
 import secrets as randomness
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Literal, NoReturn, TypeAlias, TypeVar, overload
+from typing import Any, Literal, NoReturn, TypeAlias, TypeVar, cast, overload
 
 from monite_async._asgi import TOO_LONG, Receive, Scope, Send, header, is_http, read_body, respond
 from monite_async._config import Hidden
 from monite_async._errors import ConfigurationError, MoniteError, WebhookError
 from monite_async._webhook_events import Event, parse
-from monite_async._webhook_replay import ReplayGuard, StoreReplayGuard
+from monite_async._webhook_replay import ReplayGuard, StoreReplayGuard, is_positive
 from monite_async._webhook_signature import (
     DEFAULT_TOLERANCE,
     SIGNATURE_HEADER,
@@ -116,7 +116,7 @@ class Receiver:
         tolerance: Seconds that a signature may be old, or ahead of this machine's clock.
         handler_timeout: Seconds that all handlers of an event may take together. Monite does not say for how long it
             waits; put long work into a queue.
-        max_body: Longest body that is read, in bytes.
+        max_body: Longest body that is read, in bytes; how long a sender may take for it is the server's to limit.
         signed_string: What is signed; see ``signed_string``.
         clock: What tells unix seconds, for tests.
 
@@ -135,17 +135,21 @@ class Receiver:
         signed_string: SignedString = signed_string,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._keys: Keys | Callable[[], Awaitable[Secrets]] = secrets if callable(secrets) else keys_of(secrets)
-        del secrets
-        if handler_timeout <= 0 or max_body <= 0:
-            raise ConfigurationError("handler_timeout and max_body must be positive")
+        self._handlers: list[tuple[Callable[[Event], bool], _AnyHandler]] = []
+        hidden = Hidden(secrets)
+        del secrets  # a traceback may show the variables of its frames
+        keys = _keys_or_source(hidden)
+        if isinstance(keys, ConfigurationError):
+            raise keys
+        self._keys = keys
+        if not is_positive(handler_timeout) or not is_positive(max_body):
+            raise ConfigurationError("handler_timeout and max_body must be positive, finite numbers")
         self._guard: ReplayGuard = StoreReplayGuard() if guard is None else guard
         self._tolerance = check_tolerance(tolerance)
         self._timeout = handler_timeout
         self._max_body = max_body
         self._signed_string = signed_string
         self._clock = clock
-        self._handlers: list[tuple[Callable[[Event], bool], _AnyHandler]] = []
 
     def __repr__(self) -> str:
         return f"<Receiver with {len(self._handlers)} handlers>"
@@ -166,8 +170,10 @@ class Receiver:
                 ``payable.approved``); none: whatever happened.
 
         Raises:
-            ConfigurationError: The handler is not an async function.
+            ConfigurationError: The handler is not an async function, or the brackets are missing (``@receiver.on()``).
         """
+        if not _is_kind(kind):
+            raise ConfigurationError("on() takes a class of events or a type of object; for all events: @receiver.on()")
 
         def register(handler: _AnyHandler) -> _AnyHandler:
             if not (inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)):
@@ -194,11 +200,13 @@ class Receiver:
         """
         raw = Hidden(body)
         del body  # a traceback may show the variables of its frames
-        return await self._handle(raw, signature)
+        return await self._handle(await self._open(raw, signature))
 
-    async def _handle(self, body: Hidden, signature: str | bytes | None) -> Outcome:
+    async def _open(self, body: Hidden, signature: str | bytes | None) -> Event | MoniteError:
         keys = self._keys if isinstance(self._keys, Keys) else Hidden(await self._keys())
-        event = _opened(body, signature, keys, self._tolerance, self._clock(), self._signed_string)
+        return _opened(body, signature, keys, self._tolerance, self._clock(), self._signed_string)
+
+    async def _handle(self, event: Event | MoniteError) -> Outcome:
         if not isinstance(event, Event):
             raise event
         handlers = [handler for wanted, handler in self._handlers if wanted(event)]
@@ -230,7 +238,10 @@ class Receiver:
         if not await is_http(scope, receive, send):
             return None
         if scope["method"] != "POST":
-            return await respond(send, 405, _error("only POST is answered here"), headers=[("allow", "POST")])
+            head = scope["method"] == "HEAD"
+            return await respond(
+                send, 405, _error("only POST is answered here"), headers=[("allow", "POST")], head=head
+            )
         body = Hidden(await read_body(scope, receive, self._max_body))
         if body.value is TOO_LONG:
             return await respond(send, 413, _error("the body is too long"))
@@ -240,10 +251,11 @@ class Receiver:
 
     async def _answer(self, body: Hidden, signature: str | None, send: Send) -> None:
         try:
-            outcome = await self._handle(body, signature)
-        except WebhookError as error:
-            _log.warning("a webhook delivery was refused: %s", error)
-            return await respond(send, 400, _error("the delivery could not be verified"))
+            event = await self._open(body, signature)
+            if isinstance(event, WebhookError):
+                _log.warning("a webhook delivery was refused: %s", event)
+                return await respond(send, 400, _error("the delivery could not be verified"))
+            outcome = await self._handle(event)
         except Exception:
             await respond(send, 500, _error("the event could not be handled"))
             raise
@@ -253,8 +265,24 @@ class Receiver:
         return await respond(send, 200, {"outcome": outcome})
 
 
+def _keys_or_source(secrets: Hidden) -> Keys | Callable[[], Awaitable[Secrets]] | ConfigurationError:
+    """Return what keys come from, or what is wrong: with no traceback, whose frames would hold the secrets."""
+    try:
+        return (
+            cast("Callable[[], Awaitable[Secrets]]", secrets.value)
+            if callable(secrets.value)
+            else keys_of(secrets.value)
+        )
+    except ConfigurationError as error:
+        return error.with_traceback(None)
+
+
 def _error(message: str) -> dict[str, dict[str, str]]:
     return {"error": {"message": message}}
+
+
+def _is_kind(kind: object) -> bool:
+    return isinstance(kind, str) or (isinstance(kind, type) and issubclass(kind, Event))
 
 
 def _wanted(event: Event, kind: type[Event] | str, actions: tuple[str, ...]) -> bool:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import Literal, Protocol, TypeAlias
 
 from monite_async._errors import ConfigurationError
 from monite_async_stores import Busy, Granted, Hit, MemoryTokenStore, RecordName, TokenStore
 
-__all__ = ["Claim", "ReplayGuard", "StoreReplayGuard"]
+__all__ = ["Claim", "ReplayGuard", "StoreReplayGuard", "is_positive"]
 
 Claim: TypeAlias = Literal["claimed", "running", "handled"]
 
 _WEEK = 7 * 86_400.0
 # What is kept is one byte that says nothing; stores that seal want something to derive a key from all the same.
 _SEALING = b"monite-async webhook replay guard"
+
+
+def is_positive(value: object) -> bool:
+    """Tell whether something is a finite number above 0."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
 
 
 class ReplayGuard(Protocol):
@@ -48,18 +54,23 @@ class ReplayGuard(Protocol):
 class StoreReplayGuard:
     """Keeps the marks in a token store: in memory, in Redis, or in files; the store of the client will do.
 
-    Its leases and records are what a replay guard needs, with all that they stand: many processes, forks, outages.
+    Its leases and records are what a replay guard needs, with all that they stand: many processes, forks, outages. A
+    store in memory forgets the oldest above its ``max_records``; one in files keeps a small lock file per event for good,
+    which is for few events only.
 
     Args:
         store: Where; default the memory of this process, which suffices when one process receives all events. It is
             the caller's to close.
         remember: Seconds that a handled event is remembered: 7 days, a number of our own, since Monite does not say
             for how long it redelivers.
+
+    Raises:
+        ConfigurationError: ``remember`` is not a positive, finite number.
     """
 
     def __init__(self, store: TokenStore | None = None, *, remember: float = _WEEK) -> None:
-        if remember <= 0:
-            raise ConfigurationError("remember must be a positive number of seconds")
+        if not is_positive(remember):
+            raise ConfigurationError("remember must be a positive, finite number of seconds")
         self._store: TokenStore = MemoryTokenStore() if store is None else store
         self._remember_ms = round(remember * 1000)
 

@@ -7,8 +7,9 @@ import hmac
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final, NoReturn, TypeAlias
+from typing import Final, NoReturn, TypeAlias, cast
 
+from monite_async._config import Hidden
 from monite_async._errors import ConfigurationError, WebhookError
 
 __all__ = [
@@ -65,10 +66,33 @@ def sign(
     Raises:
         ConfigurationError: The body is not bytes, or the secret is empty.
     """
-    key = next(iter(keys_of(secret)))
-    del secret
+    hidden, raw = Hidden(secret), Hidden(body)
+    del secret, body  # a traceback may show the variables of its frames
     when = str(int(time.time() if timestamp is None else timestamp))
-    return f"t={when},v1={_digest(key, signed_string(when, raw_bytes(body)))}"
+    signature = _signature(hidden, when, raw, signed_string)
+    if isinstance(signature, str):
+        return f"t={when},v1={signature}"
+    raise signature
+
+
+def _signature(secret: Hidden, when: str, body: Hidden, signed: SignedString) -> str | ConfigurationError:
+    """Return the signature, or what is wrong: with no traceback, whose frames would hold secret and body."""
+    try:
+        keys = keys_of([secret.value])
+        return _digest(next(iter(keys)), _made(signed, when, raw_bytes(body.value)))
+    except ConfigurationError as error:
+        return error.with_traceback(None)
+
+
+def _made(signed_string: SignedString, timestamp: str, body: bytes) -> bytes:
+    """Return what is signed, checked before any key is at hand that a traceback could show."""
+    signed = cast("object", signed_string(timestamp, body))
+    del body
+    if isinstance(signed, bytes):
+        return signed
+    kind = type(signed).__name__
+    del signed
+    raise ConfigurationError(f"signed_string must return the bytes that are signed, not {kind}")
 
 
 def _digest(key: bytes, signed: bytes) -> str:
@@ -119,7 +143,7 @@ def keys_of(secrets: object) -> Keys:
         ConfigurationError: There is none, or one is not a text.
     """
     several: list[object] = [secrets] if isinstance(secrets, str) or not isinstance(secrets, Iterable) else [*secrets]
-    good = [one.encode() for one in several if isinstance(one, str) and one]
+    good = [one.encode(errors="surrogatepass") for one in several if isinstance(one, str) and one]
     if good and len(good) == len(several):
         return Keys(good)
     del secrets, several, good
@@ -161,9 +185,10 @@ def check_signature(
 
     Raises:
         WebhookError: It is missing, malformed, of another secret or body, or too old or too new.
+        ConfigurationError: The function for what is signed returned no bytes.
     """
     timestamp, candidates = _parts(signature)
-    genuine = _is_genuine(keys, signed_string(timestamp, body), candidates)
+    genuine = _is_genuine(keys, _made(signed_string, timestamp, body), candidates)
     del body, signature, candidates  # a traceback may show the variables of its frames
     if not genuine:
         raise WebhookError(
@@ -171,7 +196,7 @@ def check_signature(
             "as it was received?"
         )
     age = now - int(timestamp)
-    if abs(age) > tolerance:
+    if not abs(age) <= tolerance:  # a clock that tells no number lets nothing through
         when = f"{age:.0f} s ago" if age > 0 else f"{-age:.0f} s ahead of this machine's clock"
         raise WebhookError(f"signed {when}, and {tolerance:g} s are allowed: a replay, or one of the clocks is wrong")
 
@@ -195,7 +220,8 @@ def _parts(signature: object) -> tuple[str, list[bytes]]:
         raise WebhookError(f"the {SIGNATURE_HEADER} header is longer than {_HEADER_LIMIT} characters")
     pairs = [part.strip().partition("=") for part in signature.split(",")]
     times = {value for name, _, value in pairs if name == "t"}
-    candidates = [value.encode() for name, _, value in pairs if name == "v1"]
+    # Some servers put bytes that are no UTF-8 into the text as lone surrogates (PEP 383).
+    candidates = [value.encode(errors="surrogatepass") for name, _, value in pairs if name == "v1"]
     timestamp = times.pop() if len(times) == 1 else ""
     digits = timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= _SECONDS_DIGITS
     if not digits or not 1 <= len(candidates) <= _CANDIDATES:

@@ -8,7 +8,7 @@
         return scope["session"].get("monite_user_id")       # your own check of who is signed in
 
     app = FastAPI(lifespan=lifespan(monite))
-    app.router.add_route("/monite/token", TokenEndpoint(monite, identify))
+    app.router.routes.append(Route("/monite/token", TokenEndpoint(monite, identify)))   # starlette.routing.Route
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from uuid import UUID
 
 from monite_async._asgi import Message, Receive, Scope, Send, is_http, respond
+from monite_async._config import Hidden
 from monite_async._errors import (
     ClientClosedError,
     MoniteError,
@@ -31,6 +32,7 @@ from monite_async._errors import (
 
 if TYPE_CHECKING:
     from monite_async._client import AsyncMonite
+    from monite_async._tokens.record import AccessToken
 
 __all__ = [
     "Application",
@@ -106,8 +108,12 @@ class TokenEndpoint:
                 return await _refuse(send, 500, "no token can be had for this user", head=head)
             wait = () if error.retry_after is None else (("retry-after", str(int(error.retry_after) + 1)),)
             return await _refuse(send, 503, "no token can be had at the moment; try again", *wait, head=head)
-        answer = {"access_token": token.value, "token_type": token.token_type, "expires_in": token.expires_in}
-        return await respond(send, 200, answer, headers=_PRIVATE, head=head)
+        return await respond(send, 200, _shown(token), headers=_PRIVATE, head=head)
+
+
+def _shown(token: AccessToken) -> Hidden:
+    """Return what a browser is told of a token, hidden: ``send`` may fail, and its traceback shows what frames hold."""
+    return Hidden({"access_token": token.value, "token_type": token.token_type, "expires_in": token.expires_in})
 
 
 def _passes(error: MoniteError) -> bool:
@@ -130,7 +136,8 @@ def lifespan(
 ) -> Callable[[object], AbstractAsyncContextManager[dict[str, AsyncMonite]]]:
     """Return the ``lifespan`` of a Starlette or FastAPI application: the client is closed as the application ends.
 
-    Requests find the client as ``request.state.monite``.
+    Requests find the client as ``request.state.monite``. A client lives once: an application that is started again in
+    the same process, as tests do, needs another one, and is told so as it starts.
 
     Args:
         monite: The client; making it does no I/O, so it can be made as a module is imported, before workers are forked.
@@ -164,9 +171,16 @@ def with_lifespan(
             await app(scope, receive, send)
             return
         await receive()
-        async with lifespan(monite, *also)(app):
-            await send({"type": "lifespan.startup.complete"})
-            await receive()
+        stage = "startup"
+        try:
+            async with lifespan(monite, *also)(app):
+                await send({"type": "lifespan.startup.complete"})
+                stage = "shutdown"
+                await receive()
+        except Exception as error:
+            # Servers take an exception alone for "knows no lifespan", and would go on with a client that is closed.
+            await send({"type": f"lifespan.{stage}.failed", "message": f"{type(error).__name__}: {error}"})
+            raise
         await send({"type": "lifespan.shutdown.complete"})
 
     return run

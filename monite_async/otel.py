@@ -8,6 +8,7 @@ query, no id in a path, no message of an error, no token and no secret.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import contextmanager
@@ -39,7 +40,6 @@ Attributes = dict[str, str | int | float | bool]
 
 _SCOPE: Final = "monite_async"
 _SCHEMA: Final = "https://opentelemetry.io/schemas/1.30.0"
-_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30, 90)
 """Buckets: those that the conventions give for ``http.client.request.duration``, and the default timeout and deadline."""
 _STORE_OPERATIONS: Final = {
@@ -49,6 +49,10 @@ _STORE_OPERATIONS: Final = {
 _OF_FLIGHTS: Final = frozenset({"flight_started", "flight_joined", "flight_succeeded", "flight_failed"})
 """Events that spans and metrics of their own tell of."""
 _MAX_REQUEST_ID: Final = 200
+_HIDDEN: Final = "REDACTED"
+"""Stands in URLs for what is not told, as the conventions have it."""
+_NO_WAIT: Final = 0.001
+"""Seconds below which a flight did not wait for the rate limit: it only asked."""
 
 
 def instrument(
@@ -65,12 +69,15 @@ def instrument(
         meter_provider: Where metrics go; default the global one.
 
     Returns:
-        What ends it; may be called more than once. Calls that are on their way are still told of.
+        What ends it; may be called more than once. Calls that are on their way are still told of. Closing the client
+        ends it, too.
 
     Raises:
         ConfigurationError: The client is instrumented already.
+        ClientClosedError: It was closed.
     """
     core = monite._core
+    core.engine.require_open()
     if core.engine.observer is not None:
         raise ConfigurationError("this client is instrumented already: call what instrument() returned first")
     tracer = trace.get_tracer(_SCOPE, __version__, tracer_provider, _SCHEMA)
@@ -85,6 +92,7 @@ def instrument(
         telemetry.degraded(core.cache.guard.is_down)
 
     def undo() -> None:
+        """End it, once."""
         if core.engine.observer is telemetry:
             core.engine.observer = None
             end()
@@ -92,6 +100,7 @@ def instrument(
                 core.cache.events.observer = None
             telemetry.degraded(False)
 
+    telemetry.undo = undo
     return undo
 
 
@@ -129,7 +138,9 @@ class _Telemetry(Observer):
         self.meters = meters
         self.place = core.engine.place
         self.templates = frozenset((info.method, info.path) for info in operations())
-        self.is_degraded = False
+        self.undo: Callable[[], None] = _nothing
+        self._is_degraded = False
+        self._lock = threading.Lock()
 
     def call(self, operation: Operation[Any]) -> _Call:
         """See ``Observer.call``."""
@@ -177,6 +188,17 @@ class _Telemetry(Observer):
             self.meters.store.record(time.perf_counter() - began, attributes)
             span.end()
 
+    def closes(self) -> None:
+        """See ``Observer.closes``."""
+        self.undo()
+
+    def turn(self, seconds: float) -> None:
+        """See ``Observer.turn``."""
+        if seconds >= _NO_WAIT:
+            self.meters.turn_waits.record(seconds)
+            facts: Attributes = {"monite.waited_for": "turn", "monite.seconds": seconds}
+            trace.get_current_span().add_event("monite.waited", facts)
+
     def event(self, event: TokenEvent) -> None:
         """Count an event of the tokens, and note it in the span in which it happened."""
         self.meters.events.add(1, {"monite.token.event": event.kind})
@@ -187,10 +209,11 @@ class _Telemetry(Observer):
             trace.get_current_span().add_event(f"monite.token.{event.kind}", facts)
 
     def degraded(self, now: bool) -> None:
-        """Note whether the client does without its store."""
-        if now != self.is_degraded:
-            self.is_degraded = now
-            self.meters.degraded.add(1 if now else -1)
+        """Note whether the client does without its store; threads may find out at once."""
+        with self._lock:
+            change, self._is_degraded = now - self._is_degraded, now
+        if change:
+            self.meters.degraded.add(change)
 
 
 class _Call(CallWatch):
@@ -200,15 +223,18 @@ class _Call(CallWatch):
         name, (_, host, port) = operation.method, telemetry.place.origin
         self._telemetry = telemetry
         self._attributes: Attributes = {"http.request.method": name, "server.address": host, "server.port": port}
+        url = f"{telemetry.place}/{_HIDDEN}"
         if (operation.method, operation.path) in telemetry.templates:  # any other may have an id in it
             name = f"{name} {operation.path}"
             self._attributes["url.template"] = operation.path
+            url = f"{telemetry.place}{operation.path}"
         self._attempts = 0
         self._had_to_wait = False
         self._sent: float | None = None
         self._wait: tuple[Literal["token", "turn"], float] | None = None
         self._began = time.perf_counter()
-        self._span = telemetry.tracer.start_span(name, kind=trace.SpanKind.CLIENT, attributes=self._attributes)
+        attributes = {**self._attributes, "url.full": url}
+        self._span = telemetry.tracer.start_span(name, kind=trace.SpanKind.CLIENT, attributes=attributes)
         self._context: Token[context.Context] = context.attach(trace.set_span_in_context(self._span))
 
     def waits(self, what: Literal["token", "turn"]) -> None:
@@ -234,7 +260,7 @@ class _Call(CallWatch):
                 self._telemetry.meters.hits.add(0 if self._had_to_wait else 1)
                 return
             _, self._attributes["server.address"], self._attributes["server.port"] = outgoing.place.origin
-            self._span.set_attributes(self._attributes)
+            self._span.set_attributes({**self._attributes, "url.full": f"{outgoing.place.root}/{_HIDDEN}"})
 
     def heard(self, outcome: Answer | Opened | Lost) -> None:
         """See ``CallWatch.heard``."""
@@ -257,6 +283,7 @@ class _Call(CallWatch):
 
     def replaced(self) -> None:
         """See ``CallWatch.replaced``."""
+        self._waited()
         self._telemetry.meters.replaced.add(1)
         self._span.add_event("monite.token_replaced")
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds the wheel, installs it on the lowest dependencies that it promises, and runs the suite from another directory:
-# what is missing in the wheel, or only works in a checkout, fails here.
+# Builds the wheel, installs it where the lowest dependencies that it promises are, and runs the suite from another
+# directory: wheel_test.sh PYTHON VENV. What is missing in the wheel, or only works in a checkout, fails here.
 set -eu
 cd "$(dirname "$0")/.."
 python=$1
@@ -10,11 +10,6 @@ trap 'rm -rf "$work"' EXIT INT TERM
 "$python" -m pip wheel --quiet --no-deps --wheel-dir "$work/wheel" .
 wheel=$(ls "$work"/wheel/*.whl)
 echo "built ${wheel##*/}"
-fingerprint=$(cat pyproject.toml constraints-lowest.txt | cksum)
-if [ "$(cat "$venv/.fingerprint" 2>/dev/null || true)" != "$fingerprint" ]; then
-    PYTHON=$python scripts/venv.sh "$venv" "$wheel[all]" --group test --constraint constraints-lowest.txt
-    printf '%s' "$fingerprint" >"$venv/.fingerprint"
-fi
 "$venv/bin/python" -m pip install --quiet --force-reinstall --no-deps "$wheel"
 cp -R tests examples pyproject.toml README.md "$work/"
 # What tests the generator and the benchmarks tests the checkout: neither is in the wheel.

@@ -1,11 +1,13 @@
-"""What tests share: patience with the machine, and a guard against calls that block an event loop."""
+"""What tests share: patience with the machine, work that need not be done, and a guard against calls that block."""
 
 from __future__ import annotations
 
+import gc
 import importlib
 from collections.abc import Iterator
 
 import pytest
+from coverage import Coverage
 from hypothesis import HealthCheck, settings
 
 from tests.blocking import no_blocking_in
@@ -13,6 +15,43 @@ from tests.blocking import no_blocking_in
 # How fast examples are drawn says more about what else the machine does than about the tests.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector away from what is there before the first test.
+
+    Hundreds of tests have all garbage collected, to see that nothing is left behind; looking each time through the
+    thousands of tests and every module besides took them a fifth of a second each.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def unmeasured_children() -> Iterator[None]:
+    """Leave the coverage of programs that tests start alone: it doubles their work, and nothing runs in them only.
+
+    Not before the first test: the workers of pytest-xdist are such programs, too, and are to be measured.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"):
+            patch.delenv(name, raising=False)
+        yield
+
+
+@pytest.fixture
+def unmeasured() -> Iterator[None]:
+    """Leave coverage out of a test that does a thousand times what shorter ones do: it trebles the time.
+
+    For what lives on numbers, a flood or random rounds: ``pytestmark`` or a mark on the test asks for it.
+    """
+    measuring = Coverage.current()
+    if measuring is not None:
+        measuring.stop()
+    yield
+    if measuring is not None:
+        measuring.start()
 
 
 @pytest.fixture

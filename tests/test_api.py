@@ -11,8 +11,6 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, cast
 
-import pytest
-
 from monite_async._http.operation import Operation
 from monite_async._operations import operations
 from monite_async._options import UNSET, RequestOptions
@@ -22,6 +20,7 @@ from monite_async.api._scopes import EntityResources, EntityUserResources, Partn
 from monite_async.emulator._contract.routes import ROUTES
 from monite_async.emulator._route import Route
 from monite_async.models import BizObjectsSchema
+from tests.each import each_case
 
 T = TypeVar("T")
 
@@ -97,12 +96,12 @@ def _methods(resource: Resource) -> Iterator[tuple[str, Any]]:
             yield name, method
 
 
-CASES = [
-    pytest.param(mixin, type(resource), name, id=f"{mixin.__name__}.{type(resource).__name__}.{name}")
-    for mixin in (PartnerResources, EntityResources, EntityUserResources, UserResources)
-    for _, resource in _resources(mixin, Recorder())
-    for name, _ in _methods(resource)
-]
+def _every_method() -> Iterator[tuple[type[Any], type[Resource], str]]:
+    """Return the scope, the resource and the name of each method of the API."""
+    for mixin in MIXINS.values():
+        for _, resource in _resources(mixin, Recorder()):
+            for name, _ in _methods(resource):
+                yield mixin, type(resource), name
 
 
 async def _run(method: Any, *args: object, **kwargs: object) -> None:
@@ -113,9 +112,15 @@ async def _run(method: Any, *args: object, **kwargs: object) -> None:
     assert [entry.category for entry in told] == ([DeprecationWarning] if deprecated else [])
 
 
-@pytest.mark.parametrize(("mixin", "kind", "name"), CASES)
-async def test_a_method_says_what_the_contract_says(mixin: type[Any], kind: type[Resource], name: str) -> None:
+async def test_every_method_says_what_the_contract_says() -> None:
     """Method, path, parameters and kind of body of every method are those of one operation of the contract."""
+    with each_case() as case:
+        for mixin, kind, name in _every_method():
+            with case(f"{mixin.__name__}.{kind.__name__}.{name}"):
+                await _says_what_the_contract_says(mixin, kind, name)
+
+
+async def _says_what_the_contract_says(mixin: type[Any], kind: type[Resource], name: str) -> None:
     caller = Recorder()
     method = getattr(kind(caller), name)
     parameters = inspect.signature(method).parameters
@@ -148,9 +153,15 @@ def _check_scope(mixin: type[Any], route: Route) -> None:
         assert route.entity_header != "required"
 
 
-@pytest.mark.parametrize(("mixin", "kind", "name"), CASES)
-async def test_every_method_has_a_raw_twin(mixin: type[Any], kind: type[Resource], name: str) -> None:
+async def test_every_method_has_a_raw_twin() -> None:
     """``with_raw_response`` has each method, and passes the same on."""
+    with each_case() as case:
+        for mixin, kind, name in _every_method():
+            with case(f"{mixin.__name__}.{kind.__name__}.{name}"):
+                await _has_a_raw_twin(kind, name)
+
+
+async def _has_a_raw_twin(kind: type[Resource], name: str) -> None:
     plain, twin = Recorder(), Recorder()
     method = getattr(kind(plain), name)
     needed = [key for key, entry in inspect.signature(method).parameters.items() if entry.default is entry.empty]
@@ -158,7 +169,6 @@ async def test_every_method_has_a_raw_twin(mixin: type[Any], kind: type[Resource
     await _run(method, **given)
     resource: Any = kind(twin)
     response = getattr(resource.with_raw_response, name)
-    assert mixin is not None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         assert (await response(**given)).status == 200

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+import traceback
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import httpx
 import pytest
+from fastapi import FastAPI
+from starlette.routing import Mount, Route
 
-from monite_async import AsyncMonite, RetryPolicy
+import monite_async
+from monite_async import AsyncMonite, ClientClosedError, RetryPolicy
 from monite_async.asgi import Scope, TokenEndpoint, lifespan, with_lifespan
 from monite_async.emulator import Emulator
 from monite_async_stores import MemoryTokenStore
 from tests.asgi_calls import Answer, ask
 
+PACKAGE = str(Path(monite_async.__file__).parent)
 FAST = RetryPolicy(base_wait=0.001, max_wait=0.001)
 
 
@@ -27,9 +35,9 @@ async def identify(scope: Scope) -> str | None:
 class Backend:
     """A host's backend with one user, on an emulator."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: MemoryTokenStore | None = None) -> None:
         self.emulator = Emulator()
-        self.monite = AsyncMonite(**self.emulator.client_options(), retry=FAST)
+        self.monite = AsyncMonite(**self.emulator.client_options(), retry=FAST, token_store=store)
         self.app = TokenEndpoint(self.monite, identify)
         self.user = ""
 
@@ -195,6 +203,111 @@ async def test_a_failing_session_check_is_answered_and_raised_to_the_server(back
     assert sent[1]["body"] == b'{"error": {"message": "who is signed in could not be found out"}}'
 
 
+@pytest.mark.parametrize("garbage", [7, True, b"id", ["id"], object(), float("nan"), "\ud800", "a\r\nb", "é" * 5000])
+async def test_an_identity_that_is_none_is_a_failure_of_the_server(backend: Backend, garbage: object) -> None:
+    """Whatever the host's check returns by mistake costs no request to Monite, and nobody gets a token for it."""
+    answer = await ask(TokenEndpoint(backend.monite, _says(garbage)), "POST")
+    assert answer is not None
+    assert (answer.status, answer.json()["error"]["message"]) == (500, "no token can be had for this user")
+    assert backend.emulator.issued == {"client_credentials": 1}
+
+
+async def test_a_session_check_that_is_cancelled_answers_nothing(backend: Backend) -> None:
+    """A browser that goes away while the host still asks its database gets no answer and costs no token."""
+    begun = asyncio.Event()
+
+    async def endless(_scope: Scope) -> str:
+        begun.set()
+        await asyncio.Event().wait()
+        return backend.user
+
+    asking = asyncio.create_task(ask(TokenEndpoint(backend.monite, endless), "GET"))
+    await begun.wait()
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert backend.emulator.issued == {"client_credentials": 1}
+
+
+class _GoneError(OSError):
+    """What a server raises as the browser has closed the connection."""
+
+
+async def _sent(app: Any, fails_at: str = "") -> tuple[list[Any], str]:
+    """Return what an application sent, and all variables of the frames of this package that its error shows."""
+    sent: list[Any] = []
+    shown = ""
+
+    async def send(message: Any) -> None:
+        if message["type"] == fails_at:
+            raise _GoneError
+        sent.append(message)
+
+    try:
+        await app({"type": "http", "method": "GET", "headers": []}, _nothing, send)
+    except Exception as error:
+        trace = traceback.TracebackException.from_exception(error, capture_locals=True)
+        frames = [frame for frame in trace.stack if frame.filename.startswith(PACKAGE)]
+        shown = f"{type(error).__name__} {[frame.locals for frame in frames]}"
+    return sent, shown
+
+
+@pytest.mark.parametrize("message", ["http.response.start", "http.response.body"])
+async def test_a_connection_that_breaks_shows_no_token(backend: Backend, message: str) -> None:
+    """A report of the server's error, with the variables of all frames, holds nothing of the token that was under way."""
+    token = (await backend.monite.as_user(backend.user).token()).value
+    _, shown = await _sent(TokenEndpoint(backend.monite, _says(backend.user)), message)
+    assert shown.startswith("_GoneError")
+    assert "<hidden>" in shown
+    assert token not in shown
+
+
+class _Broken(httpx.AsyncBaseTransport):
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        raise LookupError("canary")
+
+
+async def test_what_nobody_thought_of_is_answered_clearly(caplog: pytest.LogCaptureFixture) -> None:
+    """A transport of one's own that fails in a way of its own is a 500 like others, told in the log by its name alone."""
+    options = Emulator().client_options()
+    options["transport"] = _Broken()
+    async with AsyncMonite(**options) as monite:
+        sent, shown = await _sent(TokenEndpoint(monite, _says(str(uuid4()))))
+    assert sent[0]["status"] == 500
+    assert sent[1]["body"] == b'{"error": {"message": "no token can be had for this user"}}'
+    assert shown == ""
+    assert "LookupError" in caplog.text
+    assert "canary" not in caplog.text
+
+
+class _Shifted:
+    """The clocks of this machine, some seconds ahead."""
+
+    ahead = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.ahead
+
+    def wall(self) -> float:
+        return time.time() + self.ahead
+
+
+async def test_the_time_that_a_token_spent_in_a_store_is_taken_off_its_life() -> None:
+    """Another process that finds a token after 300 of its 1000 seconds tells the browser of less than 700."""
+    clock = _Shifted()
+    store = MemoryTokenStore(clock=clock)
+    first = Backend(store)
+    first.emulator.configure({"user_lifetime": 1000})
+    user = await first.hire()
+    assert 990 <= (await first.ask()).json()["expires_in"] <= 1000
+    clock.ahead = 300.0
+    async with first.monite, AsyncMonite(**first.emulator.client_options(), token_store=store) as other:
+        answer = await ask(TokenEndpoint(other, _says(user)), "GET")
+    assert answer is not None
+    assert 690 <= answer.json()["expires_in"] <= 700
+    assert first.emulator.issued[f"entity_user:{user}"] == 1
+
+
 async def _nothing() -> Any:
     return {"type": "http.request"}
 
@@ -256,6 +369,49 @@ async def test_an_application_without_lifespan_gets_one() -> None:
     assert (before.status, after.status) == (500, 503)
 
 
+class _Failing:
+    async def aclose(self) -> None:
+        raise LookupError("the store is away")
+
+
+@pytest.mark.parametrize(("stage", "told"), [("startup", ClientClosedError), ("shutdown", LookupError)])
+async def test_a_server_is_told_when_the_client_cannot_be_opened_or_closed(stage: str, told: type[Exception]) -> None:
+    """It is told in its own words, lest it takes the error for an application without lifespan and goes on serving."""
+    monite = AsyncMonite(**Emulator().client_options())
+    app = with_lifespan(TokenEndpoint(monite, identify), monite, *([_Failing()] if stage == "shutdown" else []))
+    if stage == "startup":
+        await monite.aclose()
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    with pytest.raises(told):
+        await app({"type": "lifespan"}, _nothing, send)
+    assert sent[-1]["type"] == f"lifespan.{stage}.failed"
+    assert sent[-1]["message"].startswith(f"{told.__name__}: ")
+    with pytest.raises(ClientClosedError):
+        await monite.token()
+
+
+@pytest.mark.parametrize("path", ["/route", "/route/", "/in/group", "/sub/app", "/prefix/", "/prefix/and/more"])
+async def test_it_can_be_mounted_wherever_a_framework_mounts(backend: Backend, path: str) -> None:
+    """As a route, in a group, below an application of its own, and below a prefix: it answers alike."""
+    endpoint = TokenEndpoint(backend.monite, identify)
+    inner = FastAPI()
+    inner.router.routes.append(Route("/app", endpoint))
+    app = FastAPI(lifespan=lifespan(backend.monite))
+    app.router.routes += [Route("/route", endpoint), Mount("/in", routes=[Route("/group", endpoint)])]
+    app.mount("/sub", inner)
+    app.mount("/prefix", endpoint)
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test", follow_redirects=True) as browser:
+        answers = [await browser.request(method, path, headers={"x-user": backend.user}) for method in ("GET", "POST")]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert {answer.json()["token_type"] for answer in answers} == {"Bearer"}
+    assert {answer.headers["cache-control"] for answer in answers} == {"no-store"}
+
+
 async def status_of(monite: AsyncMonite, user: str | None) -> int:
     """Return what an endpoint of this client answers to a user."""
     answer = await ask(TokenEndpoint(monite, _says(user)), "GET")
@@ -267,6 +423,7 @@ async def test_other_scopes_than_requests_are_answered_politely() -> None:
     sent: list[Any] = []
 
     async def receive() -> Any:
+        sent.append("")
         return {}
 
     async def send(message: Any) -> None:
@@ -275,4 +432,4 @@ async def test_other_scopes_than_requests_are_answered_politely() -> None:
     app = TokenEndpoint(AsyncMonite(**Emulator().client_options()), identify)
     await app({"type": "websocket"}, receive, send)
     await app({"type": "lifespan"}, receive, send)
-    assert sent == ["websocket.close", "lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert sent == ["", "websocket.close", "", "lifespan.startup.complete", "", "lifespan.shutdown.complete"]

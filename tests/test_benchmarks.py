@@ -11,8 +11,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from benchmarks._hits import hit_cost
 from benchmarks._report import Bar, Table
-from benchmarks._run import Results, run_case
+from benchmarks._run import Results, run_case, unfinished
 from benchmarks._systems import OURS, SYSTEMS, Spec, raw_post
 from benchmarks._token_server import TokenServer, make_token
 
@@ -28,7 +29,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     command += ["--json", str(target / "tokens.json"), "--markdown", str(target / "tokens.md")]
     command += ["--plot", str(target / "tokens.svg")]
     done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, timeout=110, check=False)
-    assert not done.stderr
+    assert all(line.endswith(" ...") for line in done.stderr.splitlines())  # progress, and no complaints
     told: dict[str, Any] = json.loads((target / "tokens.json").read_text())
     return {
         **told,
@@ -137,6 +138,22 @@ def test_worker_that_takes_too_long_is_stopped() -> None:
     """A system that hangs costs its limit of time and is reported with the POSTs it made; the run goes on."""
     results = Results()
     run_case(results, "cancelled", [_BY_HAND], limit=0.001)
-    assert results.of("cancelled")[_BY_HAND]["stopped"] == 0.001
+    assert unfinished(results.of("cancelled")[_BY_HAND]) == "stopped after 0.001 s"
+
+
+def test_peer_that_fails_is_told_and_one_of_ours_ends_the_run(capsys: pytest.CaptureFixture[str]) -> None:
+    """A peer whose process dies costs its own figures and a line that says why; where we fail there is no run."""
+    results = Results()
+    run_case(results, "no_such_scenario", [_BY_HAND])
+    assert unfinished(results.of("no_such_scenario")[_BY_HAND]) == "failed"
+    assert "KeyError: 'no_such_scenario'" in capsys.readouterr().out
     with pytest.raises(RuntimeError, match="no_such_scenario"):
-        run_case(results, "no_such_scenario", [_BY_HAND])
+        run_case(results, "no_such_scenario", [OURS])
+
+
+def test_hits_of_a_peer_that_cannot_get_a_token_are_left_out() -> None:
+    """A peer that fails at its first token has no hit cost, and the others have theirs."""
+    gone = Spec("nobody", "benchmarks._no_such_module", "Nobody")
+    with TokenServer() as server:
+        costs = hit_cost([gone, SYSTEMS[1]], server.endpoint, 1)
+    assert set(costs) == {"empty coroutine", _BY_HAND}

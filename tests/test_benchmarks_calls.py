@@ -13,9 +13,11 @@ from benchmarks._call_systems import FAST, HTTPX, OFFICIAL, OURS, RAW, Ours, Tar
 from benchmarks._call_tables import LATE, OVERHEAD, PLAIN, TLS, bars, panels, tables
 from benchmarks._call_worker import idle, loop, overhead
 from benchmarks._cases import Case, Runs, run
+from benchmarks._lever_worker import levers
 from benchmarks._payable_server import HOST, PayableServer, Ports
 from benchmarks._soak_worker import soak
 from benchmarks.calls import cases
+from benchmarks.levers import LADDER, STEPS, SWITCHES
 
 _ENGINES = [spec.name for spec in call_systems() if spec.name in (OURS, FAST)]
 _AT_ONCE = 100
@@ -91,6 +93,15 @@ async def test_the_server_counts_and_answers_as_the_api_does(ports: Ports) -> No
         assert {answer.headers["ratelimit-limit"] for answer in answers} == {"1000000"}
     counts = ports.counts()
     assert (counts["opened"], counts["requests"], counts["faults"]) == (2, 2, 0)
+
+
+def test_every_lever_can_be_pulled(ports: Ports) -> None:
+    """Each way of making the call is measured alone and in a crowd, each step by itself, and every table has its figures."""
+    figures = levers(Target(f"http://{HOST}:{ports.plain}/v1", ports.authority), 1, 0.0, crowd=3)
+    wanted = {f"{name} {number}" for name in LADDER for number in (1, 3)}
+    wanted |= {name.replace("100", "3") for pair in (*STEPS, *SWITCHES) for name in (pair.here, pair.otherwise)}
+    assert wanted == set(figures)
+    assert min(figures.values()) > 0
 
 
 def test_every_system_can_be_measured(ports: Ports) -> None:

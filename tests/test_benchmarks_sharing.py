@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks._sharing_cases import Sizes
+from benchmarks._run import unfinished
+from benchmarks._scenarios import Figures
+from benchmarks._sharing_cases import EndedError, Fleet, Sizes, one_key
 from benchmarks._sharing_systems import FILES, MEMORY, OURS
 from benchmarks._sharing_tables import Measured, bars, tables
+from benchmarks._token_server import TokenServer
+from tests.stores.redis_server import RedisServer
 
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -24,7 +29,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.sharing", "--quick"]
     command += ["--json", str(target / "sharing.json"), "--markdown", str(target / "sharing.md")]
     done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, timeout=110, check=False)
-    assert not done.stderr
+    assert all(line.endswith(" ...") for line in done.stderr.splitlines())  # progress, and no complaints
     told: dict[str, Any] = json.loads((target / "sharing.json").read_text())
     markdown = (target / "sharing.md").read_text(encoding="utf-8")
     return {**told, "status": done.returncode, "out": done.stdout, "markdown": markdown}
@@ -50,6 +55,24 @@ def test_tables_are_printed_and_written(report: dict[str, Any]) -> None:
     assert printed
     assert printed in report["markdown"]
     assert report["machine"] in report["markdown"]
+
+
+def test_a_fleet_that_dies_is_told(capfd: pytest.CaptureFixture[str]) -> None:
+    """A peer whose processes die costs its own figures and no time; where we fail there is no run."""
+    with TokenServer() as server:
+        sizes = Sizes(processes=1)
+        assert unfinished(Fleet("nobody", server.endpoint, sizes).run(one_key)) == "failed"
+        ours = Fleet(OURS, server.endpoint, sizes)
+
+        def dies(fleet: Fleet, redis: RedisServer) -> Figures:
+            with fleet.opened(redis.port, 1) as (process,):
+                process.tell("no_such_order")
+                process.hear(time.monotonic() + 60)
+            return {}
+
+        with pytest.raises(EndedError):
+            ours.run(dies)
+    assert "no_such_order" in capfd.readouterr().err
 
 
 def test_what_was_stopped_misses_its_bars_and_is_told() -> None:

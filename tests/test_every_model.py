@@ -24,6 +24,7 @@ from monite_async import models
 from monite_async import types as inputs
 from monite_async._http.operation import Operation
 from monite_async.models._base import Model, decode
+from tests.each import each_case
 
 MODELS: dict[str, type[Model]] = {
     name: kind
@@ -101,47 +102,55 @@ def test_there_are_models_for_all_answers() -> None:
     assert len(ANSWERS) > 150
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_a_model_can_be_built_and_reads_its_own_fields(name: str) -> None:
+def test_a_model_can_be_built_and_reads_its_own_fields() -> None:
     """Every model builds, and reads an answer with all fields, with the required ones only, and with null elsewhere."""
-    kind = MODELS[name]
-    kind.model_rebuild(force=True)
-    whole: dict[str, Any] = json.loads(_sample(kind))
-    least: dict[str, Any] = json.loads(_sample(kind, full=False))
-    for body in (whole, least, {**dict.fromkeys(whole), **least}):
-        model = decode(kind, json.dumps(body).encode())
-        assert model.drift == ()
-        assert not model.model_extra
-        assert json.loads(model.model_dump_json(exclude_unset=True)).keys() == body.keys()
-    for field, info in kind.model_fields.items():
-        if not info.is_required():
-            assert getattr(decode(kind, json.dumps(least).encode()), field) is None
+    with each_case() as case:
+        for name, kind in MODELS.items():
+            with case(name):
+                kind.model_rebuild(force=True)
+                whole: dict[str, Any] = json.loads(_sample(kind))
+                least: dict[str, Any] = json.loads(_sample(kind, full=False))
+                for body in (whole, least, {**dict.fromkeys(whole), **least}):
+                    model = decode(kind, json.dumps(body).encode())
+                    assert model.drift == ()
+                    assert not model.model_extra
+                    assert json.loads(model.model_dump_json(exclude_unset=True)).keys() == body.keys()
+                for field, info in kind.model_fields.items():
+                    if not info.is_required():
+                        assert getattr(decode(kind, json.dumps(least).encode()), field) is None
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_a_model_keeps_what_the_contract_does_not_know(name: str) -> None:
+def test_a_model_keeps_what_the_contract_does_not_know() -> None:
     """An unknown field and an unknown word of an enum are kept as they came, and no drift."""
-    kind = MODELS[name]
-    whole = json.loads(_sample(kind))
-    words = {info.alias or field: "unheard_of" for field, info in kind.model_fields.items() if _open(info.annotation)}
-    model: Any = decode(kind, json.dumps({**whole, **words, "brand_new": {"x": [1]}}).encode())
-    assert model.drift == ()
-    assert model.brand_new == {"x": [1]}
-    dumped = json.loads(model.model_dump_json(exclude_unset=True))
-    assert {key: dumped[key] for key in words} == words
+    with each_case() as case:
+        for name, kind in MODELS.items():
+            with case(name):
+                whole = json.loads(_sample(kind))
+                words = {
+                    info.alias or field: "unheard_of"
+                    for field, info in kind.model_fields.items()
+                    if _open(info.annotation)
+                }
+                model: Any = decode(kind, json.dumps({**whole, **words, "brand_new": {"x": [1]}}).encode())
+                assert model.drift == ()
+                assert model.brand_new == {"x": [1]}
+                dumped = json.loads(model.model_dump_json(exclude_unset=True))
+                assert {key: dumped[key] for key in words} == words
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_points_in_time_know_their_offset(name: str) -> None:
+def test_points_in_time_know_their_offset() -> None:
     """A date-time is aware, whether the API wrote the offset or left it out and so meant UTC, leniently read or not."""
-    body = _sample(MODELS[name])
-    written = decode(MODELS[name], body.encode())
-    for text in (body, body.replace("+00:00", "")):
-        for lenient in (False, True):
-            model = decode(MODELS[name], text.encode(), lenient=lenient)
-            assert model == written
-            moments = [value for value in vars(model).values() if isinstance(value, dt.datetime)]
-            assert all(moment.utcoffset() == dt.timedelta(0) for moment in moments)
+    with each_case() as case:
+        for name, kind in MODELS.items():
+            with case(name):
+                body = _sample(kind)
+                written = decode(kind, body.encode())
+                for text in (body, body.replace("+00:00", "")):
+                    for lenient in (False, True):
+                        model = decode(kind, text.encode(), lenient=lenient)
+                        assert model == written
+                        moments = [value for value in vars(model).values() if isinstance(value, dt.datetime)]
+                        assert all(moment.utcoffset() == dt.timedelta(0) for moment in moments)
 
 
 def test_a_point_in_time_is_aware_beside_what_does_not_fit() -> None:
@@ -153,12 +162,13 @@ def test_a_point_in_time_is_aware_beside_what_does_not_fit() -> None:
     assert tag.updated_at.utcoffset() == dt.timedelta(hours=2)
 
 
-@pytest.mark.parametrize("name", ANSWERS)
-def test_every_answer_can_be_read(name: str) -> None:
+def test_every_answer_can_be_read() -> None:
     """The answer of every operation is read from bytes, be it a model, a union or a list."""
-    kind = ANSWERS[name]
-    assert decode(kind, _sample(kind).encode()) is not None
-    assert decode(kind, _sample(kind, full=False).encode()) is not None
+    with each_case() as case:
+        for name, kind in ANSWERS.items():
+            with case(name):
+                assert decode(kind, _sample(kind).encode()) is not None
+                assert decode(kind, _sample(kind, full=False).encode()) is not None
 
 
 def _discriminated() -> Iterator[tuple[str, str]]:
@@ -185,6 +195,7 @@ def test_an_unknown_kind_of_object_is_no_failure(name: str, field: str) -> None:
 # -- hints
 
 
+@cache
 def _guarded(module: types.ModuleType) -> dict[str, Any]:
     """Return the names that a module imports for type checkers only."""
     assert module.__file__ is not None
@@ -195,30 +206,34 @@ def _guarded(module: types.ModuleType) -> dict[str, Any]:
     return names
 
 
-@pytest.mark.parametrize("module", API, ids=lambda module: module.__name__.rpartition(".")[2])
-def test_the_hints_of_every_method_resolve(module: types.ModuleType) -> None:
+def test_the_hints_of_every_method_resolve() -> None:
     """Every name in the signature of a method exists where the module says that it comes from."""
-    names = _guarded(module)
-    for _, kind in inspect.getmembers(module, inspect.isclass):
-        if kind.__module__ != module.__name__:
-            continue
-        for name, member in vars(kind).items():
-            method = member.fget if isinstance(member, property) else member
-            if inspect.isfunction(method):
-                hints = typing.get_type_hints(inspect.unwrap(method), localns=names)
-                assert "return" in hints, f"{kind.__name__}.{name}"
+    with each_case() as case:
+        for module in API:
+            with case(module.__name__):
+                names = _guarded(module)
+                for _, kind in inspect.getmembers(module, inspect.isclass):
+                    if kind.__module__ != module.__name__:
+                        continue
+                    for name, member in vars(kind).items():
+                        method = member.fget if isinstance(member, property) else member
+                        if inspect.isfunction(method):
+                            hints = typing.get_type_hints(inspect.unwrap(method), localns=names)
+                            assert "return" in hints, f"{kind.__name__}.{name}"
 
 
-@pytest.mark.parametrize("name", inputs.__all__)
-def test_the_hints_of_every_input_resolve(name: str) -> None:
+def test_the_hints_of_every_input_resolve() -> None:
     """Every name in an input exists, and so does the input under its public name."""
-    thing = getattr(inputs, name)
-    if not typing.is_typeddict(thing):
-        assert thing is not None
-        return
-    module = importlib.import_module(thing.__module__)
-    hints = typing.get_type_hints(thing, localns={**vars(module), **_guarded(module)})
-    assert hints.keys() == thing.__annotations__.keys()
+    with each_case() as case:
+        for name in inputs.__all__:
+            with case(name):
+                thing = getattr(inputs, name)
+                if not typing.is_typeddict(thing):
+                    assert thing is not None
+                    continue
+                module = importlib.import_module(thing.__module__)
+                hints = typing.get_type_hints(thing, localns={**vars(module), **_guarded(module)})
+                assert hints.keys() == thing.__annotations__.keys()
 
 
 @pytest.mark.parametrize("package", [models, inputs], ids=["models", "types"])

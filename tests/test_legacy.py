@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import inspect
 import json
 import pickle
 import traceback
@@ -15,6 +16,7 @@ import httpx
 import pytest
 
 from monite_async import (
+    AsyncMonite,
     AuthenticationError,
     ConfigurationError,
     ForbiddenError,
@@ -29,7 +31,7 @@ from monite_async import (
 from monite_async._http.token_post import TokenPost
 from monite_async._tokens.issuer import PostResult
 from monite_async._tokens.keys import TokenKey
-from monite_async.emulator import Emulator
+from monite_async.emulator import Emulator, listen
 from monite_async.legacy import Entity as LegacyEntity
 from monite_async.legacy import LegacyEntityClient, LegacyMonite
 from monite_async.legacy._issuer import LegacyIssuer
@@ -37,6 +39,7 @@ from monite_async.legacy._models import EntityPage
 from monite_async.models._base import decode
 from monite_async_stores import MemoryTokenStore
 
+UUID = "28c10852-7e78-43cf-abfb-efeed1834963"
 PDF = b"%PDF-1.7 a bill"
 FAST = RetryPolicy(base_wait=0.001, max_wait=0.001)
 
@@ -421,6 +424,33 @@ def test_wrong_settings_are_refused_at_once() -> None:
         fine.entity("")
     with pytest.raises(ConfigurationError, match="user id"):
         fine.entity("e").as_user(" ")
+
+
+def test_it_takes_what_the_present_client_takes() -> None:
+    """Connections, limits and options are those of ``AsyncMonite``: all its parameters but those about its platform."""
+    mine, theirs = (set(inspect.signature(kind).parameters) for kind in (LegacyMonite, AsyncMonite))
+    assert theirs - mine == {"api_version", "environment", "issuer", "token", "wire"}
+    assert mine <= theirs
+    with pytest.raises(ConfigurationError, match="LegacyMonite: proxy must be a URL") as caught:
+        LegacyMonite(client_id=UUID, client_secret="secret", proxy="canary://:canary@x")
+    assert "canary" not in str(caught.value)
+
+
+async def test_it_goes_through_a_proxy(emulator: Emulator) -> None:
+    """Tokens and calls both go the way that ``proxy=`` says, over the fast engine too; a limit of one's own holds."""
+    async with (
+        listen(emulator) as base_url,
+        LegacyMonite(
+            client_id=emulator.settings.client_id,
+            client_secret=emulator.settings.client_secret,
+            base_url="http://127.0.0.1:1/partner-api",
+            proxy=base_url.removesuffix("/v1"),
+            transport="fast",
+            rate_limit=1000,
+        ) as monite,
+    ):
+        assert (await monite.entities.create(name="Acme")).name == "Acme"
+        assert monite._core.config.rate_limit == 1000
 
 
 async def test_what_the_emulator_does_not_know_of_2021_it_refuses(emulator: Emulator, acme: LegacyEntityClient) -> None:

@@ -1,50 +1,19 @@
-"""The receiver of webhooks: what it answers, whom it calls, and that each event is handled once."""
+"""The receiver of webhooks: what it answers, and whom it calls."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
-from collections.abc import AsyncIterator
-from typing import Any, cast
+import traceback
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+import monite_async
 from monite_async import ConfigurationError, WebhookError
-from monite_async.webhooks import Claim, Event, PayableEvent, Receiver, StoreReplayGuard, sign
-from monite_async_stores import MemoryTokenStore, RedisTokenStore, StoreError, TokenStore
-from tests.asgi_calls import Answer, ask
-from tests.stores.redis_server import RedisServer
-from tests.virtual import VirtualClock, VirtualLoop, run_virtual
-
-SECRET = "whsec_canary-of-a-secret"
-
-
-def delivery(event_id: str = "1", kind: str = "payable", action: str = "payable.approved") -> bytes:
-    """Return a body."""
-    facts = {"id": event_id, "action": action, "object_type": kind, "entity_id": "e", "object": {"iban": "canary"}}
-    return json.dumps(facts).encode()
-
-
-async def post(receiver: Receiver, body: bytes | None = None, *, secret: str = SECRET, **more: Any) -> Answer:
-    """Deliver a signed body as a server would."""
-    content = delivery() if body is None else body
-    answer = await ask(receiver, body=content, headers={"Monite-Signature": sign(content, secret)}, **more)
-    assert answer is not None
-    assert "canary" not in f"{answer.headers}{answer.body!r}"
-    return answer
-
-
-def noting(receiver: Receiver, *where: Any) -> list[Event]:
-    """Register a handler, and return what it will have been called with."""
-    seen: list[Event] = []
-
-    @receiver.on(*where)
-    async def handler(event: Event) -> None:
-        seen.append(event)
-
-    return seen
-
+from monite_async.webhooks import Event, PayableEvent, Receiver, sign, verify
+from tests.asgi_calls import ask
+from tests.webhook_calls import SECRET, delivery, noting, post
 
 # -- answers
 
@@ -126,6 +95,7 @@ async def test_only_post_is_a_delivery(method: str) -> None:
     answer = await ask(Receiver(SECRET), method)
     assert answer is not None
     assert (answer.status, answer.headers["allow"]) == (405, "POST")
+    assert (answer.body == b"") is (method == "HEAD")
 
 
 async def test_a_failing_handler_is_answered_500_and_raised_to_the_server() -> None:
@@ -148,6 +118,62 @@ async def test_a_failing_handler_is_answered_500_and_raised_to_the_server() -> N
         await receiver(scope, receive, send)
     assert answers[0]["status"] == 500
     assert answers[1]["body"] == b'{"error": {"message": "the event could not be handled"}}'
+
+
+async def test_a_handler_that_verifies_something_of_its_own_fails_as_any_other() -> None:
+    """A WebhookError of a handler is its failure, and no word on the delivery: 500, and raised to the server."""
+    receiver = Receiver(SECRET)
+    statuses: list[int] = []
+
+    @receiver.on()
+    async def forwarding(_event: Event) -> None:
+        verify(b"{}", "t=1,v1=0", "whsec_another")
+
+    async def send(message: Any) -> None:
+        statuses.extend([message["status"]] if "status" in message else [])
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": delivery()}
+
+    scope = {"type": "http", "method": "POST", "headers": [(b"monite-signature", sign(delivery(), SECRET).encode())]}
+    with pytest.raises(WebhookError):
+        await receiver(scope, receive, send)
+    assert statuses == [500]
+
+
+@pytest.mark.parametrize("trouble", ["handler", "secrets", "vault", "connection"])
+async def test_no_report_of_a_failure_shows_secret_or_body(trouble: str) -> None:
+    """Whatever fails, the variables of all frames of this package hold nothing of the secret or of what was delivered."""
+    wrong: Any = [SECRET, None]
+
+    async def secrets() -> list[str]:
+        if trouble == "vault":
+            raise LookupError
+        found: list[str] = wrong if trouble == "secrets" else [SECRET]
+        return found
+
+    receiver = Receiver(secrets)
+
+    @receiver.on()
+    async def handle(_event: Event) -> None:
+        if trouble == "handler":
+            raise LookupError
+
+    async def send(message: Any) -> None:
+        if trouble == "connection":
+            raise OSError(message["type"])
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": delivery()}
+
+    scope = {"type": "http", "method": "POST", "headers": [(b"monite-signature", sign(delivery(), SECRET).encode())]}
+    with pytest.raises((LookupError, OSError, ConfigurationError)) as caught:
+        await receiver(scope, receive, send)
+    trace = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    package = str(Path(monite_async.__file__).parent)
+    shown = [frame.locals for frame in trace.stack if frame.filename.startswith(package)]
+    assert shown
+    assert "canary" not in f"{shown}"
 
 
 # -- who is called
@@ -221,7 +247,26 @@ def test_a_handler_must_be_async() -> None:
         receiver.on()(plain)
 
 
-@pytest.mark.parametrize("wrong", [{"handler_timeout": 0}, {"max_body": 0}, {"tolerance": -1}, {"secrets": []}])
+@pytest.mark.parametrize("wrong", [print, None, int, 7, Event(id="1", action="a", object_type="o", entity_id="e")])
+def test_what_is_no_kind_of_event_is_refused(wrong: Any) -> None:
+    """``@receiver.on`` without its brackets would register nothing, and nobody would notice."""
+    with pytest.raises(ConfigurationError, match=r"@receiver\.on\(\)"):
+        Receiver(SECRET).on(wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"handler_timeout": 0},
+        {"handler_timeout": float("nan")},
+        {"handler_timeout": float("inf")},
+        {"handler_timeout": None},
+        {"max_body": 0},
+        {"max_body": "1"},
+        {"tolerance": -1},
+        {"secrets": []},
+    ],
+)
 def test_a_receiver_that_could_not_work_is_not_made(wrong: dict[str, Any]) -> None:
     """Numbers that make no sense, and no secret, are refused as it is made."""
     arguments: dict[str, Any] = {"secrets": SECRET, **wrong}
@@ -260,207 +305,13 @@ async def test_the_clock_and_the_signed_string_can_be_replaced() -> None:
         await receiver.handle(delivery(), sign(delivery(), SECRET, timestamp=1e9))
 
 
-# -- once
-
-
-@pytest.fixture(params=["memory", "redis"])
-async def store(request: pytest.FixtureRequest) -> AsyncIterator[TokenStore]:
-    """A store that receivers share."""
-    if request.param == "memory":
-        yield MemoryTokenStore()
-        return
-    server: RedisServer = request.getfixturevalue("redis_server")
-    store = RedisTokenStore.from_url(f"redis://127.0.0.1:{server.port}/0", namespace="webhooks", timeout=5.0)
-    yield store
-    await store.aclose()
-
-
-@pytest.fixture(scope="module")
-def redis_server() -> Any:
-    """A Redis for the tests of this module."""
-    with RedisServer() as server:
-        yield server
-
-
-def two(store: TokenStore) -> tuple[Receiver, Receiver]:
-    """Return the receivers of two processes that share a store."""
-    return (
-        Receiver(SECRET, guard=StoreReplayGuard(store)),
-        Receiver(SECRET, guard=StoreReplayGuard(store)),
-    )
-
-
-async def test_an_event_is_handled_once_however_often_it_comes(store: TokenStore) -> None:
-    """A second delivery is acknowledged in every process, and handled in none."""
-    one, other = two(store)
-    seen = noting(one), noting(other)
-    assert (await post(one, delivery("often"))).json() == {"outcome": "handled"}
-    for receiver in (one, other, one):
-        answer = await post(receiver, delivery("often"))
-        assert (answer.status, answer.json()) == (200, {"outcome": "duplicate"})
-    assert [len(events) for events in seen] == [1, 0]
-    assert (await post(other, delivery("another"))).json() == {"outcome": "handled"}
-
-
-async def test_a_failed_event_is_handled_when_it_comes_again(store: TokenStore) -> None:
-    """A handler that fails gives the event back at once, to whichever process gets the next delivery."""
-    one, other = two(store)
-    seen = noting(other)
-
-    @one.on()
-    async def failing(_event: Event) -> None:
-        raise LookupError
-
-    with pytest.raises(LookupError):
-        await one.handle(delivery("failed"), sign(delivery("failed"), SECRET))
-    assert (await post(other, delivery("failed"))).json() == {"outcome": "handled"}
-    assert len(seen) == 1
-
-
-async def test_a_delivery_of_what_is_being_handled_is_sent_away(store: TokenStore) -> None:
-    """It is neither handled twice nor acknowledged before it is certain that the first will end well: 503, come again."""
-    one, other = two(store)
-    seen = noting(other)
-    begun, may_end = asyncio.Event(), asyncio.Event()
-
-    @one.on()
-    async def slow(_event: Event) -> None:
-        begun.set()
-        await may_end.wait()
-
-    first = asyncio.create_task(post(one, delivery("slow")))
-    await begun.wait()
-    answer = await post(other, delivery("slow"))
-    assert (answer.status, answer.headers["retry-after"]) == (503, "30")
-    may_end.set()
-    assert (await first).status == 200
-    assert (await post(other, delivery("slow"))).json() == {"outcome": "duplicate"}
-    assert seen == []
-
-
-async def test_a_cancelled_delivery_gives_its_event_back(store: TokenStore) -> None:
-    """A server that cancels the request leaves the event to the next delivery."""
-    one, other = two(store)
-    begun = asyncio.Event()
-
-    @one.on()
-    async def endless(_event: Event) -> None:
-        begun.set()
-        await asyncio.Event().wait()
-
-    task = asyncio.create_task(post(one, delivery("cancelled")))
-    await begun.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    noting(other)
-    assert (await post(other, delivery("cancelled"))).json() == {"outcome": "handled"}
-
-
-def test_a_handler_that_takes_too_long_has_failed() -> None:
-    """After ``handler_timeout`` seconds for all handlers together the event is given back."""
-
-    async def run() -> None:
-        loop = cast("VirtualLoop", asyncio.get_running_loop())
-        receiver = Receiver(SECRET, handler_timeout=20)
-
-        @receiver.on()
-        async def endless(_event: Event) -> None:
-            await asyncio.sleep(15)
-
-        receiver.on()(endless)
-        started = loop.time()
-        with pytest.raises(TimeoutError):
-            await receiver.handle(delivery(), sign(delivery(), SECRET))
-        assert loop.time() == started + 20
-
-    run_virtual(run())
-
-
-def test_the_event_of_a_process_that_died_is_handled_later() -> None:
-    """A claim of which nothing more is heard ends by itself, shortly after the handlers' time would have been over."""
-
-    async def run() -> None:
-        loop = cast("VirtualLoop", asyncio.get_running_loop())
-        store = MemoryTokenStore(clock=VirtualClock(loop))
-        guard = StoreReplayGuard(store, remember=100)
-        receiver = Receiver(SECRET, guard=guard)
-        noting(receiver)
-        assert await guard.claim("1", owner="the dead", lease=40) == "claimed"
-        header = sign(delivery(), SECRET)
-        loop.now += 39
-        assert await receiver.handle(delivery(), header) == "running"
-        loop.now += 2
-        assert await receiver.handle(delivery(), header) == "handled"
-        # And what comes back from the dead changes nothing.
-        await guard.release("1", owner="the dead")
-        await guard.done("1", owner="the dead")
-        assert await receiver.handle(delivery(), header) == "duplicate"
-        loop.now += 101
-        assert await receiver.handle(delivery(), header) == "handled"
-
-    run_virtual(run())
-
-
-class _Broken:
-    """A guard whose store fails at one step."""
-
-    def __init__(self, step: str) -> None:
-        self._step = step
-
-    def _maybe(self, step: str) -> None:
-        if step == self._step:
-            raise StoreError("away")
-
-    async def claim(self, event_id: str, *, owner: str, lease: float) -> Claim:
-        self._maybe("claim")
-        return "claimed"
-
-    async def done(self, event_id: str, *, owner: str) -> None:
-        self._maybe("done")
-
-    async def release(self, event_id: str, *, owner: str) -> None:
-        self._maybe("release")
-
-
-async def test_without_its_guard_nothing_is_handled_and_nothing_acknowledged() -> None:
-    """When it cannot be known whether an event was handled, it is left to a later delivery."""
-    receiver = Receiver(SECRET, guard=_Broken("claim"))
-    seen = noting(receiver)
-    with pytest.raises(StoreError):
-        await post(receiver)
-    assert seen == []
-
-
-async def test_what_was_handled_is_acknowledged_even_if_that_cannot_be_noted(caplog: pytest.LogCaptureFixture) -> None:
-    """A guard that fails after the handlers are done costs a line in the log, not a second handling."""
-    receiver = Receiver(SECRET, guard=_Broken("done"))
-    seen = noting(receiver)
-    assert (await post(receiver)).status == 200
-    assert len(seen) == 1
-    assert "could not note the end of event 1: StoreError" in caplog.text
-
-
-async def test_the_failure_of_a_handler_is_not_hidden_by_that_of_the_guard(caplog: pytest.LogCaptureFixture) -> None:
-    """What is raised is the handler's error, also when the event could not be given back."""
-    receiver = Receiver(SECRET, guard=_Broken("release"))
-
-    @receiver.on()
-    async def failing(_event: Event) -> None:
-        raise LookupError
-
-    with caplog.at_level(logging.WARNING), pytest.raises(LookupError):
-        await receiver.handle(delivery(), sign(delivery(), SECRET))
-    assert "could not note the end" in caplog.text
-
-
 # -- what a server says besides
 
 
 async def test_a_receiver_can_stand_alone() -> None:
     """It answers the start and the end of a server, closes websockets, and refuses what it does not know."""
     receiver = Receiver(SECRET)
-    incoming = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
+    incoming = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}, {"type": "websocket.connect"}])
     sent: list[Any] = []
 
     async def receive() -> Any:

@@ -8,13 +8,17 @@ import hmac
 import json
 import pickle
 import traceback
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import monite_async
 from monite_async import ConfigurationError, WebhookError, webhooks
+from monite_async.emulator._contract.bodies_6 import WebhookObjectType
 from monite_async.webhooks import (
     EVENT_TYPES,
     Event,
@@ -27,6 +31,7 @@ from monite_async.webhooks import (
 )
 
 SECRET = "whsec_canary-of-a-secret"
+PACKAGE = str(Path(monite_async.__file__).parent)
 NOW = 1_800_000_000
 FACTS: dict[str, Any] = {
     "id": "0a1b",
@@ -148,6 +153,13 @@ def test_no_other_body_passes(content: bytes, place: int, change: int) -> None:
     assert "fits none" in failure(body=content, signature=header.replace(str(NOW), str(NOW + 1)))
 
 
+@pytest.mark.parametrize("held", [f"t={NOW},v1=\udcff", f"t=\udcff,v1={'0' * 64}", f"t={NOW},\udcff=1", "\udcff"])
+def test_bytes_that_are_no_text_are_refused_as_any_other_header(held: str) -> None:
+    """Servers that decode headers as UTF-8 show such bytes as lone surrogates: a stranger's doing, and no crash."""
+    assert failure(signature=held).startswith("WebhookError")
+    assert failure(secrets=[SECRET, f"{SECRET}\udcff"], signature=f"t={NOW},v1=0").startswith("WebhookError")
+
+
 @given(st.text(max_size=300))
 def test_no_header_breaks_the_verification(header: str) -> None:
     """Any text at all in the header is refused in the same orderly way."""
@@ -163,6 +175,44 @@ def test_the_signed_string_can_be_replaced() -> None:
     header = sign(BODY, SECRET, timestamp=NOW, signed_string=only_the_body)
     assert verify(BODY, header, SECRET, now=NOW, signed_string=only_the_body).id == "0a1b"
     assert "fits none" in failure(signature=header)
+
+
+def test_a_signed_string_that_is_text_is_the_callers_mistake() -> None:
+    """A function that returns no bytes is told so, before any key is used that a traceback could show."""
+
+    def text(timestamp: str, content: bytes) -> Any:
+        return f"{timestamp}.{content.decode()}"
+
+    assert "signed_string must return the bytes that are signed, not str" in failure(signed_string=text)
+    assert "not str" in shown_by(lambda: sign(BODY, SECRET, signed_string=text))
+
+
+def shown_by(call: Callable[[], object]) -> str:
+    """Return the words of a caller's mistake; neither they nor any frame of this package holds a secret."""
+    with pytest.raises(ConfigurationError) as caught:
+        call()
+    trace = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    inner = [frame.locals for frame in trace.stack if frame.filename.startswith(PACKAGE)]
+    assert inner
+    assert "canary" not in f"{inner}{caught.value!r}"
+    return str(caught.value)
+
+
+def test_secrets_are_in_no_traceback_of_whoever_signs_or_receives() -> None:
+    """One good secret beside one that is none, or a body that is no bytes: what is told holds neither."""
+    wrong: Any = [SECRET, None]
+    assert "secrets must be" in shown_by(lambda: webhooks.Receiver(wrong))
+    assert "must be positive" in shown_by(lambda: webhooks.Receiver(SECRET, max_body=0))
+    assert "secrets must be" in shown_by(lambda: sign(BODY, wrong))
+    not_raw: Any = BODY.decode()
+    assert "raw body" in shown_by(lambda: sign(not_raw, SECRET))
+    not_text: Any = SECRET.encode()
+    assert "secrets must be" in shown_by(lambda: sign(BODY, not_text))
+
+
+def test_a_clock_that_tells_no_number_lets_nothing_through() -> None:
+    """Nothing is within a tolerance of what is no time."""
+    assert "300 s are allowed" in failure(now=float("nan"))
 
 
 @pytest.mark.parametrize("content", [FACTS, BODY.decode(), [FACTS], None, memoryview(BODY)])
@@ -217,6 +267,12 @@ def test_every_type_of_object_has_its_class_and_the_unknown_a_generic_one(kind: 
     assert (event.object_type, event.name) == (kind, "created")
 
 
+def test_every_object_that_can_be_subscribed_to_and_asked_for_has_its_class() -> None:
+    """Of the types in the contract only those are generic that no operation of the API is about."""
+    nowhere = {"account", "approval", "counterpart_partner_metadata", "payment", "todo_task", "workflow"}
+    assert set(get_args(WebhookObjectType)) - EVENT_TYPES.keys() == nowhere | {"workflow_pipeline"}
+
+
 @pytest.mark.parametrize(
     ("kind", "action", "name"),
     [
@@ -254,8 +310,9 @@ def test_only_what_tells_the_event_is_required() -> None:
         (b"\xff", "body: json_invalid"),
         (b"[]", "body: model_type"),
         (b'{"id":"canary"}', "action: missing; object_type: missing; entity_id: missing"),
-        (body(id=7, created_at="canary"), "id: string_type; created_at."),
+        (body(id=7, entity_id=["canary"]), "id: string_type; entity_id: string_type"),
         (body(id=None), "id: string_type"),
+        (body(id=""), "id: string_too_short"),
     ],
 )
 def test_what_is_no_event_says_which_fields(content: bytes, said: str) -> None:
@@ -263,6 +320,17 @@ def test_what_is_no_event_says_which_fields(content: bytes, said: str) -> None:
     shown = failure(body=content, signature=sign(content, SECRET, timestamp=NOW))
     assert f"WebhookError: the body is not a webhook event: {said}" in shown
     assert "canary" not in shown
+
+
+@pytest.mark.parametrize("garbage", [[], {"a": 1}, [7.5]])
+@pytest.mark.parametrize("name", ["created_at", "api_version", "description", "webhook_subscription_id", "object_id"])
+def test_what_only_describes_an_event_does_not_cost_it(name: str, garbage: object) -> None:
+    """A field beside what tells the event may come as anything: what cannot be read is None, and the event is there."""
+    event = parse(body(**{name: garbage}))
+    assert isinstance(event, PayableEvent)
+    assert event.id == FACTS["id"]
+    assert (event.given_object_id if name == "object_id" else getattr(event, name)) is None
+    assert parse(body(created_at="long ago")).created_at is None
 
 
 def test_an_event_shows_which_it_is_and_nothing_of_what_it_holds() -> None:
@@ -304,8 +372,8 @@ def test_keys_are_not_shown_and_do_not_leave_the_process() -> None:
             copy.copy(held)
 
 
-@pytest.mark.parametrize("wrong", [0, -1.0])
-def test_a_guard_that_remembers_nothing_is_the_callers_mistake(wrong: float) -> None:
-    """An event must be remembered for some time."""
+@pytest.mark.parametrize("wrong", [0, -1.0, float("nan"), float("inf"), True, "7", None])
+def test_a_guard_that_remembers_nothing_is_the_callers_mistake(wrong: Any) -> None:
+    """An event must be remembered for some time, and for a time that a store can count."""
     with pytest.raises(ConfigurationError, match="remember"):
         StoreReplayGuard(remember=wrong)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import base64
 import json
+import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -20,6 +22,8 @@ from monite_async import (
     AuthenticationError,
     ConfigurationError,
     EntityClient,
+    ServerError,
+    UnauthorizedError,
     Wire,
 )
 from monite_async._tokens import cache
@@ -29,6 +33,7 @@ from monite_async.legacy import BASE_URL, LegacyMonite
 from monite_async_stores import EncryptedFileTokenStore, MemoryTokenStore, TokenStore
 from tests.emulator.drive import ORGANIZATION, PAYABLE_ACTIONS, permissions
 from tests.proofs.canary import Canaries, told
+from tests.virtual import run_virtual
 
 Dialect = Literal["monite", "finops"]
 JWT_CANARY = "canary-jwt-77aa"
@@ -139,6 +144,102 @@ async def test_tokens_are_asked_for_as_the_documents_say() -> None:
         assert (revoked.url.path, revoked.headers["x-finops-version"]) == ("/v1/auth/revoke", "2025-06-23")
 
 
+async def test_credentials_of_any_letters_survive_the_form() -> None:
+    """Ids and secrets are encoded as RFC 6749, appendix B, has it: UTF-8, then as a form; the server reads what was meant."""
+    secret = "a+b%2B&c=d e;f/ü日\"'*~#?é"
+    async with Emulator(EmulatorSettings(dialect="finops", client_secret=secret)) as emulator:
+        async with AsyncMonite(**emulator.client_options(), wire=finops()) as monite:
+            assert await monite.entities.list().collect() == []
+        ears = Ears(emulator)
+        odd = "ops+team@acme.test:1&grant_type=x=ü"
+        options: dict[str, Any] = {**emulator.client_options(), "client_id": odd, "transport": ears}
+        async with AsyncMonite(**options, wire=finops()) as stranger:
+            with pytest.raises(AuthenticationError):
+                await stranger.token()
+    form = ears.heard[0].content
+    assert dict(parse_qsl(form.decode("ascii"), strict_parsing=True)) == {
+        "grant_type": "client_credentials",
+        "client_id": odd,
+        "client_secret": secret,
+    }
+    assert not set(form) & set(b" ;\"'?#/@:"), "all of these are encoded"
+
+
+@pytest.mark.parametrize("client_id", ["\udc80", " ops", "ops\n", "o\x00ps"])
+def test_an_id_that_cannot_be_sent_is_refused_at_once(client_id: str) -> None:
+    """Where ids have no form that is known, white space around them and what is no letter is a mistake all the same."""
+    with pytest.raises(ConfigurationError, match="client_id has white space around it or holds control characters"):
+        AsyncMonite(client_id=client_id, client_secret="s" * 16, wire=finops())
+
+
+@pytest.mark.parametrize("dialect", ["monite", "finops"])
+async def test_tokens_that_ran_out_on_the_server_are_replaced(
+    dialect: Dialect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the server's clock is ahead, its word counts: partner and user get new tokens, once each, on either wire."""
+    monkeypatch.setattr(cache, "_BRAKE_SECONDS", 0.0)
+    async with speaking(dialect) as (monite, emulator, _):
+        acme, user_id = await prepared(monite)
+        ann = acme.as_user(user_id)
+        await ann.payables.list().collect()
+        emulator.clock.advance(2 * 86_400)
+        assert (await asyncio.gather(*(ann.payables.list().collect() for _ in range(20)))) == [[]] * 20
+        assert (await monite.entities.get(acme.entity_id)).id == acme.entity_id
+        assert emulator.issued == {"client_credentials": 2, f"entity_user:{user_id}": 2}
+
+
+async def test_a_revocation_that_fails_drops_the_token_all_the_same() -> None:
+    """The server could not be told: the caller hears of it, and the next call fetches another token."""
+    async with speaking("finops") as (monite, emulator, _):
+        first = await monite.token()
+        emulator.fail("POST", "/auth/revoke", status=503, times=None)
+        with pytest.raises(ServerError, match="could not be revoked"):
+            await monite.revoke_token()
+        assert (await monite.token()).fingerprint != first.fingerprint
+
+
+async def test_what_is_about_a_token_is_not_taken_for_a_word_on_the_one_it_was_sent_with() -> None:
+    """Which operations those are is the wire's to say: their 401 replaces no token."""
+    async with speaking("monite", Wire(token_paths=frozenset({"/settings"}))) as (monite, emulator, _):
+        emulator.fail("GET", "/settings", status=401)
+        with pytest.raises(UnauthorizedError):
+            await monite.request("GET", "/settings")
+        assert emulator.issued == {"client_credentials": 1}
+
+
+@pytest.mark.checkout
+def test_nothing_but_wires_names_a_platform() -> None:
+    """No header, host or token path of Monite's is written in cache, stores, loop or scopes: the wire alone knows them."""
+    root = Path(__file__).parents[1]
+    sources = {*root.glob("monite_async/*.py"), *root.glob("monite_async/_*/*.py"), *root.glob("stores/**/*.py")}
+    wires = {"_config.py", "issuer.py"}  # where ``Wire`` is defined, and the environments that it has by default
+    found = {
+        f"{path.name}: {text}"
+        for path in sources
+        if path.name not in wires
+        for text in literals(path.read_text("utf-8"))
+        if PLATFORMS.search(text)
+    }
+    assert len(sources) > 100
+    assert found == set()
+
+
+PLATFORMS = re.compile(r"x-monite|/auth/|monite\.com|openid|x-finops|tesouro\.com")
+
+
+def literals(source: str) -> set[str]:
+    """Return the strings of a module that are not its documentation; nothing if it cannot be of interest."""
+    tree = ast.parse(source if PLATFORMS.search(source) else "")
+    prose = {
+        id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    return {
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose
+    }
+
+
 async def test_neither_platform_takes_the_other_ones_words() -> None:
     """A client of one wire gets nowhere with a server of the other: no header has two names at once."""
     async with (
@@ -237,6 +338,22 @@ async def test_a_provider_that_fails_is_told_without_what_it_holds(provider: Any
         canaries.add(emulator.settings.client_secret)
         canaries.check(told(caught.value))
         assert emulator.issued == {}
+
+
+def test_a_provider_that_hangs_is_not_taken_for_the_token_endpoint() -> None:
+    """Whoever does not return a JWT in time is named, and nothing is sent."""
+
+    async def hang(_: str) -> str:
+        await asyncio.Event().wait()
+        return ""
+
+    async def main() -> None:
+        async with speaking("finops", finops(subject_token=hang)) as (monite, emulator, ears):
+            with pytest.raises(AuthenticationError, match="subject_token raised TimeoutError"):
+                await monite.as_user("ann").token()
+            assert (emulator.issued, ears.heard) == ({}, [])
+
+    run_virtual(main())
 
 
 async def test_a_secret_that_cannot_be_had_shows_nothing_of_the_jwt() -> None:

@@ -19,6 +19,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if missing:
         sys.stderr.write(f"error: {' and '.join(missing)} not found: pip install 'monite-async[cli]'\n")
         return 3
-    from monite_async._cli._commands import run
-
+    try:
+        from monite_async._cli._commands import run
+    except KeyboardInterrupt:  # a second early, while modules are loaded: no reason for a traceback either
+        sys.stderr.write("error: interrupted\n")
+        return 130
     return run(list(sys.argv[1:] if arguments is None else arguments))

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from monite_async import AsyncMonite, RequestOptions
+from monite_async import RequestOptions
+from monite_async._cli._client import client
 from monite_async._cli._exits import Exit, Stop
 from monite_async._cli._output import Output, as_json, duration
 from monite_async._options import Capture
 from monite_async._scope import Scope
+from monite_async.models._base import is_secret
 
 if TYPE_CHECKING:
-    from monite_async import TokenEvent
+    from monite_async import AsyncMonite, TokenEvent
 
-__all__ = ["call", "hide", "query_of", "read_body", "token"]
+__all__ = ["call", "hide", "query_of", "read_answer", "read_body", "token"]
 
-_SECRET_NAMES = frozenset({"access_token", "client_secret", "connect_token", "refresh_token", "secret", "token"})
 _HIDDEN = "<hidden>"
 
 
@@ -41,6 +43,8 @@ def read_body(text: str) -> object:
         where, content = "the text", text.encode(errors="surrogateescape")
     try:
         return json.loads(content, parse_constant=_refuse)
+    except RecursionError:
+        place = " that can be sent: it is nested too deeply"
     except ValueError as exc:
         place = f": {exc.msg}, line {exc.lineno}, column {exc.colno}" if isinstance(exc, json.JSONDecodeError) else ""
     raise Stop(Exit.USAGE, f"--json: {where} is not JSON{place}")
@@ -48,6 +52,20 @@ def read_body(text: str) -> object:
 
 def _refuse(_: str) -> object:
     raise ValueError("NaN and Infinity are not JSON")
+
+
+def read_answer(content: bytes) -> object:
+    """Return the JSON value of an answer; numbers that JSON cannot have (``NaN``, ``1e999``) become null.
+
+    Raises:
+        ValueError: It is no JSON.
+    """
+    return json.loads(content, parse_constant=lambda _: None, parse_float=_finite) if content else None
+
+
+def _finite(text: str) -> float | None:
+    value = float(text)
+    return value if math.isfinite(value) else None
 
 
 def query_of(pairs: Sequence[str]) -> dict[str, list[str]]:
@@ -71,7 +89,7 @@ def hide(value: object) -> tuple[object, set[str]]:
         shown: dict[str, object] = {}
         found: set[str] = set()
         for name, inner in cast("Mapping[str, object]", value).items():
-            if name in _SECRET_NAMES and isinstance(inner, str) and inner:
+            if is_secret(name) and isinstance(inner, str) and inner:
                 shown[name] = _HIDDEN
                 found.add(name)
             else:
@@ -95,6 +113,7 @@ async def call(
     method: str,
     path: str,
     *,
+    wire: str,
     entity: str | None,
     user: str | None,
     query: Mapping[str, object],
@@ -108,21 +127,21 @@ async def call(
         Stop: Its answer is no text, and standard output is a terminal.
     """
     capture = Capture()
-    async with AsyncMonite() as monite:
+    async with client(wire) as monite:
         content = await _scope(monite, entity, user).request(
             method, path, query=query, json=body, cast_to=bytes, options=RequestOptions(capture=capture)
         )
     request_id = capture.headers.get("x-request-id")
     about = f"status {capture.status}" + (f", request id {request_id}" if request_id else "")
     try:
-        answer: object = json.loads(content) if content else None
+        answer = read_answer(content)
     except ValueError:
         kind = capture.headers.get("content-type", "no content type")
         if output.json or sys.stdout.isatty():
             what = f"{about}: {len(content)} bytes of {kind}, which is no JSON: send the output to a file"
             raise Stop(Exit.FAILURE, what) from None
         output.note(about)
-        sys.stdout.buffer.write(content)
+        output.write(content)
         return
     shown, hidden = (answer, set[str]()) if reveal else hide(answer)
     output.note(about)
@@ -134,21 +153,24 @@ async def call(
         output.data(shown)
 
 
-async def token(output: Output, *, user: str | None, reveal: bool) -> None:
+async def token(output: Output, *, wire: str, user: str | None, reveal: bool) -> None:
     """Print the life of a token and what tells it from others.
 
     Raises:
         MoniteError: There is none to be had.
     """
-    fetched = False
+    fetched, away = False, ""
 
     def hear(event: TokenEvent) -> None:
-        nonlocal fetched
+        nonlocal fetched, away
         fetched = fetched or event.kind == "token_fetched"
+        away = event.detail if event.kind == "store_degraded" else away
 
-    async with AsyncMonite() as monite:
+    async with client(wire) as monite:
         monite.tokens.listen(hear)
         found = await _scope(monite, None, user).token()
+    if away:
+        output.note(f"this token is shared with nobody; the token store: {away}")
     facts: dict[str, object] = {
         "for": "partner" if user is None else f"entity user {user}",
         "type": found.token_type,

@@ -7,14 +7,16 @@ from collections.abc import AsyncGenerator, Callable
 from importlib.metadata import PackageNotFoundError, version
 
 from monite_async import APIStatusError, AsyncMonite, ConfigurationError, MoniteError, RequestOptions
-from monite_async._cli._doctor_net import look_at_clock, look_at_name, look_at_tls
+from monite_async._cli._client import client, wire_of
+from monite_async._cli._doctor_net import look_at_clock, look_at_name, look_at_tls, proxy_of
 from monite_async._cli._doctor_store import look_at_store
 from monite_async._cli._exits import Exit, Stop, failure_of
 from monite_async._cli._findings import Finding, fail, good, warn
 from monite_async._cli._output import Output, duration
 from monite_async._cli._store import environment_store
-from monite_async._config import DEFAULT_API_VERSION, Config
+from monite_async._config import Config
 from monite_async._options import Capture
+from monite_async._tokens.issuer import Wire
 from monite_async._version import __version__
 from monite_async_stores import TokenStore
 
@@ -23,17 +25,18 @@ __all__ = ["doctor"]
 _PACKAGES = ("httpx", "h11", "pydantic", "anyio", "certifi", "redis", "cryptography")
 
 
-async def doctor(output: Output, *, limit: float) -> None:
+async def doctor(output: Output, *, wire: str, limit: float) -> None:
     """Look at everything and print a line for each thing.
 
     Args:
         output: Where the findings go.
+        wire: The name of the wire.
         limit: Seconds that each look may take.
 
     Raises:
         Stop: Something failed; the first thing that did decides the exit status.
     """
-    found = [finding async for finding in _examine(limit)]
+    found = [finding async for finding in _examine(wire, limit)]
     data = [
         {"check": one.name, "state": one.state, "found": one.text, **({"advice": one.advice} if one.advice else {})}
         for one in found
@@ -48,7 +51,7 @@ async def doctor(output: Output, *, limit: float) -> None:
         raise Stop(failed[0].code, f"{', '.join(one.name for one in failed)}: see above")
 
 
-async def _examine(limit: float) -> AsyncGenerator[Finding]:
+async def _examine(wire: str, limit: float) -> AsyncGenerator[Finding]:
     yield _versions()
     try:
         store = await environment_store()
@@ -57,11 +60,12 @@ async def _examine(limit: float) -> AsyncGenerator[Finding]:
         return
     try:
         try:
-            monite = AsyncMonite(token_store=store, timeout=limit, deadline=limit)
+            monite = client(wire, store, limit)
         except ConfigurationError as exc:
             yield fail("configuration", Exit.CONFIGURATION, exc.message, "set the MONITE_... variables; docs/cli.md")
             return
         async with monite:
+            yield _configuration(monite._core.config, wire_of(wire))
             async for finding in _look(monite, store, limit):
                 yield finding
     finally:
@@ -69,11 +73,10 @@ async def _examine(limit: float) -> AsyncGenerator[Finding]:
 
 
 async def _look(monite: AsyncMonite, store: TokenStore, limit: float) -> AsyncGenerator[Finding]:
-    config = monite._core.config
-    yield _configuration(config)
-    network = [look_at_name, look_at_tls, look_at_clock]
-    for look in network:
-        finding = await look(config.base_url, limit)
+    base_url = monite._core.config.base_url
+    proxy = proxy_of(base_url)
+    for look in (look_at_name, look_at_tls, look_at_clock):
+        finding = await look(base_url, limit, proxy)
         yield finding
         if finding.state == "fail":
             break
@@ -92,10 +95,15 @@ def _versions() -> Finding:
     return good("versions", ", ".join(found))
 
 
-def _configuration(config: Config) -> Finding:
+def _configuration(config: Config, wire: Wire) -> Finding:
     text = f"{config.base_url}, version {config.api_version}, client {config.client_id[:8]}…"
-    if config.api_version != DEFAULT_API_VERSION:
-        advice = f"the models of this library are those of {DEFAULT_API_VERSION}: fields may be missing or other"
+    if wire.version_header != Wire().version_header:
+        advice = (
+            "this wire is experimental: the models of this library are Monite's, and fields may be missing or other"
+        )
+        return warn("configuration", text, advice)
+    if config.api_version != wire.api_version:
+        advice = f"the models of this library are those of {wire.api_version}: fields may be missing or other"
         return warn("configuration", text, advice)
     return good("configuration", text)
 
@@ -134,6 +142,6 @@ def _refused(name: str, error: MoniteError, how: Callable[[str, Exit, str, str],
     code, text, _ = failure_of(error)
     advice = {
         Exit.AUTHENTICATION: "check MONITE_CLIENT_ID, MONITE_CLIENT_SECRET and the environment: they differ per environment",
-        Exit.NETWORK: "look at the findings above; then at status.monite.com",
-    }.get(code, "quote the request id to Monite's support")
+        Exit.NETWORK: "look at the findings above; then at the status page of the API",
+    }.get(code, "quote the request id to the support of the API")
     return how(name, code, text, advice)

@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
-from monite_async._cli._exits import Exit
+from monite_async._cli._exits import Exit, Stop
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
-__all__ = ["Output", "as_json", "duration"]
+__all__ = ["Output", "as_json", "duration", "open_streams"]
 
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 _CONTROLS = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)}
 """What JSON leaves as it is though terminals act on it, or line readers split at it."""
 
+_NARROW = 40
+"""Columns below which tables are folded no further: the terminal does that with less harm."""
 
-def as_json(value: object, *, indent: int | None = None) -> str:
-    """Return a value as JSON that is safe to show on a terminal."""
-    return json.dumps(value, ensure_ascii=False, indent=indent).translate(_CONTROLS)
+
+def open_streams() -> None:
+    """Let what this process was started without (``>&-``) lead nowhere, instead of failing whatever uses it."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))
+
+
+def as_json(value: object, *, indent: int | None = None, encoding: str = "utf-8") -> str:
+    """Return a value as JSON that is safe to show on a terminal, and can be written in an encoding."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent).translate(_CONTROLS)
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:  # half a pair of surrogates, or an encoding that lacks a letter
+        return json.dumps(value, indent=indent)
+    return text
 
 
 def duration(seconds: float) -> str:
@@ -59,27 +77,50 @@ class Output:
         from rich.table import Table
         from rich.text import Text
 
-        console = _console(sys.stdout)
         if not rows:
-            console.print(Text(empty))
+            self.write(empty + "\n")
             return
         table = Table(box=None, show_header=columns, header_style="bold", pad_edge=False)
         for name in rows[0]:
             table.add_column(name, overflow="fold")
         for row in rows:
-            table.add_row(*(Text(value, style=_STYLES.get(value, "")) for value in row.values()))
-        with console.capture() as captured:
-            console.print(table)
-        sys.stdout.write("".join(line.rstrip() + "\n" for line in captured.get().splitlines()))
+            table.add_row(*(Text(_plain(value, "\n"), style=_STYLES.get(value, "")) for value in row.values()))
+        self.write("".join(line.rstrip() + "\n" for line in _drawn(table, sys.stdout).splitlines()))
 
     def data(self, data: object) -> None:
         """Print a value as JSON: on a terminal with colours and indented, else on one line."""
+        encoding = sys.stdout.encoding
         if not sys.stdout.isatty():
-            sys.stdout.write(as_json(data) + "\n")
+            self.write(as_json(data, encoding=encoding) + "\n")
             return
-        from rich.json import JSON
+        from rich.highlighter import JSONHighlighter
 
-        _console(sys.stdout).print(JSON(as_json(data)), soft_wrap=True)
+        shown = JSONHighlighter()(as_json(data, indent=2, encoding=encoding))
+        self.write(_drawn(shown, sys.stdout, soft_wrap=True))
+
+    def write(self, what: str | bytes) -> None:
+        """Write to standard output, letters that its encoding lacks as escapes.
+
+        Raises:
+            BrokenPipeError: Whoever read it has seen enough.
+            Stop: It takes nothing more: a disk is full.
+        """
+        encoding = sys.stdout.encoding
+        try:
+            if isinstance(what, str):
+                sys.stdout.write(what.encode(encoding, "backslashreplace").decode(encoding))
+            else:
+                sys.stdout.buffer.write(what)
+            sys.stdout.flush()
+        except OSError as exc:
+            # What could not be written is tried again when the process ends, and would be complained of then.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            if isinstance(exc, BrokenPipeError):
+                raise
+            problem = f"standard output: {exc.strerror}"
+        else:
+            return
+        raise Stop(Exit.FAILURE, problem)
 
     def note(self, text: str) -> None:
         """Say something beside the result, on standard error; nothing when programs read."""
@@ -89,22 +130,31 @@ class Output:
     def error(self, code: Exit, message: str, facts: Mapping[str, object]) -> None:
         """Say what went wrong, in one line on standard error."""
         if self.json:
-            sys.stderr.write(as_json({"error": {"exit": int(code), "message": message, **facts}}) + "\n")
+            told = {"error": {"exit": int(code), "message": message, **facts}}
+            sys.stderr.write(as_json(told, encoding=sys.stderr.encoding) + "\n")
         else:
             self._say("error: ", "bold red", message)
 
     def _say(self, head: str, style: str, text: str) -> None:
         from rich.text import Text
 
-        line = Text.assemble((head, style), "".join(ch if ch.isprintable() else " " for ch in text))
-        _console(sys.stderr).print(line, soft_wrap=True)
+        sys.stderr.write(_drawn(Text.assemble((head, style), _plain(text)), sys.stderr, soft_wrap=True))
 
 
-def _console(stream: object) -> Console:
-    from typing import IO, cast
+def _plain(text: str, but: str = "") -> str:
+    """Return a text without what a terminal would obey; some of it comes from a server."""
+    return "".join(ch if ch.isprintable() or ch in but else " " for ch in text)
 
+
+def _drawn(what: Text | Table, stream: TextIO, *, soft_wrap: bool = False) -> str:
+    """Return what to write to a stream to show something there, with colours if it is a terminal."""
     from rich.console import Console
 
-    file = cast("IO[str]", stream)
+    on_terminal = stream.isatty()
     # In a pipe nothing is folded: whoever reads it has no width.
-    return Console(file=file, width=None if file.isatty() else 10_000, highlight=False, markup=False, emoji=False)
+    width = None if on_terminal else 10_000
+    drawn = io.StringIO()
+    console = Console(file=drawn, force_terminal=on_terminal or None, width=width, highlight=False, markup=False)
+    console.width = max(console.width, _NARROW)
+    console.print(what, soft_wrap=soft_wrap)
+    return drawn.getvalue()

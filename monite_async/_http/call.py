@@ -383,13 +383,15 @@ class Channel:
 
     async def _replaced(self, answer: Answer, outgoing: Outgoing, token: AccessToken, progress: Progress) -> bool:
         """Have a refused token replaced, once per call; True when the request shall be sent again with another."""
-        if progress.operation.path in _ABOUT_TOKENS:
-            return False  # what it refuses is in the body
+        if progress.operation.path in self.engine.wire.token_paths:
+            return False
         if progress.refused or not 400 <= answer.status < 500 or not outgoing.body.replayable:
             return False
         if not self.engine.wire.is_dead_token(answer.status, read_error(answer).message):
             return False
         progress.refused = True
+        if progress.watch is not None:
+            progress.watch.waits("token")
         try:
             async with asyncio.timeout_at(progress.deadline_at):
                 progress.token = await self.engine.tokens.replace(self.key, token)
@@ -439,7 +441,6 @@ class Channel:
 
 _LINK: Final[Operation[bytes]] = Operation("GET", "the link", bytes)
 """What errors call a link: it may be signed, and whoever has it has the file."""
-_ABOUT_TOKENS: Final = frozenset({"/auth/token", "/auth/revoke"})
 _ANYTHING: Final = ((b"accept", b"*/*"), (b"accept-encoding", b"identity"))
 """What is asked for where a file is expected: most are compressed already."""
 

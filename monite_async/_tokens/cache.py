@@ -364,7 +364,7 @@ class TokenCache:
         # Landed by a callback, not by the task's own code: a task cancelled before its first step runs none of that.
         observer = self.events.observer
         fly = self._fly if observer is None else observer.flight(self._fly)
-        self._spawn(fly(flight)).add_done_callback(lambda _: self._land(flight))
+        self._spawn(fly(flight), lambda _: self._land(flight))
         return flight
 
     async def _fly(self, flight: Flight) -> None:
@@ -406,17 +406,15 @@ class TokenCache:
                 flights = self._flights.setdefault(loop, {})
         return flights
 
-    def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    def _spawn(self, work: Coroutine[Any, Any, T], *then: Callable[[asyncio.Task[T]], object]) -> asyncio.Task[T]:
         """Run in a task of the cache's own, held by a strong reference."""
-        task = own_task(work)
+        task = own_task(work, self._tasks.discard, *then)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
         return task
 
     async def _own(self, work: Coroutine[Any, Any, T]) -> T:
         """Await work that goes on when the caller is cancelled; nobody is told how it ended then."""
-        task = self._spawn(work)
-        task.add_done_callback(lambda _: task.cancelled() or task.exception())
+        task = self._spawn(work, lambda task: task.cancelled() or task.exception())
         await asyncio.wait([task])
         if task.cancelled():  # by aclose(): the caller was not
             self._check_open()

@@ -82,8 +82,6 @@ def from_kind(kind: str) -> Failure:
         "no token: another process was just refused one"
         if certainty == "terminal"
         else "no token: another process just failed to get one",
-        method="POST",
-        path="/auth/token",
         status=int(status) if status.isdigit() and int(status) else None,
     )
     return Failure(error, transient=certainty != "terminal")

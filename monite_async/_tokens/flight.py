@@ -233,6 +233,9 @@ class Fetch:
             except Exception as exc:  # noqa: BLE001 - the limiter may say that it takes too long
                 return await self._failed(name, failure_of(exc))
             waited = self._cache.clock.monotonic() - before
+            observer = self._cache.events.observer
+            if observer is not None:
+                observer.turn(waited)
             self._deadline += waited
             self._has_turn = True
             if waited > _LONG_WAIT:

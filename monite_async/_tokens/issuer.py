@@ -201,6 +201,7 @@ class Wire:
         environment: The one to use when none is given.
         api_version: The version to use when none is given.
         uuid_client_id: Whether client ids are UUIDs, so that a typing error is found before anything is sent.
+        token_paths: Operations that are about a token in their body: what they refuse is not the one they were sent with.
         flow: Makes what issues tokens.
     """
 
@@ -212,6 +213,7 @@ class Wire:
     environment: str = DEFAULT_ENVIRONMENT
     api_version: str = DEFAULT_API_VERSION
     uuid_client_id: bool = True
+    token_paths: frozenset[str] = frozenset({_TOKEN_PATH, _REVOKE_PATH})
     flow: Flow = monite_flow
 
 

@@ -51,7 +51,10 @@ def _is_loopback(host: str) -> bool:
 def _settings(options: argparse.Namespace) -> EmulatorSettings:
     names = ("client_id", "client_secret", "partner_lifetime", "user_lifetime", "rate_limit")
     values: dict[str, object] = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    return checked(EmulatorSettings, {**as_object(loads(options.settings.encode())), **values})
+    given = loads(options.settings.encode("utf-8", "surrogateescape"))
+    if as_object(given) != given:
+        raise ValueError("argument --settings: it must be a JSON object")
+    return checked(EmulatorSettings, {**as_object(given), **values})
 
 
 async def _serve(emulator: Emulator, host: str, port: int) -> None:
@@ -78,6 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if not (_is_loopback(options.host) or options.allow_remote):
         parser.error(f"{options.host} is not a loopback address: anyone there could use the emulator (--allow-remote)")
+    if not 0 <= options.port < 65_536:
+        parser.error(f"argument --port: {options.port} is no port: 0 to 65535")
     try:
         emulator = Emulator(_settings(options))
     except ValueError as error:

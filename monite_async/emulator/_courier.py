@@ -18,9 +18,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from monite_async.emulator._due import settle_due
 from monite_async.emulator._events import DELIVERIES, EVENTS, SUBSCRIPTIONS, is_loopback
 from monite_async.emulator._message import dumps
-from monite_async.emulator._payable_base import settle_due
 from monite_async.emulator._state import Record, World
 
 if TYPE_CHECKING:
@@ -136,7 +136,8 @@ class Courier:
             for name, due in waiting.items():
                 if due <= now and len(self._flying) < _AT_ONCE:
                     self._flying[name] = asyncio.create_task(self._deliver(name))
-            later = [due for due in (*waiting.values(), *world.state.recognising.values()) if due > now]
+            coming = [due for _, due in world.state.due.values()]
+            later = [due for due in (*waiting.values(), *coming) if due > now]
         if not later or world.clock.frozen:
             return None
         return (min(later) - now).total_seconds()
@@ -174,7 +175,9 @@ class Courier:
                 response = await client.post(letter.url, content=letter.body, headers=headers, timeout=seconds)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError) as error:
             return _Outcome(None, type(error).__name__)
-        return _Outcome(response.status_code, response.text[:_KEPT_OF_ANSWERS])
+        # Not by the charset that the answer names: a strange one would fail here, and what failed would be sent for ever.
+        text = response.content[: 4 * _KEPT_OF_ANSWERS].decode(errors="replace")
+        return _Outcome(response.status_code, text[:_KEPT_OF_ANSWERS])
 
     def _client(self, url: str) -> httpx.AsyncClient:
         """Return a client that follows no redirect; certificates count everywhere but on this machine."""

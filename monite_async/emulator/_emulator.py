@@ -18,6 +18,7 @@ from monite_async.emulator._checked import checked
 from monite_async.emulator._clock import Clock
 from monite_async.emulator._courier import Courier
 from monite_async.emulator._dialect import answered, understood
+from monite_async.emulator._due import settle_due
 from monite_async.emulator._entities import seed_entity
 from monite_async.emulator._events import redeliver
 from monite_async.emulator._faults import Fault, Faults, OrderedFault
@@ -121,6 +122,7 @@ class Emulator:
     def webhooks_waiting(self) -> Mapping[str, int]:
         """Return how many deliveries are ``due`` or under way, and how many are to be tried again ``later``."""
         with self._lock:
+            settle_due(self._world)
             now = self.clock.now()
             due = sum(moment <= now for moment in self._world.state.outbox.values())
             return {"due": due, "later": len(self._world.state.outbox) - due}
@@ -311,7 +313,7 @@ class Emulator:
             return Delivery(_control.control(self, request))
         with self._lock:
             delivery = self._exchange(request, started)
-        if self._world.state.outbox or self._world.state.recognising:
+        if self._world.state.outbox or self._world.state.due:
             self._courier.wake()
         return delivery
 

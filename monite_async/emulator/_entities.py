@@ -241,6 +241,7 @@ def _patch_settings(call: Call) -> Response:
     numbers = as_object(as_object(changes.get("document_ids")).pop("next_number", None))
     as_object(entity.private["next_numbers"]).update({k: v for k, v in numbers.items() if v is not None})
     _merge(as_object(entity.private["settings"]), changes)
+    emit(call, "/entities/{entity_id}/settings", "updated", entity)
     return object_response(entity.private["settings"])
 
 

@@ -14,13 +14,13 @@ from monite_async.emulator._collections import BY_ID, Collection, collection_of,
 from monite_async.emulator._contract.routes import ROUTES
 from monite_async.emulator._contract.shapes import RESULTS, Shape
 from monite_async.emulator._errors import refusal
-from monite_async.emulator._events import emit
+from monite_async.emulator._events import emit, watched
 from monite_async.emulator._filters import Getters, matcher
-from monite_async.emulator._message import Response, as_object, dumps, json_response
+from monite_async.emulator._message import Request, Response, as_object, dumps, json_response
 from monite_async.emulator._paging import page
 from monite_async.emulator._permissions import check_own
 from monite_async.emulator._shapes import Context, build, members
-from monite_async.emulator._state import STAMPS, Record, iso
+from monite_async.emulator._state import STAMPS, Record, World, iso
 
 __all__ = [
     "GENERIC_OPERATIONS",
@@ -52,7 +52,8 @@ class _Later:
 
     due: datetime
     changes: Json
-    fill: bool
+    fill: Json
+    then: Callable[[Call, Record], None] | None
 
 
 _AUTHORS = ("created_by", "created_by_entity_user_id", "created_by_user_id", "entity_user_id", "was_created_by_user_id")
@@ -140,7 +141,7 @@ def found(call: Call, collection: Collection | None = None) -> Record:
     record = call.world.state.table(collection.path).get(list(call.params.values())[place].lower(), group)
     if record is None or record.private.get("deleted") or _foreign(call, record):
         raise refusal(404, f"{collection.noun} not found")
-    settle(call, record, collection)
+    settle(call.world, record, collection)
     wanted = needs(call.route)
     if wanted is not None:
         check_own(call, record, wanted)
@@ -201,26 +202,60 @@ def change(call: Call, record: Record, changes: Mapping[str, object], collection
     kept = {name: value for name, value in changes.items() if value is not None or not _demanded(shown.get(name))}
     source = merged(as_object(record.private.get("source")), kept)
     record.private["source"] = source
+    before = watched(collection.path, record)
     record.change(call.now, **_data(call, collection.shape, source))
-    emit(call, collection.path, "updated", record)
+    emit(call, collection.path, "updated", record, before)
     return record
 
 
-def later(call: Call, record: Record, seconds: float, changes: Mapping[str, object], *, fill: bool = False) -> None:
-    """Let a record change after some seconds of the emulator's clock; ``fill``: only fields that are null by then."""
+def later(
+    call: Call,
+    record: Record,
+    seconds: float,
+    changes: Mapping[str, object],
+    *,
+    fill: Mapping[str, object] | None = None,
+    then: Callable[[Call, Record], None] | None = None,
+    collection: Collection | None = None,
+) -> None:
+    """Let a record change by itself after some seconds of the emulator's clock; call it in the order of the times.
+
+    Args:
+        call: The call that begins it.
+        record: What will change.
+        seconds: After how long.
+        changes: How.
+        fill: Fields that are set where they are null by then.
+        then: What is done once it has changed.
+        collection: Where the record belongs; default: the collection of the call.
+    """
     waiting = cast("list[_Later]", record.private.setdefault("later", []))
-    waiting.append(_Later(call.now + timedelta(seconds=seconds), dict(changes), fill))
+    waiting.append(_Later(call.now + timedelta(seconds=seconds), dict(changes), dict(fill or {}), then))
+    call.world.state.due[record.id] = ((collection or collection_of(call.route)).path, waiting[0].due)
 
 
-def settle(call: Call, record: Record, collection: Collection) -> None:
-    """Let happen to a record what was to happen by now."""
-    waiting = cast("list[_Later]", record.private.get("later", []))
-    while waiting and call.now >= waiting[0].due:
+def settle(world: World, record: Record, collection: Collection) -> None:
+    """Let happen to a record what was to happen by now: nobody's doing, whoever looks."""
+    waiting, now = cast("list[_Later]", record.private.get("later", [])), world.clock.now()
+    if not waiting or now < waiting[0].due:
+        return
+    call = _nobodys(world, record)
+    while waiting and now >= waiting[0].due:
         event = waiting.pop(0)
-        wanted = {
-            name: value for name, value in event.changes.items() if not event.fill or record.data.get(name) is None
-        }
-        change(call, record, wanted, collection)
+        fill = {name: value for name, value in event.fill.items() if record.data.get(name) is None}
+        change(call, record, {**fill, **event.changes}, collection)
+        if event.then is not None:
+            event.then(call, record)
+    world.state.due.pop(record.id, None)
+    if waiting:
+        world.state.due[record.id] = (collection.path, waiting[0].due)
+
+
+def _nobodys(world: World, record: Record) -> Call:
+    """Return a call that nobody makes, for what goes on by itself: in the record's entity and the partner's version."""
+    version = str(world.state.partner.get("api_version") or world.settings.versions[-1])
+    entity = world.state.entities.get(world.state.owner(record))
+    return Call(world, Request("", ""), BY_ID["get_events"], {}, version, entity=entity)
 
 
 def _demanded(member: tuple[object, ...] | None) -> bool:
@@ -250,7 +285,7 @@ def list_page(
     def shown(record: Record) -> bool:
         if record.private.get("deleted") or not call.sees(record) or _foreign(call, record):
             return False
-        settle(call, record, home)
+        settle(call.world, record, home)
         return seen is None or seen(record)
 
     def render(record: Record) -> bytes:

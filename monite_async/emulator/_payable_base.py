@@ -25,7 +25,6 @@ __all__ = [
     "recount",
     "seed",
     "settle",
-    "settle_due",
     "start_ocr",
     "wrong_state",
 ]
@@ -203,7 +202,8 @@ def start_ocr(world: World, payable: Record) -> None:
     """Send the attached file to OCR, which takes its time on the emulator's clock."""
     payable.change(None, ocr_status="processing", ocr_request_id=str(uuid5(NAMESPACE_URL, f"ocr:{payable.id}")))
     due = world.clock.now() + timedelta(seconds=world.settings.ocr_seconds)
-    payable.private["ocr_due"] = world.state.recognising[payable.id] = due
+    payable.private["ocr_due"] = due
+    world.state.due[payable.id] = ("/payables", due)
 
 
 def settle(world: World, payable: Record) -> None:
@@ -212,7 +212,7 @@ def settle(world: World, payable: Record) -> None:
     if not isinstance(due, datetime) or world.clock.now() < due:
         return
     del payable.private["ocr_due"]
-    world.state.recognising.pop(payable.id, None)
+    world.state.due.pop(payable.id, None)
     found = {name: value for name, value in _OCR_FIELDS.items() if payable.data.get(name) is None}
     payable.change(due, ocr_status="success", other_extracted_data=dict(_OCR_TEXT), **copy.deepcopy(found))
     payable.private["suggested"] = str(uuid5(NAMESPACE_URL, f"counterpart:{_OCR_TEXT['counterpart_name']}"))
@@ -221,17 +221,6 @@ def settle(world: World, payable: Record) -> None:
         payable.change(due, status="new")
         note(world, payable, "status_changed", {"old_status": "draft", "new_status": "new"}, None)
     record_event(world, payable.group, "payable", "ocr_finished", payable)
-
-
-def settle_due(world: World) -> None:
-    """Bring all payables up to date whose OCR is over by now."""
-    due = [payable_id for payable_id, moment in world.state.recognising.items() if moment <= world.clock.now()]
-    for payable_id in due:
-        payable = world.state.payables.get(payable_id)
-        if payable is None or payable.private.get("deleted") or "ocr_due" not in payable.private:
-            del world.state.recognising[payable_id]
-        else:
-            settle(world, payable)
 
 
 def missing_fields(world: World, payable: Record) -> list[str]:

@@ -136,7 +136,7 @@ class State:
     """Everything that ``snapshot`` and ``reset`` are about.
 
     Attributes:
-        recognising: When OCR of a payable will be over, by its id.
+        due: What goes on by itself, by the id of what it happens to: its collection, and when something is next to happen.
         outbox: When the next request of a webhook delivery is due, by its id.
     """
 
@@ -152,7 +152,7 @@ class State:
     issued: dict[str, int] = field(default_factory=dict[str, int])
     partner: dict[str, object] = field(default_factory=dict[str, object])
     required_fields: list[str] | None = None
-    recognising: dict[str, datetime] = field(default_factory=dict[str, datetime])
+    due: dict[str, tuple[str, datetime]] = field(default_factory=dict[str, tuple[str, datetime]])
     outbox: dict[str, datetime] = field(default_factory=dict[str, datetime])
     sequence: int = 0
 

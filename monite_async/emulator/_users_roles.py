@@ -7,6 +7,7 @@ from typing import cast
 
 from monite_async.emulator._call import Call, Rule, no_content, record_response
 from monite_async.emulator._errors import detail, invalid, refusal
+from monite_async.emulator._events import emit
 from monite_async.emulator._filters import Getters
 from monite_async.emulator._message import Response, as_list, as_object
 from monite_async.emulator._paging import page
@@ -60,6 +61,7 @@ def _create_role(call: Call) -> Response:
         "status": "active",
     }
     role = call.world.state.roles.add(call.world.record(call.entity_id, data, created_by=call.actor.user_id))
+    emit(call, "/roles", "created", role)
     return record_response(role, 201 if call.at_least(_FIRST_WITH_201) else 200)
 
 
@@ -85,6 +87,7 @@ def _update_role(call: Call) -> Response:
     if call.body.get("permissions") is not None:
         changes["permissions"] = _permissions(call.body["permissions"])
     role.change(call.now, **changes)
+    emit(call, "/roles", "updated", role)
     return record_response(role)
 
 
@@ -95,6 +98,7 @@ def _delete_role(call: Call) -> Response:
     if any(user.data["status"] == "active" and user.data["role_id"] == role.id for user in users):
         raise refusal(call.world.settings.role_in_use_status, "The role is in use")
     role.change(call.now, status="deleted")
+    emit(call, "/roles", "deleted", role)
     return no_content()
 
 
@@ -115,9 +119,10 @@ def provision_default_role(call: Call, entity_id: str) -> Record:
         "permissions": _permissions(permissions),
         "status": "active",
     }
-    role = call.world.record(entity_id, data)
+    role = call.world.state.roles.add(call.world.record(entity_id, data))
     role.private["default"] = True
-    return call.world.state.roles.add(role)
+    emit(call, "/roles", "created", role)
+    return role
 
 
 def _user(call: Call) -> Record:
@@ -150,7 +155,8 @@ def _create_user(call: Call) -> Response:
     }
     user = call.world.record(call.entity_id, data, created_by=call.actor.user_id)
     user.private["title"] = body.get("title")
-    return record_response(call.world.state.users.add(user))
+    emit(call, "/entity_users", "created", call.world.state.users.add(user))
+    return record_response(user)
 
 
 _USER_GETTERS: Getters = {"name": lambda user: f"{user.text('first_name')} {user.text('last_name')}".strip()}
@@ -180,6 +186,7 @@ def _apply(call: Call, user: Record, body: Mapping[str, object]) -> Response:
     if "role_id" in changes:
         changes["role_id"] = _role(call, str(changes["role_id"])).id
     user.change(call.now, **changes)
+    emit(call, "/entity_users", "updated", user)
     return record_response(user)
 
 
@@ -193,6 +200,7 @@ def _delete_user(call: Call) -> Response:
     user = _user(call)
     check_own(call, user, ("entity_user", "delete"))
     user.change(call.now, status="deleted")
+    emit(call, "/entity_users", "deleted", user)
     return no_content()
 
 

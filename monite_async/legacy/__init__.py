@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Literal, Self
 from uuid import UUID
 
 from monite_async._config import Hidden, Settings, TokenSource, clean_id
@@ -34,7 +34,11 @@ from monite_async.legacy._models import BillFile, BillPage, Entity, EntityPage, 
 from monite_async_stores import TokenStore
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
+
+    from monite_async._rate import SharedRate
 
 __all__ = [
     "BASE_URL",
@@ -184,7 +188,14 @@ class LegacyMonite(Scope):
         deadline: Seconds that a whole call may take.
         retry: When calls are sent again.
         headers: Further headers of every call (``accept-language``).
-        transport: Carries the requests instead of this library's own connections.
+        lenient: This and all that follow are as for ``AsyncMonite``.
+        rate_limit: Requests per second, or a ``SharedRate``; default is to learn it from the answers.
+        max_response_bytes: Longest decompressed answer that is read, in bytes; default 64 MiB.
+        transport: Carries the requests instead of this library's own connections, or ``"fast"``.
+        proxy: URL of a proxy for all requests; default what the environment says.
+        http2: Speak HTTP/2 where the server does (needs the extra ``http2``).
+        ssl_context: TLS context, for authorities or client certificates of your own.
+        trust_env: Whether the environment may name proxies and certificate authorities.
 
     Raises:
         ConfigurationError: With everything that is wrong at once.
@@ -201,10 +212,17 @@ class LegacyMonite(Scope):
         deadline: float = DEFAULT_DEADLINE,
         retry: RetryPolicy | None = None,
         headers: Mapping[str, str] | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
+        lenient: bool = False,
+        rate_limit: float | SharedRate | None = None,
+        max_response_bytes: int | None = None,
+        transport: httpx.AsyncBaseTransport | Literal["fast"] | None = None,
+        proxy: str | None = None,
+        http2: bool = False,
+        ssl_context: ssl.SSLContext | None = None,
+        trust_env: bool = True,
     ) -> None:
-        hidden = Hidden(client_secret)
-        del client_secret  # a traceback may show the variables of its frames
+        hidden, hidden_proxy = Hidden(client_secret), Hidden(proxy)
+        del client_secret, proxy  # a traceback may show the variables of its frames
         settings = Settings(
             client_id=client_id,
             client_secret=hidden,
@@ -213,8 +231,13 @@ class LegacyMonite(Scope):
             deadline=deadline,
             retry=retry,
             headers=headers,
+            lenient=lenient,
+            rate_limit=rate_limit,
+            max_response_bytes=max_response_bytes,
+            owner="LegacyMonite",
         )
-        core = Core(settings, store=token_store, wiring=Wiring(transport), issuer=None, wire=WIRE)
+        wiring = Wiring(transport, hidden_proxy, http2, ssl_context, trust_env)
+        core = Core(settings, store=token_store, wiring=wiring, issuer=None, wire=WIRE)
         super().__init__(core, core.key(), None, core.config.options)
 
     async def __aenter__(self) -> Self:

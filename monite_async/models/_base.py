@@ -13,7 +13,7 @@ from pydantic_core import core_schema
 from monite_async._collector import AtRest
 from monite_async._errors import ResponseValidationError
 
-__all__ = ["Anything", "Aware", "Model", "Moment", "adapter", "decode", "reader"]
+__all__ = ["Anything", "Aware", "Model", "Moment", "adapter", "decode", "is_secret", "reader"]
 
 _LARGE = 65_536
 
@@ -100,7 +100,7 @@ class Model(pydantic.BaseModel):
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Anything]]:
         # The generator marks the secrets that the contract knows; these are the ones that it does not.
-        return [(name, _open(value)) for name, value in super().__repr_args__() if not _is_secret(name)]
+        return [(name, _open(value)) for name, value in super().__repr_args__() if not is_secret(name)]
 
     def __getstate__(self) -> dict[Any, Any]:
         return {**super().__getstate__(), "slots": {name: _slot(self, name, None) for name in Model.__slots__}}
@@ -119,7 +119,8 @@ class Model(pydantic.BaseModel):
 _SECRET_ENDS = ("secret", "token")
 
 
-def _is_secret(name: object) -> bool:
+def is_secret(name: object) -> bool:
+    """Tell whether a field of this name holds a secret, by its end; tokens that name pages are none."""
     text = str(name).lower()
     return text.endswith(_SECRET_ENDS) and not text.endswith("pagination_token")
 
@@ -128,7 +129,7 @@ def _open(value: object) -> object:
     """Return a value that may be shown: JSON that no model describes is looked through for secrets as well."""
     if isinstance(value, dict):
         items = cast("dict[object, object]", value).items()
-        return {name: _open(item) for name, item in items if not _is_secret(name)}
+        return {name: _open(item) for name, item in items if not is_secret(name)}
     if isinstance(value, list):
         return [_open(item) for item in cast("list[object]", value)]
     return value

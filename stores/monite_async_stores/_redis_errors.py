@@ -32,13 +32,14 @@ from monite_async_stores._protocol import StoreError
 
 __all__ = ["is_about_keys", "is_wrong_type", "problem_of", "store_error"]
 
+_CLUSTER: Final = "it is a cluster: give the store a RedisCluster, or add ?cluster=true to its URL"
 _WORDS: Final = {
     "BUSY": "a script keeps it busy",
     "CLUSTERDOWN": "some slots of the cluster have no server",
-    "CROSSSLOT": "it is a cluster: give the store a RedisCluster",
+    "CROSSSLOT": _CLUSTER,
     "MASTERDOWN": "it is a replica that has lost its master",
     "MISCONF": "it takes no writes because it cannot save: see its log",
-    "MOVED": "it is a cluster: give the store a RedisCluster",
+    "MOVED": _CLUSTER,
     "NOAUTH": "check the user and the password",
     "NOPERM": "the user lacks a right: check its ACL",
     "NOREPLICAS": "it takes no writes because replicas are missing",

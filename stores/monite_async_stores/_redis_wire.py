@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, cast
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ReadOnlyError, ResponseError
@@ -126,7 +126,16 @@ class Lines:
         return await self._exchange(wire, commands)
 
     async def masters(self) -> list[Lines]:
-        """Return the lines to every server that holds records: these."""
+        """Return the lines to every server that holds records: these.
+
+        Raises:
+            redis.exceptions.ResponseError: This is one server of a cluster, and others have records too.
+        """
+        (answer,) = await self.exchange([("CLUSTER", "SLOTS")])
+        # An error says that it is no cluster, or that this user may not ask.
+        ranges = cast("list[list[list[object]]]", answer if isinstance(answer, list) else [])
+        if len({str(owned[2][:2]) for owned in ranges}) > 1:
+            raise ResponseError("MOVED")
         return [self]
 
     async def drop(self) -> None:

@@ -126,11 +126,10 @@ def test_a_query_without_name_or_sign_is_refused(pair: str) -> None:
 
 def test_hiding_reaches_every_depth_and_leaves_the_rest() -> None:
     """Secrets are found by their names in objects and lists; what is no text, or empty, is left."""
-    answer = {"data": [{"token": "x", "name": "n"}, {"secret": ""}, {"token": {"id": 1}}], "total": 3}
-    assert hide(answer) == (
-        {"data": [{"token": "<hidden>", "name": "n"}, {"secret": ""}, {"token": {"id": 1}}], "total": 3},
-        {"token"},
-    )
+    rest = {"next_pagination_token": "p", "total": 3}
+    answer = {"data": [{"token": "x", "name": "n"}, {"secret": ""}, {"token": {"id": 1}}, {"newToken": "y"}], **rest}
+    shown = [{"token": "<hidden>", "name": "n"}, {"secret": ""}, {"token": {"id": 1}}, {"newToken": "<hidden>"}]
+    assert hide(answer) == ({"data": shown, **rest}, {"token", "newToken"})
 
 
 def test_lengths_of_time_are_said_in_two_units() -> None:

@@ -16,7 +16,7 @@ import trustme
 
 from monite_async import AsyncMonite
 from monite_async._cli import _doctor
-from monite_async._cli._doctor_net import look_at_clock, look_at_name, look_at_tls
+from monite_async._cli._doctor_net import look_at_clock, look_at_name, look_at_tls, proxy_of
 from monite_async._cli._doctor_store import look_at_store
 from monite_async._cli._exits import Exit
 from monite_async._http import tls
@@ -89,7 +89,7 @@ async def test_settings_that_cannot_be_end_the_search(
     """Without a client nothing else can be looked at: what is wrong with its settings is the last line."""
     monkeypatch.setenv("MONITE_CLIENT_SECRET", SECRET)
     monkeypatch.setenv(variable, value)
-    found = [finding async for finding in _doctor._examine(5)]
+    found = [finding async for finding in _doctor._examine("monite", 5)]
     assert [(one.name, one.state) for one in found] == [("versions", "ok"), (check, "fail")]
     assert found[-1].code == Exit.CONFIGURATION
     assert SECRET not in repr(found)
@@ -102,7 +102,7 @@ async def test_a_network_that_fails_ends_the_look_at_it_and_tokens_are_tried_all
     monkeypatch.setenv("MONITE_BASE_URL", "http://127.0.0.1:1/v1")
     monkeypatch.setenv("MONITE_CLIENT_ID", EmulatorSettings().client_id)
     monkeypatch.setenv("MONITE_CLIENT_SECRET", SECRET)
-    found = {finding.name: finding async for finding in _doctor._examine(5)}
+    found = {finding.name: finding async for finding in _doctor._examine("monite", 5)}
     assert list(found) == ["versions", "configuration", "DNS", "TLS", "store", "token"]
     assert (found["TLS"].state, found["TLS"].code, found["token"].code) == ("fail", Exit.NETWORK, Exit.NETWORK)
 
@@ -154,6 +154,38 @@ async def test_names_that_do_not_resolve_and_resolvers_that_do_not_answer_are_fa
     assert (unknown.state, silent.state) == ("fail", "fail")
     assert "nowhere.invalid" in unknown.text
     assert "no answer within 0 s" in silent.text
+
+
+async def test_a_name_that_no_host_can_have_is_a_failure() -> None:
+    """A part of a name may have 63 characters: what resolvers refuse to look up is told, too."""
+    found = await look_at_name(f"https://{'a' * 64}.example", 20)
+    assert (found.state, "no name that a host can have" in found.text) == ("fail", True)
+
+
+async def test_the_proxy_of_the_environment_is_what_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind a proxy the API itself need not be reachable: doctor goes the way of the calls, and shows no password."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    api = "http://127.0.0.1:1/v1"
+    assert proxy_of(api) is None
+    async with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") as place:
+        monkeypatch.setenv("HTTP_PROXY", f"http://ann:{PASSWORD}@{place}")
+        proxy = proxy_of(api)
+        found = [await look(api, 20, proxy) for look in (look_at_name, look_at_tls, look_at_clock)]
+    assert [one.state for one in found] == ["ok", "ok", "warn"], "it tells no time"
+    assert found[0].text == "the proxy 127.0.0.1: 127.0.0.1"
+    assert f"the proxy {place}: connected" in found[1].text
+    assert PASSWORD not in repr(found)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    assert proxy_of(api) is None
+
+
+async def test_a_server_that_trickles_does_not_hold_up_the_look_at_the_clock() -> None:
+    """The time of a look is for the whole of it, whatever a server does meanwhile."""
+    async with answering(None) as place:
+        found = await look_at_clock(f"http://{place}", 0.05)
+    assert (found.state, found.code) == ("fail", Exit.NETWORK)
 
 
 async def test_what_is_wrong_with_tls_is_told_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, cast
 
+import pytest
+
 from monite_async._errors import ConnectError, MoniteError
 from monite_async._tokens.cache import TokenCache
 from monite_async._tokens.issuer import IssuedToken
@@ -310,6 +312,7 @@ class Fleet:
             await cache.aclose()
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_a_day_of_a_fleet_with_faults() -> None:
     """T23: in 24 hours with one per cent of faults on every edge no call fails, and POSTs are at most 1.1 x the ideal.
 

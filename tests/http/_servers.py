@@ -126,6 +126,9 @@ class Server:
 
     async def __aexit__(self, *exc: object) -> None:
         assert self._server is not None
+        # Whoever has come already is let in, and then sent away with the others: closed in between, asyncio would drop the
+        # connection without closing it.
+        await turns(5)
         self._server.close()
         for task in self._tasks:
             task.cancel()
@@ -137,6 +140,8 @@ class Server:
         task = asyncio.ensure_future(self._run(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        # Not in the task: cancelled before its first step, it would leave the connection open.
+        task.add_done_callback(lambda _: writer.transport.abort())
 
     async def _run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
@@ -151,7 +156,6 @@ class Server:
                 self.failures.append(exc)
         finally:
             self.open -= 1
-            writer.transport.abort()
 
 
 @contextmanager

@@ -88,6 +88,7 @@ async def test_every_await_point_of_an_upload(tmp_path: Path) -> None:
                 break
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("seed", range(2))
 def test_random_cancellation(seed: int) -> None:
     """Two hundred rounds of calls cut off anywhere; after each the next call succeeds at once."""

@@ -21,6 +21,8 @@ from monite_async._http.place import Place
 from tests.http._others import client_side, server_side
 from tests.http._servers import ENGINES, LOOPS, answer, turns, until
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 ROUNDS = {"asyncio": 2_000, "uvloop": 8_000}
 """Of each engine, by loop: uvloop takes a quarter of the time. One in twenty is over TLS."""
 MOODS = [

@@ -66,6 +66,7 @@ def crowd(transport: httpx.AsyncBaseTransport, **credentials: str) -> AsyncMonit
     return monite
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("windows", [False, True], ids=["evenly", "windows"])
 @pytest.mark.parametrize(

@@ -55,6 +55,7 @@ async def _round(transport: PooledTransport, origin: str, dice: random.Random) -
         assert outcome is None or isinstance(outcome, asyncio.CancelledError | httpx.TransportError), outcome
 
 
+@pytest.mark.usefixtures("unmeasured")
 @both_loops
 @pytest.mark.parametrize("seed", range(2))
 async def test_200_rounds_of_random_cancellation_leave_no_trace(seed: int) -> None:

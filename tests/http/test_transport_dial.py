@@ -335,7 +335,7 @@ async def test_a_handshake_that_stalls_is_a_connect_timeout(authority: trustme.C
 
     async with Server(mute) as server, PooledTransport(ssl_context=_client_side(authority)) as transport:
         with pytest.raises(httpx.ConnectTimeout):
-            await call(transport, server.origin.replace("http:", "https:"), connect=0.02)
+            await call(transport, server.origin.replace("http:", "https:"), connect=0.2)
         assert transport.stats().open == 0
         await until(lambda: server.accepted == 1 and server.open == 0)
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator
+from pathlib import Path
+from types import FrameType
 
 import httpx
 import pytest
 from opentelemetry import trace
+from opentelemetry.semconv._incubating.attributes import url_attributes as developing
+from opentelemetry.semconv.attributes import error_attributes, http_attributes, server_attributes, url_attributes
+from opentelemetry.semconv.metrics import http_metrics
 from opentelemetry.trace import SpanKind, StatusCode
 
 from monite_async import AsyncMonite, ConfigurationError, MoniteError, RetryPolicy
@@ -47,6 +54,7 @@ async def test_a_call_that_is_repeated_is_one_span_with_its_tries_as_events(
     assert attributes == {
         "http.request.method": "GET",
         "url.template": "/entities/{entity_id}",
+        "url.full": f"{emulator.base_url}/entities/{{entity_id}}",
         "server.address": monite._core.engine.place.origin[1],
         "server.port": monite._core.engine.place.origin[2],
         "http.response.status_code": 200,
@@ -106,11 +114,13 @@ async def test_a_replaced_token_shows_in_the_call(telemetry: Telemetry) -> None:
         "monite.waited",
         "monite.attempt",
         "monite.token.token_refused",
+        "monite.waited",
         "monite.token_replaced",
         "monite.attempt",
     ]
     assert (span.attributes or {})["http.response.status_code"] == 200
     assert telemetry.value("monite.token.replacements") == 1
+    assert telemetry.value("monite.token.wait.duration") == 2, "for the first token, and for the second"
     assert telemetry.value("monite.token.events", monite__token__event="token_refused") == 1
 
 
@@ -176,6 +186,7 @@ async def test_a_path_that_is_not_a_template_is_not_told(monite: AsyncMonite, te
     span = telemetry.span("GET")
     assert span.name == "GET"
     assert "url.template" not in (span.attributes or {})
+    assert (span.attributes or {})["url.full"] == f"{monite._core.engine.place}/REDACTED"
     assert "0b4c5f0e" not in telemetry.everything()
 
 
@@ -188,7 +199,11 @@ async def test_a_link_is_told_by_its_host_alone(telemetry: Telemetry) -> None:
         with pytest.raises(ConfigurationError):
             await monite.stream("GET", "ftp://files.example").__aenter__()
     good, bad = telemetry.spans("GET")
-    assert {"server.address": "files.example", "server.port": 8443}.items() <= (good.attributes or {}).items()
+    assert {
+        "server.address": "files.example",
+        "server.port": 8443,
+        "url.full": "https://files.example:8443/REDACTED",
+    }.items() <= (good.attributes or {}).items()
     assert (bad.attributes or {})["error.type"] == "ConfigurationError"
     assert "canary" not in telemetry.everything()
     assert "monite.token.hits" not in telemetry.points()
@@ -204,6 +219,67 @@ async def test_a_stream_is_a_span_until_its_answer_begins(
     with pytest.raises(MoniteError):
         await monite.stream("GET", "/entities").__aenter__()
     assert [(span.attributes or {}).get("error.type") for span in telemetry.spans("GET")] == [None, "404"]
+
+
+def names_of(*modules: object) -> set[str]:
+    """Return the names that modules of the published conventions define."""
+    return {value for module in modules for name, value in vars(module).items() if name.isupper()}
+
+
+async def test_names_are_those_of_the_published_conventions(
+    emulator: Emulator, monite: AsyncMonite, telemetry: Telemetry
+) -> None:
+    """Whatever is not called ``monite.*`` is in the registry of OpenTelemetry, and all that it requires is there."""
+    emulator.fail("GET", "/entities", status=503, times=1)
+    await monite.entities.list()
+    with pytest.raises(MoniteError):
+        await monite.entities.get("0b4c5f0e-9d3c-4b5e-9f86-2f2e5f9a0001")
+    published = names_of(error_attributes, http_attributes, server_attributes, url_attributes, developing)
+    told = {name for span in telemetry.spans("GET") for name in span.attributes or {}}
+    labels = {name for points in telemetry.points().values() for have, _ in points for name in have}
+    events_tell = {name for span in telemetry.spans() for event in span.events for name in event.attributes or {}}
+    assert {name for name in told | labels | events_tell if not name.startswith("monite.")} <= published
+    required = {"http.request.method", "server.address", "server.port"}
+    for span in telemetry.spans("GET"):
+        assert required | {"url.full"} <= set(span.attributes or {})
+        assert span.kind is SpanKind.CLIENT
+        assert span.instrumentation_scope is not None
+        assert span.instrumentation_scope.schema_url == "https://opentelemetry.io/schemas/1.30.0"
+    measured = telemetry.points()
+    assert http_metrics.HTTP_CLIENT_REQUEST_DURATION in measured
+    assert all(name.startswith("monite.") for name in set(measured) - {http_metrics.HTTP_CLIENT_REQUEST_DURATION})
+    assert all(required <= set(have) for have, _ in measured[http_metrics.HTTP_CLIENT_REQUEST_DURATION])
+
+
+async def test_who_is_not_watched_pays_for_no_watching(
+    emulator: Emulator, monite: AsyncMonite, telemetry: Telemetry
+) -> None:
+    """Before it is instrumented and after the undo a call runs the same functions as often, none of them a watcher's."""
+
+    async def functions_run() -> Counter[tuple[str, str]]:
+        ran: Counter[tuple[str, str]] = Counter()
+
+        def note(frame: FrameType, event: str, _: object) -> None:
+            if event == "call" and "monite_async" in frame.f_code.co_filename:
+                ran[Path(frame.f_code.co_filename).name, frame.f_code.co_name] += 1
+
+        sys.setprofile(note)
+        try:
+            await plain.request("GET", "/entities")
+        finally:
+            sys.setprofile(None)
+        return ran
+
+    async with AsyncMonite(**emulator.client_options(), retry=QUICK) as plain:
+        await plain.request("GET", "/entities")
+        before = await functions_run()
+        undo = telemetry.watch(plain)
+        watched = await functions_run()
+        undo()
+        after = await functions_run()
+    assert before == after
+    assert not {file for file, _ in before} & {"otel.py", "_observer.py"}
+    assert "otel.py" in {file for file, _ in watched}
 
 
 async def test_clients_in_threads_do_not_meet(emulator: Emulator, telemetry: Telemetry) -> None:

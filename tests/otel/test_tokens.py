@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,7 +14,7 @@ from opentelemetry import trace
 from opentelemetry.trace import StatusCode
 
 from examples.logging_tokens import MoodyStore
-from monite_async import AsyncMonite, ConfigurationError, MoniteError, RequestTimeout, RetryPolicy
+from monite_async import AsyncMonite, ClientClosedError, ConfigurationError, MoniteError, RequestTimeout, RetryPolicy
 from monite_async._tokens.flight import Flight
 from monite_async.emulator import Emulator
 from monite_async.otel import instrument
@@ -135,6 +137,36 @@ async def test_a_store_that_is_away_shows_while_it_is(telemetry: Telemetry) -> N
     assert names == {"acquire", "commit", "purge"}
 
 
+async def test_a_client_that_is_closed_does_without_nothing(telemetry: Telemetry) -> None:
+    """Closing ends the watching: a client that ended while its store was away is not counted for ever after."""
+    for _ in range(3):  # as workers that make a client per job
+        async with AsyncMonite(**Emulator().client_options(), token_store=MoodyStore()) as monite:
+            undo = telemetry.watch(monite)
+            await monite.request("GET", "/entities")
+            assert telemetry.value("monite.token_store.degraded") == 1
+        assert telemetry.value("monite.token_store.degraded") == 0
+        assert monite._core.engine.observer is None
+        undo()
+        assert telemetry.value("monite.token_store.degraded") == 0
+        with pytest.raises(ClientClosedError):
+            telemetry.watch(monite)
+
+
+async def test_what_a_flight_waits_for_the_rate_limit_is_measured(telemetry: Telemetry) -> None:
+    """A token request that the limiter holds back explains a long flight; one that goes at once says nothing."""
+    async with AsyncMonite(**Emulator().client_options()) as monite:
+        telemetry.watch(monite)
+        await monite.tokens.warm()
+        assert events(telemetry.spans("monite.token")[-1]) == ["monite.token.token_fetched"]
+        await monite.tokens.invalidate()
+        monite._core.engine.limiter.refused(0.02, None)
+        await monite.tokens.warm()
+    flight = telemetry.spans("monite.token")[-1]
+    assert flight.name == "monite.token"
+    assert facts(flight, "monite.waited") == [{"monite.waited_for": "turn"}]
+    assert telemetry.value("monite.limiter.wait.duration") == 1
+
+
 async def test_an_operation_of_an_unknown_name_is_not_told_by_it(telemetry: Telemetry) -> None:
     """What a store of somebody else's calls its coroutines becomes no label."""
     async with AsyncMonite(**Emulator().client_options()) as monite:
@@ -231,3 +263,14 @@ async def test_token_events_are_logged_with_their_facts_as_fields(caplog: pytest
             "monite_detail",
         }
         assert "canary" not in str(fields)
+
+
+@pytest.mark.checkout
+def test_the_page_names_every_logger() -> None:
+    """Whoever wants to hear, or to silence, a part of the library finds what its logger is called."""
+    root = Path(__file__).parents[2]
+    sources = [*root.glob("monite_async/**/*.py"), *root.glob("stores/monite_async_stores/*.py")]
+    named = {name for path in sources for name in re.findall(r'getLogger\("([\w.]+)"\)', path.read_text("utf-8"))}
+    page = (root / "docs" / "observability.md").read_text("utf-8")
+    assert len(named) > 3
+    assert {name for name in named if f"`{name}`" not in page} == set()

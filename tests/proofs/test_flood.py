@@ -101,6 +101,7 @@ async def clean(monite: AsyncMonite) -> None:
             assert pool.stats().waiting == 0
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize(("seed", "count"), [(1, 5000), (7, 1500)])
 async def test_a_flood(seed: int, count: int) -> None:
     """Every call succeeds, fails with a typed error, or was cancelled; then no task, slot or connection is missing."""

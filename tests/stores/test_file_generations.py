@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
@@ -12,6 +13,7 @@ from tests.stores.file_bench import MovableClock
 from tests.stores.test_generations import LEASE_MS, Leaders
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_generations_in_files(tmp_path: Path) -> None:
     """T4: however three leaders interleave, the file store keeps the highest generation and hands out higher ones."""
 

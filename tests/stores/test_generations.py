@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -187,11 +188,13 @@ class MemoryLeaders(Leaders):
         self.clock.now += LEASE_MS / 1000 + 0.001
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_generations_in_memory() -> None:
     """However three leaders interleave, the memory store keeps the highest generation and hands out higher ones."""
     run_state_machine_as_test(MemoryLeaders, settings=settings(max_examples=100, stateful_step_count=40, deadline=None))
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_generations_in_redis(redis_server: RedisServer) -> None:
     """However three leaders interleave, the Redis store keeps the highest generation and hands out higher ones."""
 

@@ -94,6 +94,7 @@ def door(request: pytest.FixtureRequest, redis_server: RedisServer, tmp_path: Pa
             yield proxy, f"redis://{user}localhost:{proxy.port}/0"
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_ten_thousand_cuts_mix_up_nothing(door: tuple[Proxy, str], request: pytest.FixtureRequest) -> None:
     """Cancelled and timed out at random points of slow exchanges, no operation reads what was meant for another.
 

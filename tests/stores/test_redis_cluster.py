@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import socket
 from collections.abc import Iterator
 
@@ -12,6 +13,9 @@ from redis.asyncio import RedisCluster
 from redis.crc import key_slot
 from redis.exceptions import AskError, MovedError, ResponseError, TryAgainError
 
+from monite_async import _cli
+from monite_async._cli import _commands
+from monite_async._cli._exits import Exit
 from monite_async_stores import (
     Committed,
     Granted,
@@ -80,6 +84,36 @@ def test_a_server_that_is_no_cluster_cannot_list_one(redis_server: RedisServer) 
             await keep(store).names()
 
     run(main)
+
+
+def test_the_command_sees_the_records_of_all_servers(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``store list`` and ``purge --all`` reach every primary; without ``cluster=true`` they refuse instead of missing some."""
+    names = [a_name() for _ in range(12)]
+
+    async def main(keep: Keep) -> None:
+        store = store_from_url(url)
+        assert isinstance(store, RedisTokenStore)
+        for name in names:
+            await put(keep(store), name)
+
+    url = f"redis://127.0.0.1:{cluster.servers[0].port}?cluster=true&namespace=commanded"
+    run(main)
+    assert len({slot_of(name) * 3 // 16384 for name in names}) > 1
+    monkeypatch.setattr(_commands._output, "json", False)
+    monkeypatch.setenv("MONITE_TOKEN_STORE", url.replace("cluster=true&", ""))
+    for arguments in (["store", "list"], ["store", "purge", "--all", "--yes"]):
+        assert _cli.main(arguments) == Exit.STORE
+        said = capsys.readouterr()
+        assert (said.out, "add ?cluster=true to its URL" in said.err) == ("", True)
+    monkeypatch.setenv("MONITE_TOKEN_STORE", url)
+    assert _cli.main(["store", "list", "--json"]) == Exit.OK
+    assert [one["record"] for one in json.loads(capsys.readouterr().out)] == sorted(name.name for name in names)
+    assert _cli.main(["store", "purge", "--all", "--yes"]) == Exit.OK
+    assert json.loads(capsys.readouterr().out) == {"purged": len(names)}
+    assert _cli.main(["store", "list"]) == Exit.OK
+    assert json.loads(capsys.readouterr().out) == []
 
 
 def test_a_slot_that_has_moved_is_found_again(cluster: Cluster) -> None:

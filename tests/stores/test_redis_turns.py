@@ -127,8 +127,8 @@ def test_a_crowd_is_no_outage(redis_server: RedisServer) -> None:
     """Three thousand at once on a Redis that takes a fifth of the limit to answer all get their answers."""
 
     async def main() -> None:
-        with Proxy(redis_server.port, delay=lambda: 0.1) as proxy:
-            async with opened(f"redis://127.0.0.1:{proxy.port}/0", timeout=0.5) as store:
+        with Proxy(redis_server.port, delay=lambda: 0.4) as proxy:
+            async with opened(f"redis://127.0.0.1:{proxy.port}/0", timeout=2.0) as store:
                 await ask(store, a_name())
                 answers = await asyncio.gather(*(ask(store, a_name()) for _ in range(3000)), return_exceptions=True)
                 assert [answer for answer in answers if not isinstance(answer, Granted)] == []
@@ -141,7 +141,7 @@ def test_a_crowd_too_large_is_busy_and_opens_no_breaker(redis_server: RedisServe
 
     async def main() -> None:
         with Proxy(redis_server.port, delay=lambda: 0.05) as proxy:
-            async with opened(f"redis://127.0.0.1:{proxy.port}/0", timeout=0.1) as store:
+            async with opened(f"redis://127.0.0.1:{proxy.port}/0") as store:
                 ear = Ear()
                 store.watch(ear)
                 await ask(store, a_name())

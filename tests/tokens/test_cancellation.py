@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -96,6 +98,45 @@ def test_a_flight_carries_no_context_of_its_starter() -> None:
 
     run_virtual(main())
     assert seen == ["nobody"]
+
+
+def test_a_flight_keeps_no_context_of_its_starter_alive() -> None:
+    """What a caller's context held is free as soon as that caller is gone, however long the flight goes on (R9)."""
+    tenant: contextvars.ContextVar[object] = contextvars.ContextVar("tenant")
+
+    class Request:
+        """What a web framework keeps in a context."""
+
+    async def main() -> None:
+        world = World()
+        may_land, flying = asyncio.Event(), asyncio.Event()
+
+        async def wait() -> None:
+            flying.set()
+            await may_land.wait()
+
+        world.endpoint.on_issue = wait
+        held: list[weakref.ref[object]] = []
+
+        async def caller() -> None:
+            request = Request()
+            held.append(weakref.ref(request))
+            tenant.set(request)
+            del request
+            await world.cache.get(PARTNER)
+
+        task = asyncio.create_task(caller())
+        await flying.wait()
+        task.cancel()
+        await asyncio.wait([task])
+        del task
+        gc.collect()
+        assert held[0]() is None
+        may_land.set()
+        await world.cache.get(PARTNER)
+        assert world.posts == 1
+
+    run_virtual(main())
 
 
 def test_a_failure_is_shared_by_all_who_waited_and_belongs_to_each() -> None:

@@ -292,6 +292,7 @@ def test_a_busy_store_is_waited_for_and_not_reported(busy_for: float, alone: boo
     run_virtual(main())
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_many_flights_that_wait_ask_less_often() -> None:
     """However many records others are fetching, a process asks the store about 500 times a second, and no faster."""
 

@@ -6,12 +6,15 @@ import asyncio
 import gc
 import tracemalloc
 
+import pytest
+
 from monite_async._errors import AuthenticationError
 from monite_async_stores import MemoryTokenStore
 from tests.tokens.world import PARTNER, Endpoint, World, user
 from tests.virtual import run_virtual
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_memory_is_flat_over_many_distinct_users() -> None:
     """T9: a stream of ever new entity users is held in bounded memory, in the cache and in the store behind it."""
 
@@ -35,6 +38,7 @@ def test_memory_is_flat_over_many_distinct_users() -> None:
     run_virtual(main())
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_failures_of_many_users_are_forgotten() -> None:
     """R4: notes on failing keys are bounded by being swept once they no longer matter."""
 

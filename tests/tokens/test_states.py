@@ -24,6 +24,7 @@ def finished(work: Coroutine[Any, Any, T]) -> T:
     raise AssertionError("it suspended")
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_a_fresh_hit_never_suspends_and_asks_nobody() -> None:
     """R3: on a fresh hit the coroutine finishes on its first step, starts no task and no request (T1)."""
 

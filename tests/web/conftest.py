@@ -9,13 +9,6 @@ import pytest
 from tests.stores.redis_server import RedisServer
 
 
-@pytest.fixture(autouse=True)
-def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave the coverage of child processes alone: it would double their work, and nothing runs in them only."""
-    for name in ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"):
-        monkeypatch.delenv(name, raising=False)
-
-
 @pytest.fixture
 def redis_url() -> Iterator[str]:
     """Where an empty Redis is."""

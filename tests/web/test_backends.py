@@ -13,7 +13,7 @@ import pytest
 from monite_async import AsyncMonite, PooledTransport
 from monite_async.emulator import Remote, launch
 from tests.stores.redis_server import free_port
-from tests.web.fleet import Company, Served, children, environment, hire, served
+from tests.web.fleet import ROOT, Company, Served, children, environment, hire, served
 
 pytestmark = pytest.mark.checkout
 
@@ -113,6 +113,12 @@ async def end_under_load(remote: Remote, server: Served, browsers: Browsers) -> 
     assert server.output.count("Application shutdown complete") == WORKERS
     for complaint in ("Traceback", "Task was destroyed", "never retrieved", "never awaited", "Warning"):
         assert complaint not in server.output
+
+
+@pytest.mark.parametrize("name", ["starlette_app", "fastapi_app", "django_app"])
+def test_a_backend_is_an_example_of_under_eighty_lines(name: str) -> None:
+    """Token endpoint, scopes, webhooks and lifespan: each framework needs no more."""
+    assert len((ROOT / "examples" / f"{name}.py").read_text().splitlines()) < 80
 
 
 @pytest.mark.timeout(300)

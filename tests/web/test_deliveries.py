@@ -274,6 +274,34 @@ async def test_a_receiver_that_is_not_there_is_tried_again(world: World) -> None
     assert len(post.got) == 1
 
 
+@pytest.mark.parametrize(
+    ("answer", "row"),
+    [
+        (b"", (1, None, False)),
+        (b"nonsense\r\n\r\n", (1, None, False)),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nshort", (1, None, False)),
+        (b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 3\r\n\r\nabc", (1, None, False)),
+        (b"HTTP/1.1 200 OK\r\ncontent-type: x/y; charset=idna\r\ncontent-length: 2\r\n\r\n\xff\xfe", (1, 200, True)),
+        (b"HTTP/1.1 302 Found\r\nlocation: http://[half\r\ncontent-length: 0\r\n\r\n", (1, 302, False)),
+    ],
+)
+async def test_whatever_a_receiver_answers_is_an_outcome(
+    world: World, answer: bytes, row: tuple[int, int | None, bool]
+) -> None:
+    """An answer that cannot be read is noted as any other, and what was delivered is not delivered for ever."""
+
+    async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(receive, "127.0.0.1", 0) as server:
+        await world.subscribe(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/x")
+        await world.payable()
+        assert await world.rows() == [row]
+
+
 async def test_work_that_goes_on_by_itself_tells_of_its_end(world: World) -> None:
     """OCR of an uploaded file is over when the emulator's clock says so, and nobody has to look for it to be told."""
     post = Post()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from monite_async.emulator._call import Call, Handler
 from monite_async.emulator._collections import COLLECTIONS
 from monite_async.emulator._errors import refusal
+from monite_async.emulator._events import emit
 from monite_async.emulator._generic import Json, answer, change, create, found, list_page, records, ruled
 from monite_async.emulator._lifecycles.policies import matches, wanted_approvals
 from monite_async.emulator._message import Response, as_list, as_object
@@ -24,9 +27,12 @@ def start_policies(call: Call, payable: Record) -> bool:
         (policy for policy in records(call, _POLICIES.path) if policy.data["status"] == "active"),
         key=lambda policy: -policy.number("priority"),
     )
-    chosen = next((policy for policy in policies if matches(policy.data.get("trigger"), payable.view())), None)
-    if chosen is None:
+    matching = [policy for policy in policies if matches(policy.data.get("trigger"), payable.view())]
+    if not matching:
         return False
+    if len(matching) > 1:
+        emit(call, "/payables", "multiple_approval_policies_matched", payable)
+    chosen = matching[0]
     facts: Json = {
         "input": {"invoice": {"id": payable.id}},
         "metadata": {"object_id": payable.id, "object_type": "payable"},
@@ -126,6 +132,8 @@ def _cancel_process(call: Call) -> Response:
     for one in _requests_of(call, process):
         if one.data["status"] == "waiting":
             change(call, one, {"status": "canceled"}, _REQUESTS)
+    policy = call.world.state.table(_POLICIES.path).get(process.group)
+    emit(call, _POLICIES.path, "process_canceled", cast("Record", policy))
     return answer(call, change(call, process, {"status": "canceled"}, _PROCESSES))
 
 

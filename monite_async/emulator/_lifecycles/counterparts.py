@@ -5,6 +5,7 @@ from __future__ import annotations
 from monite_async.emulator._call import Call, no_content
 from monite_async.emulator._collections import COLLECTIONS
 from monite_async.emulator._errors import detail, invalid, refusal
+from monite_async.emulator._events import emit
 from monite_async.emulator._filters import Getter, Getters
 from monite_async.emulator._generic import answer, change, create, found, list_page, remove, ruled
 from monite_async.emulator._message import Response, as_list, as_object
@@ -95,6 +96,7 @@ def _get_metadata(call: Call) -> Response:
 def _put_metadata(call: Call) -> Response:
     record = found(call, _HOME)
     record.private["metadata"] = call.body["metadata"]
+    emit(call, _HOME.path, "metadata_update", record)
     return answer(call, {"metadata": call.body["metadata"]})
 
 

@@ -8,6 +8,7 @@ from uuid import uuid4
 from monite_async.emulator._call import Call
 from monite_async.emulator._collections import COLLECTIONS
 from monite_async.emulator._errors import refusal
+from monite_async.emulator._events import emit
 from monite_async.emulator._generic import Json, answer, found, merged, no_body, ruled
 from monite_async.emulator._message import Response, as_list, as_object
 from monite_async.emulator._state import Record, iso
@@ -74,8 +75,19 @@ def _get_methods(call: Call) -> Response:
 
 
 def _put_methods(call: Call) -> Response:
-    _entity(call).private["payment_methods"] = dict(call.body)
+    entity = _entity(call)
+    before = _has_us_ach(call, entity)
+    entity.private["payment_methods"] = dict(call.body)
+    after = _has_us_ach(call, entity)
+    if before != after:
+        state = "activated" if after else "deactivated"
+        emit(call, "/entities", f"payment_method.us_ach.{state}", entity)
     return _get_methods(call)
+
+
+def _has_us_ach(call: Call, entity: Record) -> bool:
+    chosen = _methods(call, as_object(entity.private.get("payment_methods")))
+    return any(as_object(method)["type"] == "us_ach" for method in chosen)
 
 
 def _link(call: Call) -> Response:

@@ -68,28 +68,31 @@ def _update_intent(call: Call) -> Response:
     return answer(call, intent)
 
 
-def _intents(call: Call, method: object) -> list[Json]:
-    made: list[Json] = []
+def _intents(call: Call, method: object) -> list[tuple[Record, Json]]:
+    """Create the intents of a batch; return each, and how the batch shows it."""
+    made: list[tuple[Record, Json]] = []
     for entry in as_list(call.body["payment_intents"]):
         wanted = as_object(entry)
-        facts = {**wanted, **_amount(call, wanted.get("object")), "payment_methods": [method]}
-        made.append(
-            _intent(call, facts).view() | {"object": wanted.get("object"), "recipient": wanted.get("recipient")}
-        )
+        intent = _intent(call, {**wanted, **_amount(call, wanted.get("object")), "payment_methods": [method]})
+        made.append((intent, intent.view() | {"object": wanted.get("object"), "recipient": wanted.get("recipient")}))
     return made
 
 
-def _batch_facts(call: Call, intents: list[Json]) -> Json:
-    amounts = [intent["amount"] for intent in intents]
-    total = sum(amount for amount in amounts if isinstance(amount, int))
-    return {**call.body, "payment_intents": intents, "status": "created", "total_amount": total}
+def _batch_facts(call: Call, intents: list[tuple[Record, Json]]) -> Json:
+    total = sum(intent.number("amount") for intent, _ in intents)
+    shown = [view for _, view in intents]
+    return {**call.body, "payment_intents": shown, "status": "created", "total_amount": total}
 
 
 def _create_batch(call: Call) -> Response:
-    record = create(call, _batch_facts(call, _intents(call, call.body["payment_method"])))
+    intents = _intents(call, call.body["payment_method"])
+    record = create(call, _batch_facts(call, intents))
     seconds = call.world.settings.payment_seconds
-    later(call, record, seconds / 2, {"status": "processing"})
-    later(call, record, seconds, {"status": "succeeded"})
+    for after, status in ((seconds / 2, "processing"), (seconds, "succeeded")):
+        for intent, _ in intents:
+            later(call, intent, after, {"status": status}, then=_note, collection=_INTENTS)
+        shown = [{**view, "status": status} for _, view in intents]
+        later(call, record, after, {"status": status, "payment_intents": shown})
     return answer(call, record)
 
 

@@ -33,7 +33,7 @@ def _start(call: Call, kind: object) -> Response:
     record = create(call, {"status": "processing", "document_type": kind or "invoice"}, _TASKS)
     seen = {"status": "success", "recognized_data": {**_SEEN, "type": kind or "invoice"}}
     later(call, record, call.world.settings.ocr_seconds, seen)
-    settle(call, record, _TASKS)
+    settle(call.world, record, _TASKS)
     return answer(call, record)
 
 
@@ -70,9 +70,8 @@ def uploaded(call: Call, collection: Collection, fields: Mapping[str, object], s
     """Store what was uploaded, send it to OCR, and answer with it; ``seen`` is what that will find."""
     record = create(call, {"ocr_status": "processing", **fields}, collection)
     seconds = call.world.settings.ocr_seconds
-    later(call, record, seconds, seen, fill=True)
-    later(call, record, seconds, {"ocr_status": "success"})
-    settle(call, record, collection)
+    later(call, record, seconds, {"ocr_status": "success"}, fill=seen)
+    settle(call.world, record, collection)
     return answer(call, record)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import secrets
 
 from monite_async.emulator._call import Call
+from monite_async.emulator._due import settle_due
 from monite_async.emulator._errors import detail, invalid, refusal
 from monite_async.emulator._events import EVENTS, is_within_reach
-from monite_async.emulator._generic import answer, change, create, found, ruled
+from monite_async.emulator._generic import answer, change, create, found, list_page, ruled
 from monite_async.emulator._message import Response
 
 __all__ = ["WEBHOOK_OPERATIONS"]
@@ -41,6 +42,11 @@ def _regenerate(call: Call) -> Response:
     return answer(call, record)
 
 
+def _list_events(call: Call) -> Response:
+    settle_due(call.world)
+    return list_page(call)
+
+
 def _get_event(call: Call) -> Response:
     event = call.world.state.table(EVENTS).get(call.params["event_id"].lower())
     user = call.actor.user
@@ -54,6 +60,7 @@ WEBHOOK_OPERATIONS = ruled(
         "post_webhook_subscriptions": _subscribe,
         "patch_webhook_subscriptions_id": _change,
         "post_webhook_subscriptions_id_regenerate_secret": _regenerate,
+        "get_events": _list_events,
         "get_events_id": _get_event,
     }
 )
