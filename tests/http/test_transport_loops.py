@@ -1,4 +1,8 @@
-"""One transport over several loops, threads and processes."""
+"""One transport over several loops, threads and processes.
+
+On one engine: loops, threads and forks are the business of ``Native`` and ``Pool``, which both engines share; a framing
+belongs to one connection of one loop.
+"""
 
 from __future__ import annotations
 
