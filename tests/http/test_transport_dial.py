@@ -290,9 +290,9 @@ async def test_a_server_that_does_not_accept_is_a_connect_timeout() -> None:
             with pytest.raises(httpx.ConnectTimeout, match=r"within 0\.02 s") as caught:
                 await call(transport, url, connect=0.02)
             assert unsent(caught.value)
-            for asked in ({}, {"connect": 60}, {"connect": None}):
+            for work in (call(transport, url), call(transport, url, connect=60), call(transport, url, connect=None)):
                 with pytest.raises(httpx.ConnectTimeout, match=r"within 0\.05 s"):
-                    await call(transport, url, **asked)
+                    await work
             assert transport.stats().open == 0
 
 
