@@ -320,8 +320,28 @@ def _call(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:
         loop.call_soon_threadsafe(work)
 
 
-_learning: weakref.WeakValueDictionary[Hashable, Limiter] = weakref.WeakValueDictionary()
-_learning_lock = threading.Lock()
+class _Learning:
+    """The limiters without a rate of their own, by what the server counts by."""
+
+    __slots__ = ("__weakref__", "_known", "_lock")
+
+    def __init__(self) -> None:
+        self._known: weakref.WeakValueDictionary[Hashable, Limiter] = weakref.WeakValueDictionary()
+        self.after_fork_in_child()
+        renew_after_fork(self)
+
+    def find(self, key: Hashable) -> Limiter:
+        with self._lock:
+            limiter = self._known.get(key)
+            if limiter is None:
+                limiter = self._known[key] = Limiter()
+            return limiter
+
+    def after_fork_in_child(self) -> None:
+        self._lock = threading.Lock()  # a thread that exists only in the parent may have held it
+
+
+_learning: Final = _Learning()
 
 
 def learning_limiter(key: Hashable) -> Limiter:
@@ -330,8 +350,4 @@ def learning_limiter(key: Hashable) -> Limiter:
     Args:
         key: What the server counts by.
     """
-    with _learning_lock:
-        limiter = _learning.get(key)
-        if limiter is None:
-            limiter = _learning[key] = Limiter()
-        return limiter
+    return _learning.find(key)

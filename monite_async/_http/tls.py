@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+import sys
 import threading
 
 __all__ = ["default_context"]
 
 _lock = threading.Lock()
 _contexts: dict[tuple[bool, bool], ssl.SSLContext] = {}
+_ORPHANS: list[object] = []
+"""Contexts of a parent process; kept, because connections of its threads may have been in the midst of using them."""
 
 
 async def default_context(*, trust_env: bool = True, http2: bool = False) -> ssl.SSLContext:
@@ -50,3 +53,14 @@ def make_context(*, trust_env: bool = True, http2: bool = False) -> ssl.SSLConte
     context = ssl.create_default_context(cafile=file or None, capath=folder or None)
     context.set_alpn_protocols(["h2", "http/1.1"] if http2 else ["http/1.1"])
     return context
+
+
+def _forked() -> None:
+    """Start anew in a forked child: another thread may have held our lock, or one of those inside OpenSSL's contexts."""
+    global _lock, _contexts
+    _ORPHANS.append(_contexts)
+    _lock, _contexts = threading.Lock(), {}
+
+
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_forked)

@@ -37,6 +37,7 @@ MOODS = [
     "long body",
     "garbage",
     "stale",
+    "half open",
 ]
 _LIMIT = 20_000
 
@@ -68,7 +69,7 @@ class Moody(asyncio.Protocol):
 
     def _serve(self, mood: str) -> None:
         write, good = self.transport.write, answer(b"x" * 1000)
-        if mood in {"whole", "stale"}:
+        if mood in {"whole", "stale", "half open"}:
             write(good)
         elif mood == "pieces":
             self._dribble([good[:30], good[30:400], good[400:]])
@@ -86,6 +87,8 @@ class Moody(asyncio.Protocol):
             self.transport.close()
         elif mood == "reset":
             self.transport.abort()
+        elif mood == "half open" and self.transport.can_write_eof():  # TLS cannot
+            self.transport.write_eof()
 
     def _dribble(self, pieces: list[bytes]) -> None:
         if pieces and not self.transport.is_closing():
@@ -149,7 +152,7 @@ async def _call(native: Native, place: Place, mood: str, body: Body, *, keep: bo
 
 
 def _fits(mood: str, outcome: Answer | Lost, keep: bool) -> bool:
-    if mood in {"whole", "pieces", "byte by byte", "stale"}:
+    if mood in {"whole", "pieces", "byte by byte", "stale", "half open"}:
         return isinstance(outcome, Answer) and outcome.content == b"x" * 1000
     if mood == "long body" and keep:
         return isinstance(outcome, Answer) and len(outcome.content) == 2 * _LIMIT

@@ -1,4 +1,8 @@
-"""Cancellation at any point costs one connection at most, and nothing else."""
+"""Cancellation at any point costs one connection at most, and nothing else.
+
+Here over httpx's interface and on one engine: the steps are those of the pool, which both share. ``test_cancel_rounds``
+goes 10,000 rounds on each of them.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ import httpx
 import pytest
 
 from monite_async._http.transport import PooledTransport, PoolStats
-from tests.http._servers import Chunks, Server, answer, both_loops, call, read_request, turns, until
+from tests.http._servers import Chunks, Server, answer, both_loops, call, every_engine, read_request, turns, until
 
 ROUNDS = 200
 
@@ -115,7 +119,7 @@ async def test_an_exchange_may_be_cancelled_at_every_step(kind: str) -> None:
         await until(lambda: server.open == 0)
 
 
-@both_loops
+@every_engine
 async def test_a_half_read_answer_is_never_read_by_the_next_call() -> None:
     """A call cancelled within its answer takes its connection with it: the next answer is the next call's own."""
     async with Server(Moody(7)) as server, PooledTransport(max_connections=1) as transport:

@@ -1,4 +1,8 @@
-"""Making connections: names, addresses, TLS, and what every failure is called."""
+"""Making connections: names, addresses, TLS, and what every failure is called.
+
+A framing reads nothing before a connection is made, so one engine proves what is said here of both, but for the ends of
+connections (``every_engine``).
+"""
 
 from __future__ import annotations
 
@@ -21,7 +25,7 @@ from monite_async._http.connection import Connection
 from monite_async._http.place import Origin
 from monite_async._http.transport import PooledTransport, PoolStats, unsent
 from tests.http._others import client_side, server_side
-from tests.http._servers import Server, answer, both_loops, call, read_request, replies, turns, until
+from tests.http._servers import Server, answer, both_loops, call, every_engine, read_request, replies, turns, until
 
 OFFERED = ("h2", "http/1.1")
 """What the servers here offer in the handshake: of these the client must take the one it speaks."""
@@ -227,7 +231,7 @@ async def test_a_refused_handshake_is_a_connect_error(authority: trustme.CA) -> 
             await call(transport, server.origin.replace("http:", "https:"))
 
 
-@both_loops
+@every_engine
 async def test_a_body_until_close_needs_the_tls_farewell(authority: trustme.CA) -> None:
     """Over TLS a body that ends with the connection is whole only with close_notify: a cut one is an error."""
 
@@ -275,10 +279,9 @@ async def test_a_server_that_does_not_accept_is_a_connect_timeout() -> None:
             with pytest.raises(httpx.ConnectTimeout, match=r"within 0\.02 s") as caught:
                 await call(transport, url, connect=0.02)
             assert unsent(caught.value)
-            several: list[dict[str, Any]] = [{}, {"connect": 60}, {"connect": None}]
-            for asked in several:
+            for work in (call(transport, url), call(transport, url, connect=60), call(transport, url, connect=None)):
                 with pytest.raises(httpx.ConnectTimeout, match=r"within 0\.05 s"):
-                    await call(transport, url, **asked)
+                    await work
             assert transport.stats().open == 0
 
 
@@ -409,7 +412,7 @@ async def test_a_mute_address_is_waited_for_when_the_others_fail(monkeypatch: py
                 await call(transport, "http://name.test/", connect=0.05)
 
 
-@both_loops
+@every_engine
 async def test_a_connection_found_dead_before_the_request_is_unsent() -> None:
     """A new connection that the server closed before the first byte was written is an error, and unsent."""
 

@@ -1,10 +1,15 @@
-"""One transport over several loops, threads and processes."""
+"""One transport over several loops, threads and processes.
+
+On one engine: loops, threads and forks are the business of ``Native`` and ``Pool``, which both engines share; a framing
+belongs to one connection of one loop.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import os
+import signal
 import ssl
 import subprocess
 import sys
@@ -16,7 +21,7 @@ from typing import Any, cast
 import pytest
 import trustme
 
-from monite_async._http import native
+from monite_async._http import limits, native, tls
 from monite_async._http import pool as pools
 from monite_async._http.transport import PooledTransport, PoolStats, TransportClosedError
 from tests.http._servers import (
@@ -209,6 +214,31 @@ def _in_child(factory: Factory, transport: PooledTransport, origin: str) -> int:
             content = runner.run(call(transport, origin)).content
         gc.collect()
         return 0 if (content, orphans) == (b"2", 1) else 2
+    except BaseException:
+        return 3
+
+
+@FORK
+def test_locks_that_other_threads_held_do_not_stop_a_forked_child() -> None:
+    """Where a thread makes a TLS context or a client as another forks, the child makes its own all the same."""
+    with tls._lock, limits._learning._lock:
+        child = os.fork()
+        if child == 0:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(20)  # a child that waits for a lock waits for ever
+            os._exit(_makes_its_own())
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def _makes_its_own() -> int:
+    """Make what every process makes once; the exit status tells what went wrong."""
+    try:
+        before = dict(tls._contexts)
+        asyncio._set_running_loop(None)
+        with asyncio.Runner() as runner:
+            context = runner.run(tls.default_context())
+        limits.learning_limiter(("https://api.monite.test", "child"))
+        return 2 if before or context.verify_mode != ssl.CERT_REQUIRED else 0
     except BaseException:
         return 3
 

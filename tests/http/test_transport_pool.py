@@ -1,4 +1,8 @@
-"""The pool: reuse, order, limits, expiry, and its accounts."""
+"""The pool: reuse, order, limits, expiry, and its accounts.
+
+Both engines share the one class ``Pool``, which asks a framing nothing but whether another exchange may follow. So its
+rules are proved on one of them, and on both (``every_engine``) what hangs on how bytes are read.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ from tests.http._servers import (
     answer,
     both_loops,
     call,
+    every_engine,
     read_request,
     replies,
     start,
@@ -199,7 +204,7 @@ async def test_a_connection_past_its_time_is_not_used() -> None:
         assert transport.stats() == PoolStats(open=1, idle=1, waiting=0, opened=2)
 
 
-@both_loops
+@every_engine
 async def test_a_connection_closed_while_idle_leaves_the_pool() -> None:
     """A server that closes an idle connection, or speaks unasked, takes it out of the pool by itself."""
     writers: list[asyncio.StreamWriter] = []
@@ -220,7 +225,7 @@ async def test_a_connection_closed_while_idle_leaves_the_pool() -> None:
             await until(lambda: transport.stats().open == 0)
 
 
-@both_loops
+@every_engine
 async def test_a_server_that_closes_after_the_request_is_not_unsent() -> None:
     """Once a request was written, a close without an answer is an error that does not claim to be unsent."""
 
