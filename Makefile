@@ -52,7 +52,7 @@ pyright: $(STAMP)
 
 unit: $(STAMP) ## all tests, with branch coverage
 	@rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest -q -n 2
+	$(BIN)/coverage run -m pytest -q -n 2 --dist worksteal
 	$(BIN)/coverage combine --quiet
 	$(BIN)/python scripts/coverage_bars.py
 
@@ -74,7 +74,7 @@ generate: $(STAMP) ## write api/, models/, types/ and the emulator's tables anew
 	$(BIN)/python -m codegen.docs
 
 docs: $(STAMP) ## the site, into build/site
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 format: $(STAMP) ## format and fix what can be fixed
 	$(BIN)/ruff format .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 from benchmarks import levers
@@ -46,6 +47,18 @@ def _row(what: str, systems: Mapping[str, str], cell: Callable[[str], str]) -> l
     return [what, strong(ours), *others]
 
 
+def _hit(known: Known, name: str) -> str:
+    costs = known.case("tokens", "hit_cost", "monite-async")
+    if name == "monite-async":
+        return f"{costs['client.token']:.2f} µs (`peek` {costs['cache.peek']:.2f})"
+    return f"{costs[name]:.{1 if costs[name] >= 1 else 2}f} µs" if name in costs else NONE
+
+
+def _down(one: Mapping[str, float]) -> str:
+    how = " in series" if one["posts"] > _FLIGHT else ""
+    return f"{one['posts']:g}{how}, {one['seconds']:.1f} s" if one["peak"] == 1 else f"{one['posts']:g} at once"
+
+
 def tokens(known: Known) -> str:
     """Return the table of tokens in the README."""
     crowd = "stampede 10000"
@@ -61,16 +74,6 @@ def tokens(known: Known) -> str:
 
     def of(case: str, show: Callable[[Mapping[str, float]], str]) -> Callable[[str], str]:
         return lambda name: show(found) if (found := known.case("tokens", case, name)) else NONE
-
-    def hit(name: str) -> str:
-        costs = known.case("tokens", "hit_cost", "monite-async")
-        if name == "monite-async":
-            return f"{costs['client.token']:.2f} µs (`peek` {costs['cache.peek']:.2f})"
-        return f"{costs[name]:.{1 if costs[name] >= 1 else 2}f} µs" if name in costs else NONE
-
-    def down(one: Mapping[str, float]) -> str:
-        how = " in series" if one["posts"] > _FLIGHT else ""
-        return f"{one['posts']:g}{how}, {one['seconds']:.1f} s" if one["peak"] == 1 else f"{one['posts']:g} at once"
 
     def hurried(name: str) -> str:
         one, gap = known.case("tokens", "short_budgets", name), known.case("tokens", "cancelled", name)
@@ -89,8 +92,8 @@ def tokens(known: Known) -> str:
             of(crowd, lambda one: wait(one["seconds"] * 1000)),
         ),
         _row("CPU per waiting coroutine", first, of(crowd, lambda one: f"{one['cpu_us']:.0f} µs")),
-        _row("a hit", _TOKENS, hit),
-        _row("endpoint down, 100 callers: requests, last answer", _TOKENS, of("failing", down)),
+        _row("a hit", _TOKENS, partial(_hit, known)),
+        _row("endpoint down, 100 callers: requests, last answer", _TOKENS, of("failing", _down)),
         _row("the next 20 callers: requests", _TOKENS, of("failing", lambda one: f"{one['more_posts']:g}")),
         _row("callers with 50 ms for a token that takes 300 ms: served of 160", _TOKENS, hurried),
         _row(
@@ -123,7 +126,14 @@ def sharing(known: Known) -> str:
 
     def posts(case: str) -> Callable[[str], str]:
         told = cast("Mapping[str, Mapping[str, float]]", known.figures("sharing")[case])
-        return lambda name: number(told[name]["posts"]) if name in told else NONE
+
+        def cell(name: str) -> str:
+            if name not in told:
+                return NONE
+            stopped = told[name].get("stopped")
+            return number(told[name]["posts"]) + (f" in {stopped:g} s" if stopped else "")
+
+        return cell
 
     def commands(name: str) -> str:
         return number(found["commands"]) if (found := known.case("sharing", "one_key", name)) else NONE

@@ -45,7 +45,7 @@ class Sizes:
     processes: int = 8
     callers: int = 1000
     keys: int = 100
-    limit: float = 12.0
+    limit: float = 16.0
     rounds: int = 25
     crowds: int = 5
 

@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = options("decode", __doc__, "few rounds", arguments)
     packages = ("monite", "monite-async", "pydantic")
     where = machine([f"{name} {installed(name)}" for name in packages if installed(name)])
-    rounds = 3 if chosen.quick else 15
+    rounds = 1 if chosen.quick else 15
     bodies = {
         _PAGE: json.dumps(page()).encode(),
         "a page of 100 payables read from files": json.dumps(page(recognized=True)).encode(),

@@ -1,7 +1,7 @@
-"""``python -m codegen.docs``: the two tables of the documentation, all operations and the official client's names.
+"""``python -m codegen.docs``: the lists of the documentation: operations, models and types, the official client's names.
 
-The first is made of ``monite_async.operations()``. For the second the sources of the official client are read, never
-run: which request each of its methods sends.
+The first are made of the package. For the last the sources of the official client are read, never run: which request
+each of its methods sends.
 """
 
 from __future__ import annotations
@@ -12,18 +12,21 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from monite_async import OperationInfo, operations
+from monite_async import OperationInfo, models, operations
+from monite_async import types as inputs
 
-__all__ = ["OFFICIAL", "main", "migration_page", "official_methods", "operations_page"]
+__all__ = ["OFFICIAL", "main", "migration_page", "models_page", "official_methods", "operations_page"]
 
 OFFICIAL = "0.5.4"
 _DOCS = Path(__file__).resolve().parents[1] / "docs"
 _WHO = {
     "partner": "`monite`",
-    "entity": "`acme`, `ann`",
-    "user": "`ann`, `me`",
+    "entity": "`acme`,\u00a0`ann`",
+    "user": "`ann`,\u00a0`me`",
     "any": "all",
 }
+_WIDE = ["---", "hide: [toc]", "---", ""]
+"""Gives a wide table the room of the table of contents."""
 _LEGEND = """
 `monite` is an `AsyncMonite`, `acme = monite.entity(entity_id)`, `ann = acme.as_user(user_id)`,
 `me = monite.as_user(user_id)`.
@@ -33,6 +36,7 @@ _LEGEND = """
 def operations_page(listed: Sequence[OperationInfo]) -> str:
     """Return the page with all operations."""
     lines = [
+        *_WIDE,
         "# All operations",
         "",
         f"The {len(listed)} operations of the API, as `monite_async.operations()` lists them: `acme.payables.list()` sends",
@@ -41,12 +45,37 @@ def operations_page(listed: Sequence[OperationInfo]) -> str:
         "Paged ones return an `AsyncPager`. Repeated ones are sent again when nobody knows what became of the first try;",
         "the others only when it cannot have been carried out.",
         "",
-        "| method | request | on | paged | repeated |",
+        "| method | on | paged | repeated | request |",
         "| --- | --- | --- | --- | --- |",
     ]
     for info in listed:
         marks = [_WHO[info.scope], "yes" if info.paged else "", "yes" if info.idempotent else ""]
-        lines.append(f"| `{info.resource}.{info.name}` | `{info.method} {info.path}` | {' | '.join(marks)} |")
+        lines.append(f"| `{info.resource}.{info.name}` | {' | '.join(marks)} | `{info.method} {info.path}` |")
+    return "\n".join(lines) + "\n"
+
+
+def models_page(answers: Sequence[str], bodies: Sequence[str]) -> str:
+    """Return the page with the names of all models and types."""
+    lines = [
+        *_WIDE,
+        "# All models and types",
+        "",
+        "Made from the contract of the API, as is this list (`python -m codegen.docs`). Your editor knows the fields of each.",
+        "",
+        "## `monite_async.models`",
+        "",
+        f"What answers are read into, {len(answers)} names: classes of pydantic, unions of them, and kinds of text.",
+        "A module of it is loaded when a name of it is used.",
+        "",
+        ", ".join(f"`{name}`" for name in answers),
+        "",
+        "## `monite_async.types`",
+        "",
+        f"What bodies are made of, {len(bodies)} names: a `TypedDict` for each object, a `Literal` for each list of values.",
+        "They cost nothing at run time; a plain `dict` will do wherever one is asked for.",
+        "",
+        ", ".join(f"`{name}`" for name in bodies),
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -55,6 +84,7 @@ def migration_page(listed: Sequence[OperationInfo], official: dict[tuple[str, st
     ours = {_call(info.method, info.path): f"{info.resource}.{info.name}" for info in listed}
     gone = sorted(name for call, name in official.items() if call not in ours)
     lines = [
+        *_WIDE,
         "# Names: from the official client to this one",
         "",
         f"The methods of the official client (`monite` {OFFICIAL} on PyPI, class `AsyncMonite`) and the methods here that",
@@ -123,8 +153,10 @@ def _path(node: ast.expr) -> str:
 
 
 def main() -> None:
-    """Write the pages; the second one only where the official client is installed."""
+    """Write the pages; the last one only where the official client is installed."""
     (_DOCS / "operations.md").write_text(operations_page(operations()), encoding="utf-8")
+    names = models_page(models.__all__, inputs.__all__)
+    (_DOCS / "reference" / "models.md").write_text(names, encoding="utf-8")
     spec = importlib.util.find_spec("monite")
     if spec is None or spec.origin is None:
         print(f"docs/migration-names.md left as it is: monite {OFFICIAL} is not installed")

@@ -48,10 +48,9 @@ class Scalar:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of a list of strings; ``const`` when the contract pins a single one."""
+    """One of a list of strings, which may be a single one."""
 
     values: tuple[str, ...]
-    const: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,6 @@ class ListOf:
     item: Type
     min_items: int | None = None
     max_items: int | None = None
-    unique: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,7 +169,7 @@ class _Reader:
             if key in raw:
                 return self.union(where, raw, key)
         if "const" in raw:
-            return Choice((str(raw["const"]),), const=True)
+            return Choice((str(raw["const"]),))
         if "enum" in raw:
             return self.choice(where, raw)
         return self.by_type(where, raw)
@@ -210,7 +210,7 @@ class _Reader:
         match kind:
             case "array":
                 item = self.type(f"{where}.item", raw.get("items", {}))
-                return ListOf(item, raw.get("minItems"), raw.get("maxItems"), bool(raw.get("uniqueItems")))
+                return ListOf(item, raw.get("minItems"), raw.get("maxItems"))
             case "object":
                 return self.object(where, raw)
             case str() if kind in _PLAIN:

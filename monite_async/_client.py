@@ -101,7 +101,6 @@ class AsyncMonite(PartnerResources, Scope):
         )
 
         hidden_secret, hidden_token, hidden_proxy = Hidden(client_secret), Hidden(token), Hidden(proxy)
-        del client_secret, token, proxy  # a traceback may show the variables of its frames
         settings = Settings(
             client_id=client_id,
             client_secret=hidden_secret,
@@ -118,6 +117,7 @@ class AsyncMonite(PartnerResources, Scope):
             max_response_bytes=max_response_bytes,
             issuer=issuer is not None,
         )
+        del client_secret, token, proxy, base_url, headers  # a traceback may show the variables of its frames
         wiring = Wiring(transport, hidden_proxy, http2, ssl_context, trust_env)
         core = Core(settings, store=token_store, wiring=wiring, issuer=issuer, wire=wire)
         super().__init__(core, core.key(), None, core.config.options)

@@ -76,12 +76,12 @@ class Settings:
     client_secret: Hidden = field(default_factory=lambda: Hidden(None))
     token: Hidden = field(default_factory=lambda: Hidden(None))
     environment: object = None
-    base_url: object = None
+    base_url: object = field(default=None, repr=False)  # which may hold a password, and shall not
     api_version: object = None
     timeout: object = None
     deadline: object = None
     retry: object = None
-    headers: object = None
+    headers: object = field(default=None, repr=False)
     lenient: object = None
     rate_limit: object = None
     max_response_bytes: object = None

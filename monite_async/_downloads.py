@@ -179,10 +179,13 @@ class _Target:
             self._file = cast("BinaryIO", part.open("xb", buffering=0))
             self._part = part
 
-    async def write(self, piece: bytes) -> None:
-        """Take some bytes; they are written when there are enough of them."""
+    def take(self, piece: bytes) -> None:
+        """Take some bytes, to be written later."""
         self._held += piece
         self.size += len(piece)
+
+    async def relieve(self) -> None:
+        """Write what was taken if it is enough to be worth a thread."""
         if len(self._held) >= _BUFFER:
             await anyio.to_thread.run_sync(self._flush)
 
@@ -262,8 +265,10 @@ async def save(response: StreamedResponse, target: _Target, max_bytes: int | Non
         async with response:
             _check(response, response.content_length or 0, max_bytes)
             async for piece in response:
-                _check(response, target.size + len(piece), max_bytes)
-                await target.write(piece)
+                target.take(piece)
+                del piece  # or it stands in a traceback with locals when the disk, or the next one, fails
+                _check(response, target.size, max_bytes)
+                await target.relieve()
         await anyio.to_thread.run_sync(target.finish)
     except BaseException:
         await target.discard()

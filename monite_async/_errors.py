@@ -25,7 +25,8 @@
     └── WebhookError                a webhook delivery could not be verified
 
 The text of an error names the method, the path *template*, the status and the request id, so that it can be logged
-and sent to Monite's support. It never holds a header, a body, a query or a secret.
+and sent to Monite's support. It never holds a header, a body, a query or a secret. Only ``request()`` and its like can
+be given a path with values in it; then that is what is named.
 """
 
 from __future__ import annotations
@@ -74,7 +75,8 @@ class MoniteError(Exception):
     Attributes:
         message: What went wrong; for an answer of the server, Monite's own message.
         method: HTTP method of the failed call, or None when there was no call.
-        path: Path template of the call (``/payables/{payable_id}``), never with the values in it.
+        path: Path template of the call (``/payables/{payable_id}``), never with the values in it; a path that was
+            written by hand for ``request()``, as it was written.
         status: HTTP status of the answer, or None when there was none.
         request_id: The answer's ``x-request-id``: quote it to Monite's support.
         attempts: How often the request was sent (0: nothing left this process).

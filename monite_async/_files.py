@@ -10,6 +10,7 @@ import stat
 import threading
 from collections.abc import AsyncGenerator, AsyncIterable, Mapping
 from pathlib import Path
+from types import TracebackType
 from typing import BinaryIO, Final, TypeAlias, TypeGuard
 
 import anyio.to_thread
@@ -17,7 +18,7 @@ import anyio.to_thread
 from monite_async._errors import ConfigurationError
 from monite_async_stores._value import frozen
 
-__all__ = ["MAX_FILE_BYTES", "FileInput", "FilePart", "Upload", "file_part", "is_file"]
+__all__ = ["MAX_FILE_BYTES", "FileInput", "FilePart", "Upload", "file_part", "frames_of_the_file", "is_file"]
 
 _CHUNK: Final = 256 * 1024
 _BINARY: Final = "application/octet-stream"
@@ -306,3 +307,11 @@ def _measure(file: BinaryIO) -> tuple[int, int | None, bytes]:
     except (OSError, AttributeError):
         return 0, None, b""
     return start, max(0, end - start), head
+
+
+def frames_of_the_file(error: BaseException) -> TracebackType | None:
+    """Return the part of a traceback that lies in the caller's own file object; None when it did not fail there."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_frame.f_code is not _measure.__code__:
+        frame = frame.tb_next
+    return None if frame is None else frame.tb_next

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Final, final
+from typing import Final, cast, final
 
 from monite_async._errors import ConfigurationError
 from monite_async_stores._value import frozen
@@ -131,6 +131,7 @@ class Capture:
 
 
 _SHOWN: Final = ("timeout", "deadline", "retry", "lenient")
+_NAMED: Final = ("headers", "query")
 
 
 @frozen
@@ -159,8 +160,14 @@ class RequestOptions:
     def __repr__(self) -> str:
         # Of headers and query the names only: their values may be secrets, and options stand in tracebacks with locals.
         shown = [f"{name}={value!r}" for name in _SHOWN if (value := getattr(self, name)) is not None]
-        named = {"headers": self.headers, "query": self.query}
-        shown += [f"{name}: {', '.join(map(str, values))}" for name, values in named.items() if values]
+        for name in _NAMED:
+            given = getattr(self, name)
+            if given:
+                # Shown also while it is refused, and then it may be anything.
+                keys = (
+                    map(str, cast("Mapping[object, object]", given)) if isinstance(given, Mapping) else ["no mapping"]
+                )
+                shown.append(f"{name}: {', '.join(keys)}")
         return f"<RequestOptions {', '.join(shown) or 'as the client has them'}>"
 
     def __post_init__(self) -> None:
@@ -169,8 +176,7 @@ class RequestOptions:
         check_seconds(faults, "deadline", self.deadline)
         check_type(faults, "retry", self.retry, RetryPolicy)
         check_type(faults, "lenient", self.lenient, bool)
-        given: dict[str, object] = {"headers": self.headers, "query": self.query}
-        faults += [f"{key} must be a mapping" for key, value in given.items() if not isinstance(value, Mapping)]
+        faults += [f"{name} must be a mapping" for name in _NAMED if not isinstance(getattr(self, name), Mapping)]
         raise_faults("RequestOptions", faults)
 
     def over(self, base: RequestOptions) -> RequestOptions:

@@ -194,14 +194,15 @@ class AsyncPager(Generic[PageT, Item]):
         if limit is not None:
             check_count(faults, "limit", limit)
         raise_faults("collect", faults)
-        items: list[Item] = []
+        found: _Found[Item] = _Found()
         if limit == 0:
-            return items
+            return found.items
         async for page in self._with(self._request, eager=False).pages():
-            items.extend(page.data)
-            if limit is not None and len(items) >= limit:
-                return items[:limit]
-        return items
+            found.items.extend(page.data)
+            del page  # or it stands in a traceback with locals when the next one fails
+            if limit is not None and len(found.items) >= limit:
+                return found.items[:limit]
+        return found.items
 
     def _with(self, request: _Request, *, eager: bool) -> AsyncPager[PageT, Item]:
         twin = object.__new__(type(self))
@@ -218,6 +219,18 @@ class AsyncPager(Generic[PageT, Item]):
         return await self._caller.call(
             self._operation, path=self._path, query=request.query, body=request.body, options=self._options
         )
+
+
+class _Found(Generic[Item]):
+    """Items that were gathered so far; they do not show themselves, not even in a traceback with locals."""
+
+    __slots__ = ("items",)
+
+    def __init__(self) -> None:
+        self.items: list[Item] = []
+
+    def __repr__(self) -> str:
+        return f"<{len(self.items)} items>"
 
 
 # Iterators, not async generators: one that is left early needs no closing, so the loop makes no task for it.
@@ -273,7 +286,10 @@ class PageIterator(Generic[PageT]):
             coming: Awaitable[PageT] = self._ahead or self._fetch(self._request)
             self._ahead = None
             page = await coming
-            self._refuse_twin(page)
+            del coming
+            if self._is_twin(page):
+                del page  # what stands in a frame is shown by a traceback with locals, results of tasks too
+                raise self._endless("the server sent the same page for another offset")
             self._last = page
             self.cursor = self._request.following(page)
             if self._eager and not self._closed:
@@ -315,11 +331,10 @@ class PageIterator(Generic[PageT]):
         self._request = self._request.at(cursor)
         self._before, self._last = self._last, None
 
-    def _refuse_twin(self, page: PageT) -> None:
-        """Refuse a page that is the one before: then the server does not count."""
+    def _is_twin(self, page: PageT) -> bool:
+        """Tell whether a page is the one before: then the server does not count."""
         before = self._before if self._request.paging == "offset" else None
-        if before is not None and page.data == before.data:
-            raise self._endless("the server sent the same page for another offset")
+        return before is not None and bool(page.data == before.data)
 
     def _endless(self, problem: str) -> ResponseValidationError:
         operation = self._operation

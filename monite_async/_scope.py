@@ -13,7 +13,7 @@ from uuid import UUID
 from monite_async._config import Hidden, clean_id
 from monite_async._errors import ConfigurationError
 from monite_async._guidance import no_attribute
-from monite_async._http.operation import Asked, Caller, Operation
+from monite_async._http.operation import Asked, Caller, RawOperation
 from monite_async._options import RequestOptions, RetryPolicy
 from monite_async.api._scopes import EntityResources, EntityUserResources, UserResources
 
@@ -113,11 +113,13 @@ class Scope:
         Raises:
             ConfigurationError: A value makes no sense, or a header is not the caller's to set.
         """
+        added = Hidden({} if headers is None else headers)
+        del headers  # what stands in a frame is shown by a traceback with locals
         options = RequestOptions(
             timeout=timeout,
             deadline=deadline,
             retry=retry,
-            headers={} if headers is None else headers,
+            headers=cast("Mapping[str, str]", added.value),
             lenient=lenient,
         )
         return self._like(options.over(self._options))
@@ -127,6 +129,7 @@ class Scope:
 
         Raises:
             AuthenticationError: The token endpoint refused.
+            APIStatusError: It failed, or was asked too often.
             TransportError: It could not be reached.
             ClientClosedError: The client was closed.
         """
@@ -223,7 +226,7 @@ class Scope:
         if both:
             raise ConfigurationError("give either json or multipart, not both")
         check_result(cast_to)
-        operation: Operation[Any] = Operation(verb, raw_path(path), cast_to, upload)
+        operation: RawOperation[Any] = RawOperation(verb, raw_path(path), cast_to, upload)
         return await self._channel.call(operation, path=asked.path, query=asked.query, body=asked.body, options=options)
 
     def stream(
@@ -267,7 +270,7 @@ class Scope:
             if verb != "GET" or not asked.is_empty:
                 raise ConfigurationError("a link is complete: only GET it, without path_params, query and json")
             return StreamedResponse(lambda: channel.open_link(str(source.value), options), bounded=bounded)
-        operation: Operation[bytes] = Operation(verb, raw_path(cast("str", source.value)), bytes)
+        operation: RawOperation[bytes] = RawOperation(verb, raw_path(cast("str", source.value)), bytes)
         return StreamedResponse(
             lambda: channel.open(operation, path=asked.path, query=asked.query, body=asked.body, options=options),
             bounded=bounded,

@@ -97,6 +97,7 @@ async def wait_for(
     loop = asyncio.get_running_loop()
     started = loop.time()
     state, attempts, pause = _UNKNOWN, 0, _FIRST_PAUSE
+    progress: _Progress = "pending"
     scope = asyncio.timeout_at(started + timeout)
     try:
         async with scope:
@@ -104,17 +105,16 @@ async def wait_for(
                 attempts += 1
                 answer = await caller.call(operation, path=path, options=options)
                 progress, state = until.look(answer)
-                if progress != "pending":
+                if progress == "done":
+                    return answer
+                del answer  # or it stands in a traceback with locals of what comes now
+                if progress == "failed":
                     break
                 await asyncio.sleep(pause * random.uniform(1 - _SPREAD, 1 + _SPREAD))
                 pause = min(pause * _GROWTH, _LONGEST_PAUSE)
     except TimeoutError:
         if not scope.expired():
             raise
-        progress = "pending"
-    else:
-        if progress == "done":
-            return answer
     place = {"method": operation.method, "path": operation.path, "attempts": attempts}
     elapsed = loop.time() - started
     if progress == "failed":

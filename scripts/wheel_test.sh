@@ -35,4 +35,4 @@ for package in (monite_async, monite_async_stores):
     assert "site-packages" in (package.__file__ or ""), package.__file__
     assert (pathlib.Path(package.__file__).parent / "py.typed").exists()
 EOF
-"$bin/python" -m pytest -q -n 2 -m "not checkout" --override-ini=pythonpath=. tests
+"$bin/python" -m pytest -q -n 2 --dist worksteal -m "not checkout" --override-ini=pythonpath=. tests

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -28,16 +29,27 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+_MEASURING = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_PROCESS_")}
+"""What has coverage measure the programs that a measured program starts."""
+
+
 @pytest.fixture(scope="session", autouse=True)
 def unmeasured_children() -> Iterator[None]:
-    """Leave the coverage of programs that tests start alone: it doubles their work, and nothing runs in them only.
+    """Leave the coverage of programs that tests start alone: it doubles their work, and hardly anything runs only there.
 
     Not before the first test: the workers of pytest-xdist are such programs, too, and are to be measured.
     """
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"):
-            patch.delenv(name, raising=False)
+        for name in _MEASURING:
+            patch.delenv(name)
         yield
+
+
+@pytest.fixture
+def measured_children(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure the programs that a test starts: it is about them."""
+    for name, value in _MEASURING.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
 
 __all__ = ["each_case"]
 
 
 @contextlib.contextmanager
-def each_case() -> Iterator[Callable[[str], AbstractContextManager[None]]]:
+def each_case() -> Generator[Callable[[str], AbstractContextManager[None]]]:
     """Give what to open around each case, with its name; in the end raise all failures together.
 
     A parameter makes a test of every case, which is more readable for dozens. Of hundreds, made from the models or the
@@ -20,7 +20,7 @@ def each_case() -> Iterator[Callable[[str], AbstractContextManager[None]]]:
     tried = 0
 
     @contextlib.contextmanager
-    def case(name: str) -> Iterator[None]:
+    def case(name: str) -> Generator[None]:
         nonlocal tried
         tried += 1
         try:

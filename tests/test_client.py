@@ -371,6 +371,24 @@ async def test_no_failure_shows_a_secret(kind: str, caplog: pytest.LogCaptureFix
         assert "canary" not in shown
 
 
+async def test_no_log_shows_a_path_that_was_written_by_hand(caplog: pytest.LogCaptureFixture) -> None:
+    """Of a raw path, which may hold ids, names or worse, the log of a repeat shows nothing; of a method its template."""
+    caplog.set_level(logging.DEBUG)
+    broken = httpx.Response(503)
+    async with client(Scripted(broken, broken, broken), retry=RetryPolicy(1, base_wait=0.001)) as monite:
+        for path in ("/counterparts/canary", "/counterparts/{id}"):
+            with pytest.raises(MoniteError):
+                await monite.request("GET", path, path_params={"id": "canary"})
+        with pytest.raises(MoniteError):
+            async with monite.stream("GET", "/files/canary"):
+                pass
+        with pytest.raises(MoniteError):
+            await monite.entity("e").counterparts.get("canary")
+    assert caplog.text.count("GET (a raw path): again in") == 3
+    assert caplog.text.count("GET /counterparts/{counterpart_id}: again in") == 1
+    assert "canary" not in caplog.text
+
+
 def _frames(error: BaseException) -> traceback.StackSummary:
     return traceback.TracebackException.from_exception(error, capture_locals=True).stack
 

@@ -19,8 +19,10 @@ import pytest
 from examples.demo import fleet
 from examples.demo.__main__ import main
 from examples.demo.fleet_redis import RedisProcess, find_redis
-from examples.demo.fleet_report import FleetFigures, FleetStage, Outage, fleet_as_json, fleet_table, judge_fleet
+from examples.demo.fleet_report import FleetFigures, FleetStage, Outage, fleet_table, judge_fleet
 from examples.demo.progress import Progress
+from examples.demo.report import as_json
+from tests.test_demo import is_alive
 
 ROOT = Path(__file__).parents[1]
 SMALL = ("--part", "fleet", "--fleet-calls", "30")
@@ -102,15 +104,6 @@ def test_a_stopped_fleet_leaves_no_process_behind() -> None:
     until(lambda: not any(is_alive(pid) for pid in pids))
 
 
-def is_alive(pid: int) -> bool:
-    """Tell whether there is such a process."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 def test_the_death_of_a_worker_is_told_in_one_line() -> None:
     """When a worker ends under way that nobody had killed on purpose, the demo says so and ends with status 2."""
     with play(*SMALL) as demo:
@@ -156,7 +149,7 @@ def test_each_bad_figure_breaks_its_promise_and_no_other(bad: FleetFigures, brok
     promises = judge_fleet(bad)
     assert [broken in promise.text for promise in promises if not promise.kept] == [True]
     assert "1 of 9 promises broken" in fleet_table(bad, promises)
-    assert fleet_as_json(bad, promises)["kept"] is False
+    assert as_json(bad, promises)["kept"] is False
 
 
 def test_the_table_shows_posts_per_key_beside_the_ideal() -> None:

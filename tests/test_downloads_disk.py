@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from monite_async import _downloads
-from tests.test_downloads import over, pdf
+from tests.downloading import over, pdf
 
 
 @pytest.mark.parametrize("step", ["open", "finish", "fsync"])
@@ -52,7 +52,7 @@ async def test_a_thread_left_behind_changes_nothing(tmp_path: Path, monkeypatch:
 FULL_DISK = """
 import asyncio, resource, signal, sys
 from pathlib import Path
-from tests.test_downloads import over, pdf
+from tests.downloading import over, pdf
 
 async def main(target):
     monite, _ = over(pdf(b"x" * 5000))

@@ -16,6 +16,7 @@ from monite_async._errors import ConfigurationError, NotFoundError, ResponseVali
 from monite_async._http.operation import Operation
 from monite_async._options import UNSET, RequestOptions
 from monite_async._pagination import AsyncPager, Cursor, Paging
+from tests.proofs.canary import Canaries, told
 
 T = TypeVar("T")
 
@@ -145,6 +146,25 @@ async def test_a_server_that_does_not_count_is_found_out() -> None:
     with pytest.raises(ResponseValidationError, match="same page for another offset"):
         await server.pager(limit=2).collect()
     assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize("eager", [False, True])
+async def test_no_frame_of_a_list_that_fails_holds_what_came(eager: bool) -> None:
+    """A page that comes twice, or one that fails after others, leaves nothing of any page in a traceback with locals."""
+    canaries = Canaries()
+    canaries.add("918273645546372819")
+    items = [918273645546372819] * 5
+    deaf, broken = Server("offset", items, deaf=True), Server("offset", items, broken={2})
+    for server in (deaf, broken):
+        pager = server.pager(limit=2)
+        with pytest.raises((ResponseValidationError, NotFoundError)) as caught:
+            await pager.collect()
+        canaries.check(told(caught.value))
+        pages = (pager.prefetch() if eager else pager).pages()
+        await anext(pages)
+        with pytest.raises((ResponseValidationError, NotFoundError)) as caught:
+            await anext(pages)
+        canaries.check(told(caught.value))
 
 
 # -- cursors -----------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from examples.demo.fleet import FleetOptions, perform_fleets
 from examples.demo.fleet_crew import WorkerGoneError
-from examples.demo.fleet_report import FleetFigures, fleet_as_json, fleet_table, judge_fleet
+from examples.demo.fleet_report import FleetFigures, fleet_table, judge_fleet
 from examples.demo.progress import Progress
 from examples.demo.report import Figures, as_json, judge, table
 from examples.demo.scenario import EXPLANATION, LIFETIME, EmulatorGoneError, Options, perform, require_alive, watch_over
@@ -140,7 +140,7 @@ def _play(wish: _Wish, progress: Progress) -> tuple[dict[str, object], bool]:
         progress.end()
         judged = [(fleet, judge_fleet(fleet)) for fleet in fleets]
         kept = kept and all(promise.kept for _, promises in judged for promise in promises)
-        told["fleets"] = [fleet_as_json(fleet, promises) for fleet, promises in judged]
+        told["fleets"] = [as_json(fleet, promises) for fleet, promises in judged]
         if not wish.json:
             print("".join(fleet_table(fleet, promises) for fleet, promises in judged))
     return told | {"kept": kept}, kept

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from examples.demo.report import Promise
 
-__all__ = ["EXPLANATION", "FleetFigures", "FleetStage", "Outage", "fleet_as_json", "fleet_table", "judge_fleet"]
+__all__ = ["EXPLANATION", "FleetFigures", "FleetStage", "Outage", "fleet_table", "judge_fleet"]
 
 EXPLANATION = (
     "ideal: one for the first call of a key, one each time its token came due, was revoked, or died with the worker that\n"
@@ -159,15 +159,6 @@ def _judge_outage(workers: int, outage: Outage) -> list[Promise]:
             "once it was back, one process fetched for all again", outage.after == 1, f"{outage.after} token for all"
         ),
     ]
-
-
-def fleet_as_json(figures: FleetFigures, promises: Sequence[Promise]) -> dict[str, object]:
-    """Return figures and promises as JSON types."""
-    return {
-        "kept": all(promise.kept for promise in promises),
-        "figures": asdict(figures),
-        "promises": [asdict(promise) for promise in promises],
-    }
 
 
 def fleet_table(figures: FleetFigures, promises: Sequence[Promise]) -> str:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 __all__ = ["Figures", "KeyFigures", "Promise", "StageFigures", "as_json", "judge", "table"]
 
@@ -180,7 +184,7 @@ def _issued(keys: Iterable[KeyFigures]) -> int:
     return sum(key.issued for key in keys)
 
 
-def as_json(figures: Figures, promises: Sequence[Promise]) -> dict[str, object]:
+def as_json(figures: DataclassInstance, promises: Sequence[Promise]) -> dict[str, object]:
     """Return figures and promises as JSON types."""
     return {
         "kept": all(promise.kept for promise in promises),

@@ -405,7 +405,7 @@ class Channel:
         """Wait until the call may be sent again, or raise its failure."""
         import random
 
-        from monite_async._http.retry import Outcome, Retry, decide, rate_limit, retry_after
+        from monite_async._http.retry import Outcome, Stop, decide, rate_limit, retry_after
 
         engine, policy = self.engine, progress.limits.retry
         status = asked = None
@@ -430,12 +430,14 @@ class Channel:
                 idempotent=progress.operation.idempotent,
             ),
         )
-        if not isinstance(verdict, Retry) or (verdict.charged and not engine.budget.take()):
+        if isinstance(verdict, Stop):
+            _log.debug("%s %s: not again: %s", outgoing.method, progress.operation.logged, verdict.why)
+        if isinstance(verdict, Stop) or (verdict.charged and not engine.budget.take()):
             raise progress.failure(outcome, asked)
         progress.retries += 1
         if progress.watch is not None:
             progress.watch.repeats(verdict.wait)
-        _log.debug("%s %s: again in %.2f s", outgoing.method, progress.operation.path, verdict.wait)
+        _log.debug("%s %s: again in %.2f s", outgoing.method, progress.operation.logged, verdict.wait)
         await asyncio.sleep(verdict.wait)
 
 
@@ -451,13 +453,13 @@ def _json(operation: Operation[Any], asked: Asked) -> Body:
 
 async def _upload(operation: Operation[Any], asked: Asked) -> Body:
     """Return the body of an upload."""
-    from monite_async._files import MAX_FILE_BYTES
+    from monite_async._files import MAX_FILE_BYTES, frames_of_the_file
     from monite_async._http.multipart import multipart_body
 
     try:
         return await multipart_body(asked.body, limit=MAX_FILE_BYTES.get(operation.path))
-    except asyncio.CancelledError as exc:
-        exc.__traceback__ = None  # its frames hold the fields of the form
+    except BaseException as exc:
+        exc.__traceback__ = frames_of_the_file(exc)  # ours hold the fields of the form
         raise
 
 

@@ -272,6 +272,7 @@ class Opened:
                     inflater.finish()
                     return b""
                 piece = inflater.some(packed, SLICE)
+                del packed  # or it stands in a traceback with locals when the next bytes fail to come
         except UnsupportedEncodingError as exc:
             problem = str(exc)
         else:

@@ -7,7 +7,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from monite_async._options import RequestOptions
 
-__all__ = ["Asked", "Caller", "Operation"]
+__all__ = ["Asked", "Caller", "Operation", "RawOperation"]
 
 T = TypeVar("T")
 
@@ -45,6 +45,22 @@ class Operation(Generic[T]):
 
     def __repr__(self) -> str:
         return f"<Operation {self.method} {self.path}>"
+
+    @property
+    def logged(self) -> str:
+        """What logs call its path: the template, in which no value stands."""
+        return self.path
+
+
+class RawOperation(Operation[T]):
+    """An operation whose path a caller wrote by hand, maybe with ids in it, which are no business of a log."""
+
+    __slots__ = ()
+
+    @property
+    def logged(self) -> str:
+        """See ``Operation.logged``."""
+        return "(a raw path)"
 
 
 class Asked:

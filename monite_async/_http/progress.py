@@ -110,6 +110,8 @@ class Progress:
         if isinstance(error, (ConfigurationError, ResponseValidationError)):
             self.place(error)
             error.__traceback__ = None  # its frames hold what is wrong
+        elif isinstance(error, asyncio.CancelledError):
+            error.__traceback__ = None  # its frames hold what of the answer was there already
         if self.watch is not None:
             self.watch.ends(error)
 

@@ -30,8 +30,8 @@ class Shares:
     """Turns with a time each, drawn in slices from a budget; a pace of its own while that cannot be reached.
 
     A ``Pace`` says how large the budget is: a given rate, or what the server tells. A process that loses the budget
-    goes on with what it had of it, nine tenths of what was let through of its requests in the last second, and learns
-    from there as a process that shares with nobody: no call waits for the budget to come back, or fails.
+    goes on with what it had of it, a little less than what was let through of its requests in the last second, and
+    learns from there as a process that shares with nobody: no call waits for the budget to come back, or fails.
 
     Args:
         budget: Where turns come from.

@@ -43,9 +43,9 @@ from monite_async_stores._fork import renew_after_fork
 
 __all__ = ["TokenCache"]
 
-_BRAKE_SECONDS = 5.0
-_CLOSE_SECONDS = 1.0
-_MAX_ROUNDS = 8
+_BRAKE_SECONDS = 5.0  # between two tokens of a key that are fetched because the API refused one
+_CLOSE_SECONDS = 1.0  # that running flights are given when the client closes
+_MAX_ROUNDS = 8  # in which a caller is told of a token that is gone again before it could be had
 
 T = TypeVar("T")
 

@@ -19,8 +19,11 @@ from monite_async_stores._value import frozen
 __all__ = ["Failure", "Trouble", "failure_of", "from_kind"]
 
 _RETRY_AFTER_CAP = 60.0
+"""Most seconds of a ``Retry-After`` that are heeded."""
 _CAP_WITH_TOKEN = 30.0
+"""Most seconds between two flights while there is a token that opens the door."""
 _CAP_WITHOUT = 5.0
+"""Most seconds between them while there is none, and callers fail."""
 _KINDS: dict[str, type[MoniteError]] = {
     "auth": AuthenticationError,
     "connect": ConnectError,
@@ -88,7 +91,7 @@ def from_kind(kind: str) -> Failure:
 
 
 class Trouble:
-    """What went wrong with one key of late; replaced by nothing as soon as a flight succeeds.
+    """What went wrong with one key of late; forgotten as soon as a token arrives.
 
     Attributes:
         failures: Failed flights in a row.
@@ -107,8 +110,8 @@ class Trouble:
 
     def note(
         self, failure: Failure, now: float, started: float, *, has_token: bool, random: Callable[[], float]
-    ) -> float:
-        """Take note of one more failed flight; return the seconds to stay away."""
+    ) -> None:
+        """Take note of one more failed flight, and how long to stay away after it."""
         self.failures += 1
         self.failure = failure
         if failure.transient:
@@ -120,7 +123,6 @@ class Trouble:
         if asked is not None:
             wait = max(wait, min(asked, _RETRY_AFTER_CAP))
         self.retry_at = max(now + wait, started + MIN_INTERVAL)
-        return self.retry_at - now
 
     def block(self, failure: Failure, until: float) -> None:
         """Take over a failure of another process."""
@@ -128,7 +130,7 @@ class Trouble:
         self.retry_at = until
 
     def clear(self) -> None:
-        """Forget the failures: a flight succeeded, or the caller wants a new try."""
+        """Forget the failures: a token arrived."""
         self.failures = 0
         self.failure = None
         self.retry_at = float("-inf")

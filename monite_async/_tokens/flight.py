@@ -36,17 +36,28 @@ if TYPE_CHECKING:
 __all__ = ["ATTEMPT_SECONDS", "LEASE_MS", "Fetch", "Flight"]
 
 ATTEMPT_SECONDS = 4.0
+"""Seconds that one request for a token may take; less than the lease, so that its holder is done before it ends."""
 FLIGHT_SECONDS = 10.0
+"""Seconds that a flight may take, and that it waits for other holders of the lease; waiting for a turn is not counted."""
 MAX_ATTEMPTS = 3
+"""Requests of a flight, when they fail in a way that a repeat may cure."""
 MAX_FENCED = 10
+"""Tokens of a flight that may be revoked before they arrive."""
 LEASE_MS = 5000
+"""Milliseconds for which the store lets nobody else fetch the same token."""
 GIVE_BACK_SECONDS = 0.25
+"""Seconds that a flight which was cut off may take to give its lease back."""
 _POLL_FIRST = 0.05
+"""Seconds until a flight that waits for another holder of the lease first looks by itself; then twice as long each time."""
 _POLL_MAX = 0.5
 _POLLS_PER_SECOND = 500
+"""Such looks of all flights of a process together, at most."""
 _CROWD_SECONDS = 30.0
+"""Seconds that a flight waits in all for a store that has too much to do."""
 _LONG_WAIT = 0.5
+"""Seconds of waiting for a turn after which the store is asked anew: the lease may be another's by then."""
 _ALONE_SECONDS = 2.0
+"""Seconds over which a fleet that lost its store spreads its requests."""
 
 T = TypeVar("T")
 

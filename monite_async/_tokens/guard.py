@@ -15,6 +15,7 @@ from monite_async_stores._loop_time import within
 __all__ = ["STORE_SECONDS", "Bell", "Bells", "LonelyWatcher", "StoreGuard"]
 
 STORE_SECONDS = 2.0
+"""Seconds that one operation of a store may take."""
 
 T = TypeVar("T")
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import ipaddress
 import json
 import os
 import signal
@@ -18,6 +17,7 @@ from collections.abc import Sequence
 
 from monite_async.emulator._checked import checked
 from monite_async.emulator._emulator import Emulator
+from monite_async.emulator._events import is_loopback
 from monite_async.emulator._message import as_object, loads
 from monite_async.emulator._server import listen, raise_file_limit
 from monite_async.emulator._settings import EmulatorSettings
@@ -39,13 +39,6 @@ def _parser() -> argparse.ArgumentParser:
         "--settings", default="{}", help="further settings as a JSON object (names as in EmulatorSettings)"
     )
     return parser
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _settings(options: argparse.Namespace) -> EmulatorSettings:
@@ -79,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the server until it is told to end; return the exit status."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    if not (_is_loopback(options.host) or options.allow_remote):
+    if not (is_loopback(options.host) or options.allow_remote):
         parser.error(f"{options.host} is not a loopback address: anyone there could use the emulator (--allow-remote)")
     if not 0 <= options.port < 65_536:
         parser.error(f"argument --port: {options.port} is no port: 0 to 65535")

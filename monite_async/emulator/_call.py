@@ -7,11 +7,23 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, cast
 
+from monite_async.emulator._errors import refusal
 from monite_async.emulator._message import Request, Response, json_response
 from monite_async.emulator._route import Route
 from monite_async.emulator._state import Record, TokenKind, World
 
-__all__ = ["ANONYMOUS", "Actor", "Audience", "Call", "Handler", "Rule", "no_content", "record_response"]
+__all__ = [
+    "ANONYMOUS",
+    "Actor",
+    "Audience",
+    "Call",
+    "Handler",
+    "Rule",
+    "named_entity",
+    "no_content",
+    "object_response",
+    "record_response",
+]
 
 Audience = Literal["anyone", "partner", "user", "both"]
 
@@ -96,6 +108,16 @@ class Rule:
     run: Handler
     needs: tuple[str, str] | None = None
     audience: Audience = "both"
+
+
+def named_entity(call: Call) -> Record:
+    """Return the entity of the path, which for a user must be its own."""
+    entity = call.world.state.entities.get(call.params["entity_id"].lower())
+    if entity is None:
+        raise refusal(404, "Entity not found")
+    if call.actor.user is not None and call.actor.user.group != entity.id:
+        raise refusal(call.world.settings.entity_mismatch_status, "The entity of the path is not that of the token.")
+    return entity
 
 
 def record_response(record: Record, status: int = 200) -> Response:

@@ -17,7 +17,7 @@ def settle_due(world: World) -> None:
             continue
         del world.state.due[record_id]
         record = world.state.table(path).get(record_id)
-        if record is None or record.private.get("deleted"):
+        if record is None:
             continue
         if path == "/payables":
             _payable_base.settle(world, record)

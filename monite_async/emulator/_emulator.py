@@ -202,6 +202,9 @@ class Emulator:
 
         Returns:
             The fault in force: its ``hits``, ``remove()``, ``release()`` and ``holding()``.
+
+        Raises:
+            ValueError: No request has this method.
         """
         return self.order(
             Fault(

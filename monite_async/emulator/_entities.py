@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping
 from typing import cast
 
-from monite_async.emulator._call import Call, Rule, no_content, object_response, record_response
+from monite_async.emulator._call import Call, Rule, named_entity, no_content, object_response, record_response
 from monite_async.emulator._errors import detail, invalid, refusal
 from monite_async.emulator._events import emit
 from monite_async.emulator._files import IMAGES, store_file
@@ -93,16 +93,6 @@ def _merge(target: dict[str, object], changes: Mapping[str, object]) -> None:
             target[key] = value
 
 
-def _named(call: Call) -> Record:
-    """Return the entity of the path, which for a user must be its own."""
-    entity = call.world.state.entities.get(call.params["entity_id"].lower())
-    if entity is None:
-        raise refusal(404, "Entity not found")
-    if call.actor.user is not None and call.actor.user.group != entity.id:
-        raise refusal(call.world.settings.entity_mismatch_status, "The entity of the path is not that of the token.")
-    return entity
-
-
 def _mine(call: Call) -> Record:
     return cast("Record", call.entity)
 
@@ -161,7 +151,7 @@ def _list(call: Call) -> Response:
 
 
 def _get(call: Call) -> Response:
-    return record_response(_named(call))
+    return record_response(named_entity(call))
 
 
 def _apply(call: Call, entity: Record) -> Response:
@@ -180,25 +170,25 @@ def _apply(call: Call, entity: Record) -> Response:
 
 
 def _update(call: Call) -> Response:
-    return _apply(call, _named(call))
+    return _apply(call, named_entity(call))
 
 
 def _activate(call: Call) -> Response:
-    entity = _named(call)
+    entity = named_entity(call)
     entity.change(call.now, status="active")
     emit(call, "/entities", "updated", entity)
     return record_response(entity)
 
 
 def _deactivate(call: Call) -> Response:
-    entity = _named(call)
+    entity = named_entity(call)
     entity.change(call.now, status="inactive")
     emit(call, "/entities", "updated", entity)
     return record_response(entity)
 
 
 def _put_logo(call: Call) -> Response:
-    entity = _named(call)
+    entity = named_entity(call)
     part = file_part(call.request)
     logo = store_file(
         call.world,
@@ -214,7 +204,7 @@ def _put_logo(call: Call) -> Response:
 
 
 def _delete_logo(call: Call) -> Response:
-    entity = _named(call)
+    entity = named_entity(call)
     if entity.data["logo"] is None:
         raise refusal(404, "The entity has no logo")
     entity.change(call.now, logo=None)
@@ -222,21 +212,21 @@ def _delete_logo(call: Call) -> Response:
 
 
 def _get_metadata(call: Call) -> Response:
-    return object_response({"metadata": _named(call).private["metadata"]})
+    return object_response({"metadata": named_entity(call).private["metadata"]})
 
 
 def _put_metadata(call: Call) -> Response:
-    entity = _named(call)
+    entity = named_entity(call)
     entity.private["metadata"] = call.body["metadata"]
     return object_response({"metadata": entity.private["metadata"]})
 
 
 def _get_settings(call: Call) -> Response:
-    return object_response(_named(call).private["settings"])
+    return object_response(named_entity(call).private["settings"])
 
 
 def _patch_settings(call: Call) -> Response:
-    entity = _named(call)
+    entity = named_entity(call)
     changes = copy.deepcopy(call.body)
     numbers = as_object(as_object(changes.get("document_ids")).pop("next_number", None))
     as_object(entity.private["next_numbers"]).update({k: v for k, v in numbers.items() if v is not None})
@@ -246,7 +236,7 @@ def _patch_settings(call: Call) -> Response:
 
 
 def _next_numbers(call: Call) -> Response:
-    return object_response(_named(call).private["next_numbers"])
+    return object_response(named_entity(call).private["next_numbers"])
 
 
 def _get_mine(call: Call) -> Response:

@@ -14,6 +14,8 @@ from monite_async.emulator._message import Delivery, Response, as_list, as_objec
 
 __all__ = ["Fault", "Faults", "OrderedFault"]
 
+_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
@@ -23,7 +25,7 @@ class Fault:
     (``latency`` with ``status``); of several faults that match, the one ordered first strikes.
 
     Attributes:
-        method: HTTP method.
+        method: HTTP method; None stands for any.
         path: Path template (``/payables/{payable_id}``), path below ``/v1``, or a pattern of either with ``*``,
             which stands for anything, slashes included.
         operation: The contract's name of the operation.
@@ -44,6 +46,9 @@ class Fault:
         stream: Send a generated JSON body of so many bytes instead; it is never held in memory.
         redirect: Answer 307 to this address.
         hold: Keep the answer back until ``release``.
+
+    Raises:
+        ValueError: No request has this method.
     """
 
     method: str | None = None
@@ -64,6 +69,11 @@ class Fault:
     stream: int | None = None
     redirect: str | None = None
     hold: bool = False
+
+    def __post_init__(self) -> None:
+        if self.method is not None and self.method.upper() not in _METHODS:
+            # A pattern would be taken for a name and never strike: a test that orders it would prove nothing.
+            raise ValueError(f"Fault: method must be an HTTP method, or None for any, got {self.method!r}")
 
     def matches(self, sight: Sight) -> bool:
         """Tell whether the fault is meant for a request."""

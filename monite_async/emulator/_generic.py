@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import TypeAlias, cast
 
 from monite_async._operations import operations
-from monite_async.emulator._call import Audience, Call, Handler, Rule
+from monite_async.emulator._call import Audience, Call, Handler, Rule, named_entity
 from monite_async.emulator._collections import BY_ID, Collection, collection_of, kind_of, listed, needs
 from monite_async.emulator._contract.routes import ROUTES
 from monite_async.emulator._contract.shapes import RESULTS, Shape
@@ -98,7 +98,7 @@ def parent_ids(call: Call, collection: Collection) -> list[str]:
     for name, path in collection.parents:
         parent_id = call.params[name].lower()
         if path == "/entities":
-            _check_entity(call, parent_id)
+            named_entity(call)
         elif call.world.state.table(path).get(parent_id, group) is None:
             raise refusal(404, f"{_words(path)} not found")
         ids.append(parent_id)
@@ -114,13 +114,6 @@ def _top(call: Call, collection: Collection) -> str:
     return call.entity.id if collection.of_entity and call.entity is not None else ""
 
 
-def _check_entity(call: Call, entity_id: str) -> None:
-    if call.world.state.entities.get(entity_id) is None:
-        raise refusal(404, "Entity not found")
-    if call.actor.user is not None and call.actor.user.group != entity_id:
-        raise refusal(call.world.settings.entity_mismatch_status, "The entity of the path is not that of the token.")
-
-
 def group_of(call: Call, collection: Collection) -> str:
     """Return the group in which the records of a call are kept: the parent, else the entity, else the partner."""
     ids = parent_ids(call, collection)
@@ -130,7 +123,7 @@ def group_of(call: Call, collection: Collection) -> str:
 def records(call: Call, path: str, group: str | None = None) -> list[Record]:
     """Return the records of a collection in the group, by default those of the entity of the call."""
     wanted = group if group is not None else ("" if call.entity is None else call.entity.id)
-    return [record for record in call.world.state.table(path).of(wanted) if not record.private.get("deleted")]
+    return list(call.world.state.table(path).of(wanted))
 
 
 def found(call: Call, collection: Collection | None = None) -> Record:
@@ -139,7 +132,7 @@ def found(call: Call, collection: Collection | None = None) -> Record:
     group = group_of(call, collection)
     place = len(collection.parents)
     record = call.world.state.table(collection.path).get(list(call.params.values())[place].lower(), group)
-    if record is None or record.private.get("deleted") or _foreign(call, record):
+    if record is None or _foreign(call, record):
         raise refusal(404, f"{collection.noun} not found")
     settle(call.world, record, collection)
     wanted = needs(call.route)
@@ -283,7 +276,7 @@ def list_page(
     shape = RESULTS[call.route.operation_id]
 
     def shown(record: Record) -> bool:
-        if record.private.get("deleted") or not call.sees(record) or _foreign(call, record):
+        if not call.sees(record) or _foreign(call, record):
             return False
         settle(call.world, record, home)
         return seen is None or seen(record)
@@ -313,9 +306,9 @@ def list_page(
 
 
 def remove(call: Call, record: Record) -> None:
-    """Delete a record of the collection of the call."""
+    """Delete a record of the collection of the call, and what is part of it."""
     path = collection_of(call.route).path
-    call.world.state.table(path).remove(record)
+    call.world.state.forget(path, record)
     emit(call, path, "deleted", record)
 
 

@@ -116,7 +116,7 @@ def wrong_state(call: Call, payable: Record, action: str) -> Exception:
 def find_payable(call: Call, action: str) -> Record:
     """Return the payable of the path; raises 404, or the denial when the role allows own ones only."""
     payable = call.world.state.payables.get(call.params["payable_id"].lower(), call.entity_id)
-    if payable is None or payable.private.get("deleted"):
+    if payable is None:
         raise refusal(404, "Payable not found")
     check_own(call, payable, ("payable", action))
     settle(call.world, payable)

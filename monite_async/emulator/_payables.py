@@ -13,6 +13,7 @@ from monite_async.emulator._files import DOCUMENTS, store_file
 from monite_async.emulator._filters import Getters, matcher
 from monite_async.emulator._message import Response, as_list, as_object
 from monite_async.emulator._multipart import file_part
+from monite_async.emulator._names import name_of
 from monite_async.emulator._paging import page
 from monite_async.emulator._payable_base import (
     REQUIRED_BY_DEFAULT,
@@ -46,35 +47,36 @@ _FINAL = frozenset({"paid", "canceled", "rejected"})
 _KEPT = frozenset({"partially_paid", "paid"})
 
 
-def _counterpart_name(payable: Record) -> object:
-    return as_object(payable.data.get("counterpart_raw_data")).get("name")
-
-
-def _haystack(payable: Record) -> str:
-    return " ".join((payable.text("document_id"), str(_counterpart_name(payable) or ""), payable.text("description")))
-
-
 def payable_getters(world: World) -> Getters:
     """Return what reads the fields of payables that are not simply there under their name."""
+
+    def counterpart_name(payable: Record) -> str:
+        # The contract does not say whose name is meant: that of the counterpart it was assigned to, else as it was read.
+        counterpart = world.state.table("/counterparts").get(payable.text("counterpart_id"), payable.group)
+        read = as_object(payable.data.get("counterpart_raw_data")).get("name")
+        return str(read or "") if counterpart is None else name_of(counterpart.data)
+
+    def haystack(payable: Record) -> str:
+        return " ".join((payable.text("document_id"), counterpart_name(payable), payable.text("description")))
 
     def line_ids(payable: Record) -> object:
         return [line.id for line in world.state.line_items.of(payable.id)]
 
     return {
         "amount": lambda payable: payable.data["amount_to_pay"],
-        "counterpart_name": _counterpart_name,
+        "counterpart_name": counterpart_name,
         "has_file": lambda payable: payable.data["file_id"] is not None,
         "has_tags": lambda payable: bool(payable.data["tags"]),
         "line_item_id": line_ids,
         "origin": lambda payable: payable.data["payable_origin"],
-        "search_text": _haystack,
+        "search_text": haystack,
         "tag_ids": tag_ids,
     }
 
 
 def _seen(call: Call) -> Callable[[Record], bool]:
     def seen(payable: Record) -> bool:
-        if payable.private.get("deleted") or not call.sees(payable):
+        if not call.sees(payable):
             return False
         settle(call.world, payable)
         return True
@@ -186,7 +188,7 @@ def _delete(call: Call) -> Response:
     payable = find_payable(call, "delete")
     if payable.data["status"] in _KEPT:
         raise wrong_state(call, payable, "delete")
-    payable.private["deleted"] = True
+    call.world.state.forget("/payables", payable)
     emit(call, "/payables", "deleted", payable)
     return no_content()
 

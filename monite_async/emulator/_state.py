@@ -113,6 +113,8 @@ class Table:
         """Forget a record."""
         del self._rows[record.id]
         del self._groups[record.group][record.id]
+        if not self._groups[record.group]:
+            del self._groups[record.group]
 
 
 @dataclass(slots=True)
@@ -158,14 +160,25 @@ class State:
 
     def table(self, path: str) -> Table:
         """Return the records of a collection of the API, by its path template."""
-        own = {
+        return self._own().get(path) or self.others.setdefault(path, Table())
+
+    def _own(self) -> dict[str, Table]:
+        return {
             "/entities": self.entities,
             "/entity_users": self.users,
             "/roles": self.roles,
             "/payables": self.payables,
+            "/payables/{payable_id}/history": self.events,
             "/payables/{payable_id}/line_items": self.line_items,
         }
-        return own.get(path) or self.others.setdefault(path, Table())
+
+    def forget(self, path: str, record: Record) -> None:
+        """Forget a record of a collection of the API, and what is part of it."""
+        self.table(path).remove(record)
+        for inner, table in {**self._own(), **self.others}.items():
+            if inner.startswith(f"{path}/{{"):
+                for part in list(table.of(record.id)):
+                    table.remove(part)
 
     def find(self, record_id: str) -> Record | None:
         """Return whatever has this id."""

@@ -222,7 +222,6 @@ class LegacyMonite(Scope):
         trust_env: bool = True,
     ) -> None:
         hidden, hidden_proxy = Hidden(client_secret), Hidden(proxy)
-        del client_secret, proxy  # a traceback may show the variables of its frames
         settings = Settings(
             client_id=client_id,
             client_secret=hidden,
@@ -236,6 +235,7 @@ class LegacyMonite(Scope):
             max_response_bytes=max_response_bytes,
             owner="LegacyMonite",
         )
+        del client_secret, proxy, base_url, headers  # a traceback may show the variables of its frames
         wiring = Wiring(transport, hidden_proxy, http2, ssl_context, trust_env)
         core = Core(settings, store=token_store, wiring=wiring, issuer=None, wire=WIRE)
         super().__init__(core, core.key(), None, core.config.options)

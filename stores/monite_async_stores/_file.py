@@ -97,7 +97,8 @@ class EncryptedFileTokenStore:
         self._sweep_at = 0.0
 
     def __repr__(self) -> str:
-        return f"<EncryptedFileTokenStore {self._directory.path}>"
+        directory = getattr(self, "_directory", None)  # not there yet while the constructor fails
+        return f"<EncryptedFileTokenStore {'of nothing' if directory is None else directory.path}>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a token store holds keys and cannot be pickled")

@@ -65,13 +65,13 @@ class MemoryTokenStore:
     )
 
     def __init__(self, *, max_records: int = 10_000, clock: Clock | None = None) -> None:
+        self._max = max_records
+        self._records: dict[str, _Record] = {}
         if max_records < 1:
             raise ValueError(f"max_records must be at least 1, got {max_records}")
         self._clock = clock or SystemClock()
-        self._max = max_records
         self._lock = threading.Lock()
         self._high = 0
-        self._records: dict[str, _Record] = {}
         self._leases: dict[str, tuple[str, float]] = {}
         self._negatives: dict[str, tuple[str, float]] = {}
         self._floors: dict[str, tuple[int, float]] = {}

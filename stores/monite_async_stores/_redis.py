@@ -12,6 +12,7 @@ from typing import NoReturn
 from redis.exceptions import NoScriptError, TryAgainError
 
 from monite_async_stores._breaker import Breaker
+from monite_async_stores._discreet import discreet
 from monite_async_stores._fork import renew_after_fork
 from monite_async_stores._protocol import (
     Busy,
@@ -136,6 +137,7 @@ class RedisTokenStore:
         "_timeout",
     )
 
+    @discreet
     def __init__(
         self,
         client: Client,
@@ -148,6 +150,7 @@ class RedisTokenStore:
         self._set_up(source_of(client, insecure=insecure), namespace, keyring, timeout)
 
     @classmethod
+    @discreet
     def from_url(
         cls,
         url: str,

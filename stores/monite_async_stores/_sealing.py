@@ -19,6 +19,7 @@ from importlib import import_module
 from time import monotonic
 from typing import TYPE_CHECKING, NoReturn
 
+from monite_async_stores._discreet import discreet
 from monite_async_stores._fork import renew_after_fork
 from monite_async_stores._protocol import RecordName, StoreError
 
@@ -54,6 +55,7 @@ class Keyring:
 
     __slots__ = ("_keys",)
 
+    @discreet
     def __init__(self, *keys: bytes | str) -> None:
         material = tuple(key.encode() if isinstance(key, str) else bytes(key) for key in keys)
         if not material:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from monite_async_stores._discreet import discreet
 from monite_async_stores._memory import MemoryTokenStore
 from monite_async_stores._protocol import TokenStore
 from monite_async_stores._sealing import Keyring
@@ -15,6 +16,7 @@ _OURS = ("namespace", "insecure", "cluster")
 _DRIVE = re.compile(r"/[A-Za-z]:/")
 
 
+@discreet
 def store_from_url(url: str, *, keyring: Keyring | None = None) -> TokenStore:
     """Make the store that a URL names.
 

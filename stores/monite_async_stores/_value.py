@@ -92,9 +92,14 @@ def _init(self: Any, /, *args: Any, **given: Any) -> None:
     for name, make in facts.factories.items():
         if name not in found:
             found[name] = make()
+    # There may be secrets among what is given, and a traceback may show the variables of its frames: those of this one
+    # go before anything can fail. So does a value that holds nothing yet, and cannot show itself.
     if len(args) > len(names) or not given.keys().isdisjoint(names[: len(args)]) or found.keys() != set(names):
-        raise TypeError(f"{type(self).__name__}() takes {', '.join(names) or 'no arguments'}")
+        kind = type(self).__name__
+        del self, args, given, found
+        raise TypeError(f"{kind}() takes {', '.join(names) or 'no arguments'}")
     self.__dict__.update(found)
+    del args, given, found
     checked = getattr(self, "__post_init__", None)
     if checked is not None:
         checked()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from datetime import UTC, datetime
 
 from tests.emulator.drive import driving
 
@@ -11,6 +12,7 @@ from tests.emulator.drive import driving
 async def test_exports_take_their_time() -> None:
     """An export is ordered, and ready with its file after some seconds of the emulator's clock."""
     async with driving() as (emulator, driver):
+        emulator.clock.set(datetime(2026, 3, 1, tzinfo=UTC))
         await driver.make_payable()
         await driver.make_payable()
         objects = [{"name": "payable", "statuses": ["new"]}, {"name": "receivable", "statuses": ["draft"]}]
@@ -25,6 +27,19 @@ async def test_exports_take_their_time() -> None:
         assert table.headers["content-type"] == "text/csv"
         rows = list(csv.DictReader(io.StringIO(table.text)))
         assert [(row["status"], row["total_amount"], row["tags"]) for row in rows] == [("new", "10000", "[]")] * 2
+
+
+async def test_an_export_holds_what_was_created_on_its_days() -> None:
+    """Both days count, and what was created before the first or after the last is not in it."""
+    async with driving() as (emulator, driver):
+        objects = [{"name": "payable", "statuses": ["new"]}]
+        for day in range(1, 6):
+            emulator.clock.set(datetime(2026, 3, day, 23, 59, tzinfo=UTC))
+            await driver.make_payable()
+        body = {"date_from": "2026-03-02", "date_to": "2026-03-04", "format": "csv", "objects": objects}
+        path = f"/data_exports/{(await driver.ask('POST', '/data_exports', body))['id']}"
+        emulator.clock.advance(6)
+        assert (await driver.ask("GET", path))["count"] == 3
 
 
 async def test_exports_have_the_formats_of_the_contract() -> None:

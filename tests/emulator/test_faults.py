@@ -53,6 +53,12 @@ async def test_faults_match_by_any_fact_of_the_request() -> None:
         assert others[0].hits == 1
 
 
+def test_a_method_that_no_request_has_is_refused() -> None:
+    """A fault that could never strike is a mistake of whoever orders it, and is told at once."""
+    with pytest.raises(ValueError, match=r"method must be an HTTP method, or None for any, got '\*'"):
+        Emulator().fail("*", "/entities", status=500)
+
+
 async def test_a_failure_looks_as_ordered() -> None:
     """Status, headers and body are free: JSON, or text as it stands."""
     async with driving() as (emulator, driver):

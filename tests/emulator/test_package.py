@@ -58,6 +58,7 @@ def test_the_plugin_imports_nothing_heavy() -> None:
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
+@pytest.mark.usefixtures("measured_children")
 def test_the_plugin_gives_each_test_its_own_emulator(pytester: pytest.Pytester) -> None:
     """``monite_emulator`` is fresh for every test, and ``monite_client`` is on the emulator of the same test."""
     pytester.makepyfile(

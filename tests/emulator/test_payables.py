@@ -10,7 +10,7 @@ import pytest
 from monite_async.emulator import EmulatorSettings
 from monite_async.emulator._payable_actions import TRANSITIONS
 from tests.emulator.drive import Driver, Json, driving, ids, locations, message, permissions
-from tests.emulator.stock import stocked
+from tests.emulator.stock import make_counterpart, stocked
 
 PDF = ("bill.pdf", b"%PDF-1.7 \r\n--x\r\n\x00\xff", "application/pdf")
 ROUTES_TO: dict[str, tuple[tuple[str, object], ...]] = {
@@ -111,6 +111,37 @@ async def test_changing_and_deleting_depend_on_the_status() -> None:
         paid = await brought_to(driver, "paid")
         assert (await driver.send("PATCH", f"/payables/{paid}", {})).status_code == 409
         assert (await driver.send("DELETE", f"/payables/{paid}")).status_code == 409
+
+
+async def test_what_is_deleted_is_gone_with_its_parts() -> None:
+    """Of a deleted payable or counterpart nothing stays in memory: an emulator may run for days."""
+    async with driving() as (emulator, driver):
+        counterpart = await make_counterpart(driver)
+        payable = await driver.make_payable()
+        await driver.ask(
+            "POST", f"/payables/{payable}/line_items", {"name": "Paper", "quantity": 1, "unit_price": 100}, expect=201
+        )
+        state = emulator._world.state
+        assert state.find(payable) is not None
+        await driver.ask("DELETE", f"/payables/{payable}", expect=204)
+        await driver.ask("DELETE", f"/counterparts/{counterpart['id']}", expect=204)
+        kept = [state.payables, state.line_items, state.events]
+        kept += [table for path, table in state.others.items() if path.startswith("/counterparts")]
+        assert [table.groups() for table in kept] == [()] * len(kept)
+
+
+async def test_the_name_of_the_counterpart_is_found() -> None:
+    """Payables are filtered and searched by the name of the counterpart that they were assigned to."""
+    async with driving() as (_, driver):
+        counterpart = await make_counterpart(driver)
+        payable = await driver.make_payable(counterpart_id=counterpart["id"])
+        await driver.make_payable()
+        for query in (
+            {"counterpart_name": "Paper Ltd"},
+            {"counterpart_name__icontains": "paper"},
+            {"search_text": "LTD"},
+        ):
+            assert ids(await driver.ask("GET", "/payables", query=query)) == [payable]
 
 
 async def test_a_payable_belongs_to_its_entity() -> None:

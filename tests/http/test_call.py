@@ -347,13 +347,14 @@ async def test_a_call_with_a_token_follows_no_redirect(method: str, status: int,
 
 
 async def test_a_call_is_repeated_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    """A failing GET is sent three times in all; the log names the template and no value."""
+    """A failing GET is sent three times in all; the log says when, and nothing of what was passed."""
     caplog.set_level(logging.DEBUG)
     transport = Scripted(httpx.Response(503))
     error = await outcome(transport)
     assert isinstance(error, ServerError)
     assert (error.attempts, len(transport.calls)) == (3, 3)
-    assert caplog.text.count("GET /things/{id}: again in") == 2
+    assert caplog.text.count("GET (a raw path): again in") == 2
+    assert caplog.text.count("GET (a raw path): not again: no retries left") == 1
     assert CLIENT_SECRET not in caplog.text
     assert "canary-token" not in caplog.text
 

@@ -116,6 +116,22 @@ async def test_an_answer_before_the_body_was_sent_ends_the_sending() -> None:
         assert transport.stats().open == 0
 
 
+@every_engine
+async def test_nonsense_before_the_body_was_sent_ends_the_sending() -> None:
+    """What is no answer, said while the body is under way, is an error at once, and costs the connection."""
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"SPEAK FRIEND\r\n\r\n")
+        await _never(reader, writer)
+
+    async with Server(handler) as server, PooledTransport() as transport:
+        with pytest.raises(httpx.RemoteProtocolError) as caught:
+            await call(transport, server.origin, "POST", content=Endless())
+        assert not unsent(caught.value)
+        assert transport.stats().open == 0
+
+
 class Ending(httpx.AsyncByteStream):
     """A request body of one piece, which the server answers as it ends: only the kernel knows of the answer yet."""
 

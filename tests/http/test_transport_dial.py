@@ -13,7 +13,7 @@ import socket
 import ssl
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import pytest
@@ -27,6 +27,8 @@ from monite_async._http.transport import PooledTransport, PoolStats, unsent
 from tests.http._others import client_side, server_side
 from tests.http._servers import Server, answer, both_loops, call, every_engine, read_request, replies, turns, until
 
+OFFERED = ("h2", "http/1.1")
+"""What the servers here offer in the handshake: of these the client must take the one it speaks."""
 ONCE = RetryPolicy(max_retries=0)
 Found = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
 
@@ -45,19 +47,6 @@ def no_context() -> Iterator[None]:
     yield
     tls._contexts.clear()
     tls._contexts.update(before)
-
-
-def _server_side(certificate: trustme.LeafCert) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.set_alpn_protocols(["h2", "http/1.1"])
-    cast("Any", certificate).configure_cert(context)  # typed for pyOpenSSL too, which is not here
-    return context
-
-
-def _client_side(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    cast("Any", authority).configure_trust(context)
-    return context
 
 
 def _only(*addresses: tuple[str, int]) -> Any:
@@ -95,8 +84,8 @@ def _closed_port() -> int:
 async def test_tls_is_spoken_and_connections_are_kept(authority: trustme.CA) -> None:
     """Over TLS, with certificate and name verified, calls work and share one connection and one handshake."""
     async with (
-        Server(replies(answer()), tls=_server_side(authority.issue_cert("127.0.0.1"))) as server,
-        PooledTransport(ssl_context=_client_side(authority)) as transport,
+        Server(replies(answer()), tls=server_side(authority.issue_cert("127.0.0.1"), *OFFERED)) as server,
+        PooledTransport(ssl_context=client_side(authority)) as transport,
     ):
         for _ in range(5):
             assert (await call(transport, server.origin)).content == b"ok"
@@ -114,8 +103,8 @@ async def test_large_bodies_cross_tls_both_ways(authority: trustme.CA) -> None:
 
     body = os.urandom(1024) * 3000
     async with (
-        Server(handler, tls=_server_side(authority.issue_cert("127.0.0.1"))) as server,
-        PooledTransport(ssl_context=_client_side(authority)) as transport,
+        Server(handler, tls=server_side(authority.issue_cert("127.0.0.1"), *OFFERED)) as server,
+        PooledTransport(ssl_context=client_side(authority)) as transport,
     ):
         assert (await call(transport, server.origin, "POST", content=body)).content == body
 
@@ -129,7 +118,7 @@ async def test_the_shared_context_is_made_once_from_the_environment(
     authority.cert_pem.write_to_path(str(bundle))
     monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
     async with (
-        Server(replies(answer()), tls=_server_side(authority.issue_cert("127.0.0.1"))) as server,
+        Server(replies(answer()), tls=server_side(authority.issue_cert("127.0.0.1"), *OFFERED)) as server,
         PooledTransport() as transport,
         PooledTransport() as second,
     ):
@@ -178,8 +167,8 @@ async def test_a_bad_certificate_is_a_clear_connect_error(authority: trustme.CA,
         "name": (authority.issue_cert("other.test"), "IP address mismatch"),
     }[fault]
     async with (
-        Server(replies(answer()), tls=_server_side(certificate)) as server,
-        PooledTransport(ssl_context=_client_side(authority)) as transport,
+        Server(replies(answer()), tls=server_side(certificate, *OFFERED)) as server,
+        PooledTransport(ssl_context=client_side(authority)) as transport,
     ):
         with pytest.raises(httpx.ConnectError, match=text) as caught:
             await call(transport, server.origin)
@@ -193,7 +182,7 @@ async def test_a_context_that_offers_http2_is_a_clear_connect_error(authority: t
     """An HTTP/2 client that uses the same context changes what it offers; the failure says so, and nothing was sent."""
     context = client_side(authority)
     context.set_alpn_protocols(["h2", "http/1.1"])  # as httpx does with a context that it is given
-    server_tls = server_side(authority.issue_cert("127.0.0.1"), "h2", "http/1.1")
+    server_tls = server_side(authority.issue_cert("127.0.0.1"), *OFFERED)
     async with Server(replies(answer()), tls=server_tls) as server, PooledTransport(ssl_context=context) as transport:
         with pytest.raises(httpx.ConnectError, match="a context that no HTTP/2 client uses") as caught:
             await call(transport, server.origin)
@@ -218,7 +207,7 @@ async def test_a_plain_server_on_a_tls_port_is_a_clear_connect_error(authority: 
     async with (
         Server(plain) as talker,
         Server(rude) as quitter,
-        PooledTransport(ssl_context=_client_side(authority)) as transport,
+        PooledTransport(ssl_context=client_side(authority)) as transport,
     ):
         with pytest.raises(httpx.ConnectError, match="does not speak TLS"):
             await call(transport, talker.origin.replace("http:", "https:"))
@@ -237,7 +226,7 @@ async def test_a_refused_handshake_is_a_connect_error(authority: trustme.CA) -> 
         writer.write(b"\x15\x03\x03\x00\x02\x02\x28")  # a TLS record: fatal alert, handshake_failure
         await reader.read()
 
-    async with Server(handler) as server, PooledTransport(ssl_context=_client_side(authority)) as transport:
+    async with Server(handler) as server, PooledTransport(ssl_context=client_side(authority)) as transport:
         with pytest.raises(httpx.ConnectError, match=r"TLS handshake .* failed: .*alert handshake failure"):
             await call(transport, server.origin.replace("http:", "https:"))
 
@@ -257,8 +246,8 @@ async def test_a_body_until_close_needs_the_tls_farewell(authority: trustme.CA) 
             writer.transport.abort()
 
     async with (
-        Server(handler, tls=_server_side(authority.issue_cert("127.0.0.1"))) as server,
-        PooledTransport(ssl_context=_client_side(authority)) as transport,
+        Server(handler, tls=server_side(authority.issue_cert("127.0.0.1"), *OFFERED)) as server,
+        PooledTransport(ssl_context=client_side(authority)) as transport,
     ):
         assert (await call(transport, f"{server.origin}/polite")).content == b"all"
         with pytest.raises(httpx.ReadError):
@@ -337,7 +326,7 @@ async def test_a_handshake_that_stalls_is_a_connect_timeout(authority: trustme.C
     async def mute(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
         await reader.read()
 
-    async with Server(mute) as server, PooledTransport(ssl_context=_client_side(authority)) as transport:
+    async with Server(mute) as server, PooledTransport(ssl_context=client_side(authority)) as transport:
         with pytest.raises(httpx.ConnectTimeout):
             await call(transport, server.origin.replace("http:", "https:"), connect=0.2)
         assert transport.stats().open == 0

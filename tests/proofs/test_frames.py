@@ -7,14 +7,17 @@ import io
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, cast
 
+import httpx
 import pytest
 
 from monite_async import (
     UNSET,
+    AsyncMonite,
     ConfigurationError,
     EntityClient,
     MoniteError,
@@ -25,6 +28,7 @@ from monite_async import (
 )
 from monite_async.models._base import Model
 from monite_async.models.webhooks import WebhookSubscriptionResource
+from tests.http._servers import Server, read_request, turns
 from tests.proofs.canary import Canaries, told
 from tests.proofs.stage import CLIENT_ID, ONCE, QUICK, Stage, cache_of, staged
 
@@ -80,6 +84,53 @@ def _download(stage: Stage, source: str, **given: Any) -> Awaitable[object]:
     return _acme(stage).download(source, to=Path("never-made"), **given)
 
 
+async def _made(make: Callable[[], object]) -> object:
+    return make()
+
+
+def _viewed(stage: Stage, **options: Any) -> Awaitable[object]:
+    return _made(lambda: _acme(stage).with_options(**options))
+
+
+class _Failing(io.BytesIO):
+    """A file that fails at one call of one of its methods, with an error of its own kind."""
+
+    def __init__(self, method: str, at: int) -> None:
+        super().__init__(BODY.encode())
+        self.method, self.at = method, at
+
+    def tell(self) -> int:
+        self._count("tell")
+        return super().tell()
+
+    def seek(self, at: int, whence: int = 0, /) -> int:
+        self._count("seek")
+        return super().seek(at, whence)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._count("read")
+        return super().read(size)
+
+    def _count(self, method: str) -> None:
+        self.at -= method == self.method
+        if not self.at:
+            raise LookupError("the storage lost it")
+
+
+def _failing(method: str, at: int) -> Way:
+    async def run(stage: Stage) -> object:
+        form = {"note": BODY, "file": _Failing(method, at), "other": BODY}
+        return await _acme(stage).request("POST", "/payables/upload_from_file", multipart=form)
+
+    return run
+
+
+FAILING: dict[str, Way] = {
+    f"{method} {at}": _failing(method, at)
+    for method, at in (("tell", 1), ("seek", 1), ("read", 1), ("seek", 4), ("read", 2))
+}
+"""Files that fail while they are measured, and while they are sent."""
+
 WAYS: dict[str, Way] = {
     "method": lambda stage: _payables(stage).create(document_id=BODY, options=OPTIONS),
     "raw": lambda stage: _payables(stage).with_raw_response.create(document_id=BODY, options=OPTIONS),
@@ -99,6 +150,14 @@ WAYS: dict[str, Way] = {
     "no header": lambda stage: _acme(stage).request(
         "POST", "/payables", json=BODY, options=RequestOptions(headers={"x-canary": SECRET + "\n"})
     ),
+    "view": lambda stage: _viewed(stage, headers={"x-canary": SECRET + "\n"}),
+    "view of nonsense": lambda stage: _viewed(stage, timeout=-1, headers={"x-canary": SECRET}),
+    "reserved view": lambda stage: _viewed(stage, headers={"Authorization": SECRET}),
+    "options": lambda stage: _made(lambda: RequestOptions(timeout=-1, headers={"x-canary": SECRET}, query={"a": BODY})),
+    "options of lists": lambda stage: _made(lambda: RequestOptions(headers=cast("Any", [SECRET]))),
+    "wrong options": lambda stage: _made(lambda: cast("Any", RequestOptions)(heders={"x-canary": SECRET})),
+    "client": lambda stage: _made(lambda: stage.client(headers={"x-canary": SECRET + "\n"})),
+    "address": lambda stage: _made(lambda: stage.client(base_url=f"https://me:{SECRET}@api.test")),
     "no options": lambda stage: _payables(stage).with_raw_response.create(document_id=BODY, options={"a": 1}),
     "closed": _closed,
     "stream": lambda stage: _streamed(stage, "POST", "/payables", json={"document_id": BODY}),
@@ -153,7 +212,7 @@ async def test_no_frame_holds_what_was_passed_to_a_call(effect: dict[str, Any]) 
     if effect.get("status") == 200:  # whoever asks for no model takes what comes
         ways = {name: way for name, way in WAYS.items() if name not in ("request", "stream", "download of a path")}
     errors = await _search(ways, **effect)
-    assert all(isinstance(error, MoniteError | OSError) for error in errors), errors
+    assert all(isinstance(error, MoniteError | OSError | TypeError) for error in errors), errors
     kinds = {type(error).__name__ for error in errors}
     assert kinds >= {"ClientClosedError", "ConfigurationError"}
 
@@ -254,6 +313,58 @@ def test_threads_meet_the_library_at_once(seed: int) -> None:
     assert ran.stdout == b"done\n", ran.stderr.decode()
 
 
+@pytest.mark.parametrize("own", [True, False], ids=["native", "httpx"])
+async def test_no_frame_of_a_cancelled_call_holds_the_beginning_of_its_answer(own: bool) -> None:
+    """Whoever is cancelled while an answer comes sees nothing of it in the traceback with locals."""
+    there = asyncio.Event()
+
+    async def half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 200000\r\n\r\n" + BODY.encode() * 1000)
+        await writer.drain()
+        there.set()
+        await reader.read()
+
+    canaries = Canaries()
+    canaries.add(BODY)
+    async with (
+        Server(half) as server,
+        AsyncMonite(
+            token="t" * 40,
+            base_url=f"{server.origin}/v1",
+            transport=None if own else httpx.AsyncHTTPTransport(),
+        ) as monite,
+    ):
+        task = asyncio.ensure_future(monite.request("GET", "/payables"))
+        await there.wait()
+        await turns(50)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await task
+        canaries.check(told(caught.value))
+
+
+async def test_no_frame_of_a_wait_or_a_download_that_fails_holds_what_came(tmp_path: Path) -> None:
+    """Work that ends badly, a file that is too long and one that breaks off leave nothing of themselves behind."""
+    canaries = Canaries()
+    canaries.add(BODY)
+    async with staged() as stage:
+        acme = _acme(stage)
+        payable = await acme.payables.create(description=BODY, currency="EUR", total_amount=1)
+        path = f"/payables/{payable.id}"
+        for state, again in (("error", None), ("processing", 500)):
+            stage.emulator.fail("GET", path, set_fields={"ocr_status": state})
+            if again is not None:
+                stage.emulator.fail("GET", path, status=again, times=None)
+            await stage.fails(acme.payables.wait_for_ocr(payable.id, timeout=20, options=OPTIONS))
+        stage.emulator.faults.clear()
+        await stage.fails(acme.download(path, to=tmp_path / "x", max_bytes=10))
+        stage.emulator.fail("GET", path, truncate=400)
+        await stage.fails(acme.download(path, to=tmp_path / "x"))
+        for error in stage.errors:
+            canaries.check(told(error))
+
+
 async def test_no_frame_of_an_upload_that_is_cancelled_early_holds_its_form() -> None:
     """A call that is given up while its file is only looked at shows neither the file nor the other fields."""
     started, go = threading.Event(), threading.Event()
@@ -275,3 +386,12 @@ async def test_no_frame_of_an_upload_that_is_cancelled_early_holds_its_form() ->
         error = await stage.fails(task)
         assert isinstance(error, asyncio.CancelledError)
         canaries.check(told(error))
+
+
+async def test_no_frame_of_a_file_that_fails_holds_the_rest_of_its_form() -> None:
+    """An error of the caller's own file object comes out as it is, and shows where in that object it arose."""
+    errors = await _search(FAILING)
+    assert [type(error) for error in errors] == [LookupError] * len(FAILING)
+    for name, error in zip(FAILING, errors, strict=True):
+        last = traceback.extract_tb(error.__traceback__)[-2:]
+        assert [frame.name for frame in last] == [name.split()[0], "_count"]

@@ -18,7 +18,7 @@ import trustme
 from monite_async import AsyncMonite, ResponseValidationError, TokenEvent, Upload
 from monite_async._errors import MoniteError
 from monite_async._http.transport import PooledTransport
-from monite_async.emulator import EmulatorSettings, _auth
+from monite_async.emulator import EmulatorSettings, Fault, Faults, OrderedFault, _auth
 from monite_async.emulator._state import Token, World
 from monite_async_stores import MemoryTokenStore
 from tests.http._servers import turns
@@ -67,18 +67,36 @@ async def _play(run: Scenario, canaries: Canaries) -> None:
     asyncio.get_running_loop().slow_callback_duration = 0.0  # everything is slow: asyncio logs all of it
     settings = EmulatorSettings(client_secret=SECRET)
     async with staged(canaries, settings=settings) as stage:
+        stage.emulator.faults = faults = _NotedFaults()
         await run(stage)
         assert stage.errors
+        assert [each.fault for each in faults.noted if not each.hits] == []
         assert len(canaries.secrets) > 1
         canaries.check(stage.texts())
         for error in stage.errors:
             assert BODY not in f"{error!r} {error}"
 
 
+class _NotedFaults(Faults):
+    """Faults that are remembered when they are over: one that struck nothing proved nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.noted: list[OrderedFault] = []
+
+    def add(self, fault: Fault) -> OrderedFault:
+        """Put a fault in force, and note it."""
+        self.noted.append(super().add(fault))
+        return self.noted[-1]
+
+
 def _age(stage: Stage, seconds: float = 60.0) -> None:
-    """Make the tokens in memory older than the brake."""
-    for record in cache_of(stage.monite)._records.values():
+    """Make the tokens in memory, and what was refused of them, older than the brake."""
+    cache = cache_of(stage.monite)
+    for record in cache._records.values():
         record.soft_mono -= seconds
+    for trouble in cache._troubles.values():
+        trouble.refused_at -= seconds
 
 
 # -- the token endpoint
@@ -189,15 +207,18 @@ async def _made(stage: Stage, **options: Any) -> AsyncMonite:
 
 @scenario
 async def _api_refuses(stage: Stage) -> None:
-    stage.things.append(await stage.monite.token())
+    monite = stage.monite
+    stage.canaries.add(BODY)  # what was sent, and what a server that is no API says
+    stage.things.append(await monite.token())
     for status in (300, 307, 400, 401, 403, 404, 405, 406, 409, 413, 416, 418, 422, 429, 500, 502, 503, 504):
         for body in (f"<p>{BODY}", {"error": {"message": "no"}}, {"detail": [{"loc": ["body", "x"], "msg": "no"}]}):
-            stage.emulator.fail("*", "/entities*", status=status, body=body, times=None)
-            stage.emulator.fail("GET", "/entities", status=status, body=body, times=3)
+            fault = stage.emulator.fail(None, "/entities*", status=status, body=body, times=None)
             _age(stage)
-            await stage.fails(stage.monite.request("GET", "/entities", options=brief(3)))
-            stage.emulator.faults.clear()
-    await stage.fails(stage.monite.request("POST", "/entities", json={"a": BODY}))
+            await stage.fails(monite.request("GET", "/entities", options=brief(3)))
+            await stage.fails(monite.request("POST", "/entities", json={"a": BODY}, options=brief(3)))
+            await stage.fails(monite.request("PUT", "/entities/x", multipart={"file": BODY.encode()}, options=brief(3)))
+            fault.remove()
+    await stage.fails(monite.request("POST", "/entities", json={"a": BODY}))
 
 
 @scenario

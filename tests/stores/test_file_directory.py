@@ -141,6 +141,7 @@ def test_a_full_disk_is_told_at_the_start(tmp_path: Path) -> None:
         (errno.ENOSPC, "full disk"),
         (errno.EDQUOT, "full disk"),
         (errno.EROFS, "read-only filesystem"),
+        (errno.EACCES, "cannot be written by this user"),
         (errno.EIO, "cannot be used: Input/output error"),
     ],
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import ssl
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +17,6 @@ from redis.asyncio.connection import ConnectionPool
 from monite_async_stores import (
     Granted,
     Hit,
-    RecordName,
     RedisTokenStore,
     StoreError,
     TokenStore,
@@ -27,6 +25,7 @@ from monite_async_stores import (
 from monite_async_stores.testing import RULES, Bench, Rule, check
 from tests.stores.redis_proxy import Proxy
 from tests.stores.redis_server import Cluster, RedisServer, SentinelSet
+from tests.stores.redis_tools import a_name
 
 PATIENT = 5.0
 """A time limit for tests that are about something else, on a machine that may be busy."""
@@ -54,11 +53,6 @@ def check_all_at_once(opener: Opener) -> None:
     with ThreadPoolExecutor(len(RULES)) as pool:
         for done in [pool.submit(check, rule, bench_of(opener)) for rule in RULES]:
             done.result()
-
-
-def a_name() -> RecordName:
-    """Return a name of its own."""
-    return RecordName(secrets.token_hex(16), b"client secret")
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)

@@ -9,6 +9,7 @@ from monite_async.emulator._events import emit
 from monite_async.emulator._filters import Getter, Getters
 from monite_async.emulator._generic import answer, change, create, found, list_page, remove, ruled
 from monite_async.emulator._message import Response, as_list, as_object
+from monite_async.emulator._names import name_of
 from monite_async.emulator._state import Record
 
 __all__ = ["COUNTERPART_OPERATIONS"]
@@ -22,8 +23,7 @@ def _inner(record: Record) -> dict[str, object]:
 
 
 def _name(record: Record) -> str:
-    inner = _inner(record)
-    return str(inner.get("legal_name") or f"{inner.get('first_name')} {inner.get('last_name')}")
+    return name_of(record.data)
 
 
 _GETTERS: Getters = {
@@ -68,17 +68,6 @@ def _update(call: Call) -> Response:
     return answer(call, change(call, record, call.body))
 
 
-def _delete(call: Call) -> Response:
-    record = found(call)
-    for path in COLLECTIONS:
-        if path.startswith(_HOME.path + "/"):
-            table = call.world.state.table(path)
-            for child in list(table.of(record.id)):
-                table.remove(child)
-    remove(call, record)
-    return no_content()
-
-
 def _delete_address(call: Call) -> Response:
     address = found(call, _ADDRESSES)
     counterpart = call.world.state.find(address.group)
@@ -105,7 +94,6 @@ COUNTERPART_OPERATIONS = ruled(
         "get_counterparts": _list,
         "post_counterparts": _create,
         "patch_counterparts_id": _update,
-        "delete_counterparts_id": _delete,
         "delete_counterparts_id_addresses_id": _delete_address,
         "get_counterparts_id_partner_metadata": _get_metadata,
         "put_counterparts_id_partner_metadata": _put_metadata,

@@ -14,6 +14,7 @@ from monite_async.emulator._generic import Json, answer, change, create, found, 
 from monite_async.emulator._lifecycles.receivable_base import located, party, source_of
 from monite_async.emulator._lifecycles.recognition import attach, uploaded
 from monite_async.emulator._message import Response, as_list, as_object
+from monite_async.emulator._names import name_of
 from monite_async.emulator._state import Record
 
 __all__ = ["DOCUMENT_OPERATIONS", "next_number"]
@@ -66,9 +67,7 @@ def _create_order(call: Call) -> Response:
 
 
 def _counterpart_name(order: Record) -> object:
-    shown = as_object(order.data["counterpart"])
-    inner = as_object(shown.get("organization")) or as_object(shown.get("individual"))
-    return inner.get("legal_name") or f"{inner.get('first_name')} {inner.get('last_name')}"
+    return name_of(as_object(order.data["counterpart"]))
 
 
 def _list_orders(call: Call) -> Response:

@@ -18,9 +18,14 @@ _FORMATS = {"csv": ["csv", "csv_xero"], "pdf": ["pdf"]}
 
 
 def _rows(call: Call, wanted: Json, group: str) -> list[Json]:
-    statuses = as_list(wanted.get("statuses"))
-    chosen = records(call, f"/{wanted.get('name')}s", group)
-    return [record.view() for record in chosen if not statuses or record.data.get("status") in statuses]
+    """Return what was created from the first day to the last (guess: the contract does not say which date counts)."""
+    statuses, body = as_list(wanted.get("statuses")), call.body
+    return [
+        record.view()
+        for record in records(call, f"/{wanted.get('name')}s", group)
+        if (not statuses or record.data.get("status") in statuses)
+        and str(body["date_from"]) <= record.created_at.date().isoformat() <= str(body["date_to"])
+    ]
 
 
 def _table(rows: list[Json]) -> bytes:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import uuid4
 
-from monite_async.emulator._call import Call
+from monite_async.emulator._call import Call, named_entity
 from monite_async.emulator._collections import COLLECTIONS
-from monite_async.emulator._errors import refusal
 from monite_async.emulator._events import emit
 from monite_async.emulator._generic import Json, answer, found, merged, no_body, ruled
 from monite_async.emulator._message import Response, as_list, as_object
@@ -18,34 +17,24 @@ __all__ = ["ONBOARDING_OPERATIONS"]
 _LIFETIME = timedelta(days=7)
 
 
-def _entity(call: Call) -> Record:
-    """Return the entity of the path, which for a user must be its own."""
-    entity = call.world.state.entities.get(call.params["entity_id"].lower())
-    if entity is None:
-        raise refusal(404, "Entity not found")
-    if call.actor.user is not None and call.actor.user.group != entity.id:
-        raise refusal(call.world.settings.entity_mismatch_status, "The entity of the path is not that of the token.")
-    return entity
-
-
 def _get_data(call: Call) -> Response:
-    return answer(call, as_object(_entity(call).private.get("onboarding")))
+    return answer(call, as_object(named_entity(call).private.get("onboarding")))
 
 
 def _put_data(call: Call) -> Response:
-    entity = _entity(call)
+    entity = named_entity(call)
     entity.private["onboarding"] = dict(call.body)
     return _get_data(call)
 
 
 def _patch_data(call: Call) -> Response:
-    entity = _entity(call)
+    entity = named_entity(call)
     entity.private["onboarding"] = merged(as_object(entity.private.get("onboarding")), call.body)
     return _get_data(call)
 
 
 def _accept_entity(call: Call) -> Response:
-    _entity(call)
+    named_entity(call)
     return no_body(call)
 
 
@@ -55,7 +44,7 @@ def _accept_person(call: Call) -> Response:
 
 
 def _no_requirements(call: Call) -> Response:
-    _entity(call)
+    named_entity(call)
     lists: Json = {"currently_due": [], "eventually_due": [], "pending_verification": []}
     return answer(call, {"requirements": lists, "verification_status": "enabled"})
 
@@ -70,12 +59,12 @@ def _methods(call: Call, chosen: Json) -> list[object]:
 
 
 def _get_methods(call: Call) -> Response:
-    chosen = as_object(_entity(call).private.get("payment_methods"))
+    chosen = as_object(named_entity(call).private.get("payment_methods"))
     return answer(call, {"data": _methods(call, chosen)})
 
 
 def _put_methods(call: Call) -> Response:
-    entity = _entity(call)
+    entity = named_entity(call)
     before = _has_us_ach(call, entity)
     entity.private["payment_methods"] = dict(call.body)
     after = _has_us_ach(call, entity)

@@ -10,6 +10,7 @@ from monite_async.emulator._contract.shapes import RESULTS
 from monite_async.emulator._errors import refusal
 from monite_async.emulator._generic import answer, change, context, create, found, list_page, no_body, records, ruled
 from monite_async.emulator._message import Response, as_list, as_object
+from monite_async.emulator._names import name_of
 from monite_async.emulator._shapes import build
 from monite_async.emulator._state import Record
 
@@ -19,9 +20,7 @@ _CONNECTIONS = COLLECTIONS["/einvoicing_connections"]
 
 
 def _connect(call: Call) -> Response:
-    entity = cast("Record", call.entity).data
-    inner = as_object(entity.get(str(entity["type"])))
-    name = inner.get("legal_name") or f"{inner.get('first_name')} {inner.get('last_name')}"
+    name = name_of(cast("Record", call.entity).data)
     return answer(call, create(call, {**call.body, "legal_name": name, "credentials": [], "status": "active"}))
 
 

@@ -24,6 +24,7 @@ from monite_async.emulator._lifecycles.receivable_base import (
     wrong_state,
 )
 from monite_async.emulator._message import Response, as_list, as_object
+from monite_async.emulator._names import name_of
 from monite_async.emulator._query import parse_values
 from monite_async.emulator._state import Record
 
@@ -56,12 +57,9 @@ def _counterpart(call: Call, source: Mapping[str, object]) -> Json:
     for name in ("counterpart_billing_address_id", "counterpart_shipping_address_id"):
         if source.get(name) is not None:
             located(call, "/counterparts/{counterpart_id}/addresses", source[name], counterpart.id)
-    kind = str(counterpart.data["type"])
-    inner = as_object(counterpart.data.get(kind))
-    full_name = inner.get("legal_name") or f"{inner.get('first_name')} {inner.get('last_name')}"
     known = {
-        "counterpart_type": kind,
-        "counterpart_name": full_name,
+        "counterpart_type": counterpart.data["type"],
+        "counterpart_name": name_of(counterpart.data),
         "counterpart_tax_id": counterpart.data.get("tax_id"),
     }
     contacts = call.world.state.table("/counterparts/{counterpart_id}/contacts").of(counterpart.id)
@@ -202,7 +200,7 @@ def _delete(call: Call) -> Response:
     record = find_receivable(call)
     if record.data["status"] != "draft":
         raise wrong_state(call, record, "delete")
-    record.private["deleted"] = True
+    call.world.state.forget("/receivables", record)
     return no_content()
 
 
