@@ -14,12 +14,13 @@ import pytest
 import trustme
 
 from monite_async import AsyncMonite, ConfigurationError, ConnectError, RetryPolicy, TransportError
+from monite_async._http import routes
 from monite_async._http.body import EMPTY
 from monite_async._http.exchange import Head, Lost, Outgoing
 from monite_async._http.native import Native
 from monite_async._http.routes import Routes
 from tests.http._others import TOKEN, Proxy, client_side, http2, server_side
-from tests.http._servers import LOOPS, Factory, Server, answer, both_loops, read_request, server_thread, until
+from tests.http._servers import LOOPS, Factory, Server, answer, both_loops, read_request, replies, server_thread, until
 from tests.scripted import CLIENT_ID, CLIENT_SECRET
 
 ITEM = {"id": "1"}
@@ -248,6 +249,24 @@ def test_a_forked_child_goes_through_the_proxy_anew(factory: Factory) -> None:
         assert runner.run(count(held[0])) == b"3"
         assert proxy.accepted == 2
         runner.run(held[0].aclose())
+
+
+async def test_ways_are_forgotten_after_a_fork_but_not_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a child does about its parent's ways: it keeps them open, and opens others."""
+    monkeypatch.setattr(routes, "_ORPHANS", [])
+    async with Server(replies(answer(b"1"))) as proxy:
+        monite = counted(proxy)
+        carrier = monite._core.engine.carrier
+        assert isinstance(carrier, Routes)
+        assert await count(monite) == b"1"
+        before = carrier._loops, carrier._guards
+        carrier.after_fork_in_child()  # in this very process, which plays the child
+        assert [before] == routes._ORPHANS
+        assert await count(monite) == b"1"
+        assert proxy.open == 2
+        await monite.aclose()
+        for guard in before[1].values():
+            await guard.aclose()
 
 
 def _in_child(factory: Factory, held: list[AsyncMonite]) -> int:

@@ -230,6 +230,16 @@ def test_locks_that_other_threads_held_do_not_stop_a_forked_child() -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
+def test_contexts_are_forgotten_after_a_fork_but_not_freed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a child does about contexts: it keeps the old ones, which may be in use, and uses them no more."""
+    context = ssl.create_default_context()
+    monkeypatch.setattr(tls, "_lock", tls._lock)
+    monkeypatch.setattr(tls, "_contexts", {(True, False): context})
+    monkeypatch.setattr(tls, "_ORPHANS", [])
+    tls._forked()  # in this very process, which plays the child
+    assert (tls._contexts, tls._ORPHANS) == ({}, [{(True, False): context}])
+
+
 def _makes_its_own() -> int:
     """Make what every process makes once; the exit status tells what went wrong."""
     try:
