@@ -36,8 +36,9 @@ class Forker:
     async def parent(self) -> None:
         """Hold one token, fork while another is on its way, and get that too."""
         held = await self._client.token()
-        flight = asyncio.create_task(self._client.as_user("00000000-0000-4000-8000-000000000001").token())
         reader, loop = sys.stdin, asyncio.get_running_loop()
+        await loop.run_in_executor(None, reader.readline)  # from now on a token takes its time
+        flight = asyncio.create_task(self._client.as_user("00000000-0000-4000-8000-000000000001").token())
         await loop.run_in_executor(None, reader.readline)  # its request has come
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # forking with threads about is what is tested

@@ -41,6 +41,9 @@ def test_a_forked_child_shares_no_connection(redis_server: RedisServer, endpoint
             lambda: redis_server.admin("PUBSUB", "NUMSUB", "monite:events") == [b"monite:events", 1], "a subscription"
         )
         endpoint.delay = 2.0
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
         endpoint.wait_for_posts(2)
         out, err = process.communicate("\n", timeout=60)
         assert not err
