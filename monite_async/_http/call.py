@@ -268,15 +268,13 @@ class Channel:
         return progress
 
     def _own_head(self) -> Head:
-        """Return the header fields of every call of this scope."""
-        head = self._head
-        if head is None:
-            engine = self.engine
-            head = engine.head()
-            if self.entity_id is not None:
-                head = head.over(((engine.wire.entity_header.encode("ascii"), self.entity_id.encode("ascii")),))
-            head = self._head = head.over(encode_headers(self.options.headers, engine.reserved_headers))
-        return head
+        """Make the header fields of every call of this scope, and keep them."""
+        engine = self.engine
+        head = engine.head()
+        if self.entity_id is not None:
+            head = head.over(((engine.wire.entity_header.encode("ascii"), self.entity_id.encode("ascii")),))
+        self._head = head.over(encode_headers(self.options.headers, engine.reserved_headers))
+        return self._head
 
     def _prepare(
         self,
