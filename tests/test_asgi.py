@@ -12,8 +12,6 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from fastapi import FastAPI
-from starlette.routing import Mount, Route
 
 import monite_async
 from monite_async import AsyncMonite, ClientClosedError, RetryPolicy
@@ -392,24 +390,6 @@ async def test_a_server_is_told_when_the_client_cannot_be_opened_or_closed(stage
     assert sent[-1]["message"].startswith(f"{told.__name__}: ")
     with pytest.raises(ClientClosedError):
         await monite.token()
-
-
-@pytest.mark.parametrize("path", ["/route", "/route/", "/in/group", "/sub/app", "/prefix/", "/prefix/and/more"])
-async def test_it_can_be_mounted_wherever_a_framework_mounts(backend: Backend, path: str) -> None:
-    """As a route, in a group, below an application of its own, and below a prefix: it answers alike."""
-    endpoint = TokenEndpoint(backend.monite, identify)
-    inner = FastAPI()
-    inner.router.routes.append(Route("/app", endpoint))
-    app = FastAPI(lifespan=lifespan(backend.monite))
-    app.router.routes += [Route("/route", endpoint), Mount("/in", routes=[Route("/group", endpoint)])]
-    app.mount("/sub", inner)
-    app.mount("/prefix", endpoint)
-    transport = httpx.ASGITransport(app=app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test", follow_redirects=True) as browser:
-        answers = [await browser.request(method, path, headers={"x-user": backend.user}) for method in ("GET", "POST")]
-    assert [answer.status_code for answer in answers] == [200, 200]
-    assert {answer.json()["token_type"] for answer in answers} == {"Bearer"}
-    assert {answer.headers["cache-control"] for answer in answers} == {"no-store"}
 
 
 async def status_of(monite: AsyncMonite, user: str | None) -> int:
