@@ -11,6 +11,7 @@ import sys
 import time
 import warnings
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, TypedDict, cast
 
@@ -18,14 +19,15 @@ from benchmarks._call_systems import PAYABLE, Client, Ours, Target, find
 from benchmarks._measure import allow_many_sockets, peak_mb, pin
 from benchmarks._payable_server import HOST, Ports
 
-__all__ = ["Figures", "Job", "closed_loop", "idle", "loop", "overhead"]
+__all__ = ["Figures", "Job", "Span", "closed_loop", "idle", "loop", "overhead"]
 
 Figures = dict[str, float]
 
 _CLIENT_CORE = 0
 _LEAST_CALLS, _MOST_CALLS = 40, 20_000
 _IDLE_CALLS = 10
-_BLOCKS, _SCOPES, _CLIENTS = 30, 1_000, 20
+_BLOCK, _LEAST_BLOCKS = 40, 10
+_MAKINGS, _SCOPES, _CLIENTS = 30, 1_000, 20
 _LOOP = "monite_async._http.call"
 
 
@@ -39,6 +41,7 @@ class Job(TypedDict):
         at_once: Calls at once, or for ``idle`` the numbers of connections, each at least the one before.
         calls: How many to measure; 0 for as many as fit in ``seconds``, and two for each of those at once.
         seconds: About how long to measure.
+        ramp: Calls before those that count, see ``closed_loop``.
         ports: Where the server is.
 
     It may hold more, which is not the worker's.
@@ -50,46 +53,82 @@ class Job(TypedDict):
     at_once: list[int]
     calls: int
     seconds: float
+    ramp: int
     ports: dict[str, Any]
 
 
-async def closed_loop(client: Client, at_once: int, calls: int) -> list[float]:
-    """Make calls, so many at once, each worker one after the other; return the seconds that each took."""
-    taken: list[float] = []
-    left = calls
+@dataclass(slots=True)
+class Span:
+    """What the calls of a loop took that count.
+
+    Attributes:
+        taken: Seconds of each call.
+        cpu: Seconds of the processor for all of them.
+        wall: Seconds that passed.
+    """
+
+    taken: list[float] = field(default_factory=list[float])
+    cpu: float = 0.0
+    wall: float = 0.0
+
+    def begin(self) -> None:
+        """Count from now on."""
+        self.cpu, self.wall = -time.process_time(), -time.perf_counter()
+
+    def end(self) -> None:
+        """Count until now."""
+        self.cpu += time.process_time()
+        self.wall += time.perf_counter()
+
+
+async def closed_loop(client: Client, at_once: int, calls: int, *, ramp: int = 0) -> Span:
+    """Make calls, so many at once, each caller one after the other.
+
+    Args:
+        client: Makes them.
+        at_once: Callers.
+        calls: How many count.
+        ramp: How many pass before those. The callers then go on until the last that counts is done, so that so many are
+            at once all the while: their common start and the thinning out at the end are none of what is measured.
+    """
+    span, begun, done = Span(), 0, 0
 
     async def worker() -> None:
-        nonlocal left
-        while left > 0:
-            left -= 1
+        nonlocal begun, done
+        while (done if ramp else begun) < ramp + calls:
+            begun += 1
             begin = time.perf_counter()
             await client.call()
-            taken.append(time.perf_counter() - begin)
+            done += 1
+            if ramp < done <= ramp + calls:
+                span.taken.append(time.perf_counter() - begin)
+            if done == ramp:
+                span.begin()
+            elif done == ramp + calls:
+                span.end()
 
+    if not ramp:
+        span.begin()
     async with asyncio.TaskGroup() as group:
         for _ in range(at_once):
             group.create_task(worker())
-    return taken
+    return span
 
 
-async def loop(client: Client, ports: Ports, at_once: int, calls: int, seconds: float) -> Figures:
+async def loop(client: Client, ports: Ports, at_once: int, calls: int, seconds: float, ramp: int = 0) -> Figures:
     """Measure a closed loop after a warm-up: CPU and wall time, latencies, connections that the server saw opened."""
     await client.call()  # imports, models, the token
     warm = max(_LEAST_CALLS, 3 * at_once if calls else at_once)
-    begin = time.process_time()
-    await closed_loop(client, at_once, warm)
-    each = (time.process_time() - begin) / warm
+    each = (await closed_loop(client, at_once, warm)).cpu / warm
     if not calls:
         calls = max(2 * at_once, min(_MOST_CALLS, int(seconds / each)))
     ports.reset()
-    begin, start = time.process_time(), time.perf_counter()
-    taken = await closed_loop(client, at_once, calls)
-    cpu, wall = time.process_time() - begin, time.perf_counter() - start
-    taken.sort()
+    span = await closed_loop(client, at_once, calls, ramp=ramp)
+    taken = sorted(span.taken)
     return {
-        "cpu_us": cpu / calls * 1e6,
+        "cpu_us": span.cpu / calls * 1e6,
         "calls": calls,
-        "per_second": calls / wall,
+        "per_second": calls / span.wall,
         "p50_ms": taken[len(taken) // 2] * 1e3,
         "p99_ms": taken[int(len(taken) * 0.99)] * 1e3,
         "opened": ports.counts()["opened"],
@@ -125,7 +164,9 @@ async def overhead(ours: Ours, seconds: float) -> Figures:
 
     The bare engine is given, again and again, the very request that a call has handed to it; what it does not do is
     what the call does around it: scope, token, limiter, deadline, retries, head. In between are calls of a scope that
-    is kept. What a new scope and a further client take is measured by making them.
+    is kept. Of each the lower decile of many short blocks stands for what it takes: other work on the machine only ever
+    adds to a block, and the least of all is too much a matter of luck to take the difference of two. What a new scope
+    and a further client take is measured by making them.
     """
     bare, kept = await _bare(ours), ours.scope()
     calls: dict[str, Callable[[], Awaitable[object]]] = {
@@ -134,18 +175,19 @@ async def overhead(ours: Ours, seconds: float) -> Figures:
         "bare": bare,
     }
     for call in calls.values():
-        await _block(call, _LEAST_CALLS)
-    entities = map(str, range(10**9, 10**9 + _BLOCKS * _SCOPES))  # a client remembers its scopes: all are new
-    number = max(_LEAST_CALLS, int(seconds / await _block(ours.call, _LEAST_CALLS) / len(calls) / _BLOCKS))
-    least = dict.fromkeys((*calls, "scope", "client"), float("inf"))
-    for _ in range(_BLOCKS):
+        await _block(call, _BLOCK)
+    entities = map(str, range(10**9, 10**9 + _MAKINGS * _SCOPES))  # a client remembers its scopes: all are new
+    blocks = max(_LEAST_BLOCKS, int(seconds / await _block(ours.call, _BLOCK) / len(calls) / _BLOCK))
+    taken: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(blocks):
         for name, call in calls.items():
-            least[name] = min(least[name], await _block(call, number))
-    for _ in range(_BLOCKS):  # apart: what it leaves to the collector is nothing of a call's
-        least["scope"] = min(least["scope"], _made(lambda: ours.client.entity(next(entities)), _SCOPES))
-        least["client"] = min(least["client"], _made(ours.another, _CLIENTS))
-    added = {"added": least["whole"] - least["bare"], "added_kept": least["kept"] - least["bare"]}
-    return {f"{name}_us": value * 1e6 for name, value in {**least, **added}.items()}
+            taken[name].append(await _block(call, _BLOCK))
+    found = {name: sorted(values)[blocks // 10] for name, values in taken.items()}
+    found["added"], found["added_kept"] = found["whole"] - found["bare"], found["kept"] - found["bare"]
+    # Apart: what it leaves to the collector is nothing of a call's.
+    found["scope"] = min(_made(lambda: ours.client.entity(next(entities)), _SCOPES) for _ in range(_MAKINGS))
+    found["client"] = min(_made(ours.another, _CLIENTS) for _ in range(_MAKINGS))
+    return {f"{name}_us": value * 1e6 for name, value in found.items()}
 
 
 def _made(make: Callable[[], object], number: int) -> float:
@@ -203,7 +245,7 @@ async def _run(job: Job) -> Figures:
             return await idle(client, ports, job["at_once"], job["seconds"])
         if job["what"] == "overhead":
             return await overhead(cast("Ours", client), job["seconds"])
-        return await loop(client, ports, job["at_once"][0], job["calls"], job["seconds"])
+        return await loop(client, ports, job["at_once"][0], job["calls"], job["seconds"], job["ramp"])
     finally:
         await client.aclose()
 

@@ -36,6 +36,7 @@ class Case:
         at_once: Calls at once, or numbers of connections.
         calls: How many; 0 for as many as fit.
         seconds: About how long.
+        ramp: Calls before those that count; the others go on until the last of these is done.
         worker: The module that does it.
         limit: Seconds after which it is stopped.
         rounds: In how many rounds it takes part, at most.
@@ -48,6 +49,7 @@ class Case:
     at_once: Sequence[int] = (1,)
     calls: int = 0
     seconds: float = 0.7
+    ramp: int = 0
     worker: str = "benchmarks._call_worker"
     limit: float = 90.0
     rounds: int = 100

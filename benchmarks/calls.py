@@ -7,6 +7,7 @@ own, the server another; cases take turns, round after round. Read the ratios: C
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 from benchmarks._call_systems import FAST, FLOOR, HTTPX, OFFICIAL, OURS, RAW, SNIFFIO, call_systems
 from benchmarks._call_tables import LATE, OVERHEAD, PLAIN, TLS, bars, panels, tables
@@ -38,21 +39,32 @@ def main(arguments: list[str] | None = None) -> int:
 
 def cases(systems: list[str], *, quick: bool) -> list[Case]:
     """Return what is to be measured on these systems."""
-    seconds, late = (0.2, _QUICK_LATE_CALLS) if quick else (0.5, _LATE_CALLS)
+    late = _QUICK_LATE_CALLS if quick else _LATE_CALLS
     chosen = [name for name in systems if not quick or name in _FEW]
+
+    def seconds(at_once: int) -> float:
+        # One stall of a few milliseconds meets everybody who is on the way: for a p99 that is not about it, many calls.
+        return 0.2 if quick else 1.5 if at_once == _CROWD else 0.5
+
     found = [
-        Case(PLAIN.format(at_once), name, at_once=(at_once,), seconds=seconds, rounds=_rounds(name, at_once))
+        Case(
+            PLAIN.format(at_once),
+            name,
+            at_once=(at_once,),
+            seconds=seconds(at_once),
+            ramp=_CROWD if at_once == _CROWD else 0,
+            rounds=_rounds(name, at_once),
+        )
         for at_once in (_AT_ONCE[:2] if quick else _AT_ONCE)
         for name in chosen
     ]
+    crowd = partial(Case, at_once=(_CROWD,), ramp=_CROWD)
     calm = [name for name in chosen if name not in (FLOOR, SNIFFIO) and not (quick and name == OFFICIAL)]
-    found += [Case(LATE, name, twin="late", at_once=(_CROWD,), calls=late, rounds=_rounds(name, late)) for name in calm]
+    found += [crowd(LATE, name, twin="late", calls=late, rounds=_rounds(name, late)) for name in calm]
     if not quick:
-        found += [Case(TLS, name, twin="tls", at_once=(_CROWD,), seconds=seconds) for name in calm if name != OFFICIAL]
+        found += [crowd(TLS, name, twin="tls", seconds=seconds(1)) for name in calm if name != OFFICIAL]
     # A difference of two figures needs them to be exact: more time, and both in one process.
-    found += [
-        Case(OVERHEAD, name, what="overhead", seconds=seconds * 4, rounds=2) for name in systems if name in (OURS, FAST)
-    ]
+    found += [Case(OVERHEAD, name, what="overhead", seconds=seconds(1) * 8) for name in systems if name in (OURS, FAST)]
     return found
 
 

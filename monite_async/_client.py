@@ -121,6 +121,7 @@ class AsyncMonite(PartnerResources, Scope):
         wiring = Wiring(transport, hidden_proxy, http2, ssl_context, trust_env)
         core = Core(settings, store=token_store, wiring=wiring, issuer=issuer, wire=wire)
         super().__init__(core, core.key(), None, core.config.options)
+        self._remembered = core.scopes
 
     @classmethod
     def from_env(cls) -> Self:
@@ -158,6 +159,11 @@ class AsyncMonite(PartnerResources, Scope):
         Raises:
             ConfigurationError: The id is empty.
         """
+        # Those who serve the web ask anew for each request: the id as it is found, or else as it ought to be.
+        if type(entity_id) is str:
+            found: EntityClient | None = self._remembered.get(entity_id)
+            if found is not None:
+                return found
         return self._core.scope(EntityClient, clean_id("entity id", entity_id), None, self._options)
 
     def as_user(self, user_id: str | UUID) -> UserClient:

@@ -11,12 +11,13 @@ from monite_async._config import Config, Settings, TokenSource, clean_id, read_c
 from monite_async._errors import ConfigurationError
 from monite_async._headers import is_header_name
 from monite_async._http.budget import RetryBudget
-from monite_async._http.call import Channel, Engine
-from monite_async._http.engines import Wiring, carriers, check_wiring
+from monite_async._http.call import Channel
+from monite_async._http.engine import Engine
 from monite_async._http.exchange import Carrier
 from monite_async._http.limits import Limiter, learning_limiter
 from monite_async._http.place import Place
 from monite_async._http.token_post import TokenPost
+from monite_async._http.wiring import Wiring, carriers, check_wiring
 from monite_async._options import RequestOptions, check_type
 from monite_async._rate import SharedRate
 from monite_async._store_env import store_from_env
@@ -56,7 +57,7 @@ class Core:
         ConfigurationError: With everything that is wrong.
     """
 
-    __slots__ = ("_owned", "_partner", "_scopes", "cache", "config", "engine", "post", "static", "tokens")
+    __slots__ = ("_owned", "_partner", "cache", "config", "engine", "post", "scopes", "static", "tokens")
 
     def __init__(
         self,
@@ -106,7 +107,7 @@ class Core:
             max_response_bytes=config.max_response_bytes,
         )
         self.tokens: Tokens = Tokens(self)
-        self._scopes: dict[tuple[type[Scope], str | None, str | None], Scope] = {}
+        self.scopes: dict[str, Any] = {}
 
     def __repr__(self) -> str:
         return "<Core>"
@@ -142,15 +143,17 @@ class Core:
         Raises:
             ConfigurationError: It is a user's, and the client has a static token.
         """
-        known = (kind, entity_id, user_id)
-        found = self._scopes.get(known) if options is self.config.options else None
+        plain = options is self.config.options
+        known = str(entity_id) if user_id is None else f"{entity_id or ''} {user_id}"  # no id has white space
+        found = self.scopes.get(known) if plain else None
         if found is None:
             found = kind(self, self.key(user_id), entity_id, options)
-            if options is self.config.options:
-                if len(self._scopes) >= _REMEMBERED:
-                    self._scopes = {}
-                self._scopes[known] = found
-        return cast("S", found)
+            if plain:
+                if len(self.scopes) >= _REMEMBERED:
+                    self.scopes.clear()
+                self.scopes[known] = found
+                found._remembered = self.scopes
+        return found
 
     def channel(self, key: TokenKey, entity_id: str | None, options: RequestOptions) -> Channel:
         """Return what carries out the calls of a scope."""

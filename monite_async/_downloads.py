@@ -103,7 +103,7 @@ class StreamedResponse:
         answer, progress = self._opened
         if self._over:
             raise StopAsyncIteration
-        until = progress.try_until if self._bounded else progress.piece_until
+        until = progress.next_try() if self._bounded else progress.piece_until
         piece = await answer.read(until)
         if isinstance(piece, Lost):
             self._over = True

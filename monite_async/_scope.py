@@ -7,6 +7,7 @@ connections, tokens and limits.
 from __future__ import annotations
 
 from collections.abc import Coroutine, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar, cast, overload
 from uuid import UUID
 
@@ -39,6 +40,8 @@ class Scope:
 
     _channel: Channel
     _caller: Caller
+    _remembered: Mapping[str, Any] = MappingProxyType({})
+    """The scopes that its client remembers; none for a view, which has options of its own."""
 
     def __init__(self, core: Core, key: TokenKey, entity_id: str | None, options: RequestOptions) -> None:
         self._core = core
@@ -339,6 +342,10 @@ class EntityClient(EntityResources, Scope):
         Raises:
             ConfigurationError: The id is empty, or the client has a static token.
         """
+        if type(user_id) is str:
+            found: EntityUserClient | None = self._remembered.get(f"{self._entity_id} {user_id}")
+            if found is not None:
+                return found
         return self._core.scope(EntityUserClient, self._entity_id, clean_id("user id", user_id), self._options)
 
 

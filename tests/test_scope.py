@@ -68,7 +68,7 @@ def test_the_client_remembers_scopes_but_not_without_bound(monite: AsyncMonite) 
     assert view.entity(ENTITY) is not view.entity(ENTITY)
     for number in range(3000):
         monite.entity(uuid.UUID(int=number))
-    assert len(monite._core._scopes) <= 1000
+    assert len(monite._core.scopes) <= 1000
     assert monite.entity(ENTITY) is not acme
     assert monite.entity(ENTITY) == acme
 

@@ -30,6 +30,7 @@ from monite_async._http.exchange import (
     too_long,
 )
 from monite_async._http.native import CONNECT, POOL_SHARE
+from monite_async._http.reply import ReplyHeaders
 from monite_async._http.transport import PooledTransport, unsent
 
 __all__ = ["HttpxCarrier"]
@@ -181,7 +182,7 @@ async def _open(response: httpx.Response) -> Opened | Lost:
         first = await pieces.more()
         coding = coding_of(response.headers)
         inflater = Inflater(coding) if coding and first else None
-        return Opened(response.status_code, response.headers, pieces, first, inflater)
+        return Opened(response.status_code, ReplyHeaders.of(response.headers.raw), pieces, first, inflater)
     except UnsupportedEncodingError as exc:
         problem = str(exc)
         await stream.aclose()
@@ -206,11 +207,15 @@ async def _receive(response: httpx.Response, max_bytes: int, *, head: bool) -> A
         problem = str(exc)
     else:
         if content is not None or not fine:
-            return Answer(status, response.headers, content or b"")
+            return Answer(status, ReplyHeaders.of(response.headers.raw), content or b"")
         return too_long(max_bytes)
     finally:
         await stream.aclose()
-    return Lost(ResponseValidationError, problem, again=False) if fine else Answer(status, response.headers, b"")
+    return (
+        Lost(ResponseValidationError, problem, again=False)
+        if fine
+        else Answer(status, ReplyHeaders.of(response.headers.raw), b"")
+    )
 
 
 async def _read(headers: httpx.Headers, stream: httpx.AsyncByteStream, room: int) -> bytes | None:

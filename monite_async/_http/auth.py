@@ -11,6 +11,7 @@ from monite_async._errors import ConfigurationError
 from monite_async._http.call import Channel
 from monite_async._http.decode import Answer, read_error
 from monite_async._http.place import place_of
+from monite_async._http.reply import ReplyHeaders
 
 __all__ = ["MoniteAuth"]
 
@@ -65,7 +66,7 @@ class MoniteAuth(httpx.Auth):
         response = yield request
         if not 400 <= response.status_code < 500 or not _replayable(request):
             return
-        answer = Answer(response.status_code, response.headers, await response.aread())
+        answer = Answer(response.status_code, ReplyHeaders.of(response.headers.raw), await response.aread())
         if not wire.is_dead_token(answer.status, read_error(answer).message):
             return
         fresh = await engine.tokens.replace(channel.key, token)

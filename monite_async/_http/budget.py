@@ -22,19 +22,22 @@ class RetryBudget:
         ceiling: What the bucket holds at most.
         refill: Seconds in which an empty reserve fills up again.
         clock: Where time comes from.
+
+    Attributes:
+        calls: Calls that have not been paid in yet: add each. Two threads may lose one; a lock would cost all of them.
     """
 
     __slots__ = (
         "__weakref__",
         "_at",
         "_balance",
-        "_calls",
         "_ceiling",
         "_clock",
         "_lock",
         "_ratio",
         "_refill",
         "_reserve",
+        "calls",
     )
 
     def __init__(
@@ -52,14 +55,10 @@ class RetryBudget:
         self._refill = refill
         self._clock = clock or SystemClock()
         self._balance = reserve
-        self._calls = 0
+        self.calls: int = 0
         self._at = self._clock.monotonic()
         self._lock = threading.Lock()
         renew_after_fork(self)
-
-    def earn(self) -> None:
-        """Pay in for one call."""
-        self._calls += 1  # every call comes by here: two threads may lose one of them, a lock would cost all of them
 
     def left(self) -> bool:
         """Tell whether a repeat could be paid for now."""
@@ -78,7 +77,7 @@ class RetryBudget:
 
     def _top_up(self) -> None:
         now = self._clock.monotonic()
-        calls, self._calls = self._calls, 0
+        calls, self.calls = self.calls, 0
         self._balance = min(self._balance + calls * self._ratio, self._ceiling)
         if self._balance < self._reserve:
             earned = (now - self._at) * self._reserve / self._refill

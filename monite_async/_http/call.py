@@ -4,142 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
-from monite_async._errors import ClientClosedError, ConfigurationError
+from monite_async._errors import ConfigurationError
 from monite_async._headers import encode_headers
 from monite_async._http.body import EMPTY, Body, json_body
-from monite_async._http.budget import RetryBudget
 from monite_async._http.decode import Answer, parse, read_error
-from monite_async._http.encode import encode_path, encode_query
-from monite_async._http.exchange import Carrier, Head, Lost, Opened, Outgoing
-from monite_async._http.limits import Limiter, WouldWaitTooLongError
+from monite_async._http.encode import encode_path, encode_query, is_plain
+from monite_async._http.engine import USER_AGENT, Engine
+from monite_async._http.exchange import Head, Lost, Opened, Outgoing
+from monite_async._http.limits import WouldWaitTooLongError
 from monite_async._http.operation import Asked, Operation
-from monite_async._http.place import Place, place_of
 from monite_async._http.progress import Limits, Progress
 from monite_async._options import RequestOptions, require_options
-from monite_async._version import __version__
-from monite_async_stores import Clock, SystemClock
 
 if TYPE_CHECKING:
-    from monite_async._observer import Observer
-    from monite_async._tokens.issuer import Wire
+    from monite_async._http.exchange import Bearer
+    from monite_async._observer import CallWatch
     from monite_async._tokens.keys import TokenKey
     from monite_async._tokens.record import AccessToken
 
-__all__ = ["USER_AGENT", "Channel", "Engine", "Tokens"]
+__all__ = ["Channel"]
 
 T = TypeVar("T")
+_Send: TypeAlias = Callable[..., Awaitable[Any]]
+"""``Carrier.exchange`` or ``Carrier.open``."""
 
 _log: Final = logging.getLogger("monite_async")
-USER_AGENT: Final = f"monite-async/{__version__}"
 _MAX_TARGET: Final = 65_536
 """Longest path with its query, in bytes: more than any server takes, and no more than other HTTP clients send."""
-
-
-class Tokens(Protocol):
-    """What the loop needs of a token cache, or of anything that stands in for one."""
-
-    def peek(self, key: TokenKey, /) -> AccessToken | None:
-        """Return a fresh token without waiting, or None."""
-        ...
-
-    def get(self, key: TokenKey, /) -> Coroutine[Any, Any, AccessToken]:
-        """Return, awaited, a token that can be used."""
-        ...
-
-    async def replace(self, key: TokenKey, refused: AccessToken, /) -> AccessToken | None:
-        """Return another token than the one the server refused, or None when the refusal shall stand."""
-        ...
-
-
-class Engine:
-    """What all scopes and views of a client share.
-
-    Attributes:
-        place: Where the API is.
-        api_version: Value of the version header.
-        wire: Names of the headers, and how a dead token is recognised.
-        carrier: What carries requests.
-        tokens: Where tokens come from.
-        limiter: When to send.
-        budget: How many repeats are left.
-        max_response_bytes: Longest decompressed answer that is read, in bytes.
-        clock: Where time comes from.
-        closed: The client was closed.
-        observer: What watches the calls, if anything does.
-        token_header: What carries the token.
-    """
-
-    __slots__ = (
-        "_head",
-        "api_version",
-        "budget",
-        "carrier",
-        "clock",
-        "closed",
-        "limiter",
-        "max_response_bytes",
-        "observer",
-        "place",
-        "token_header",
-        "tokens",
-        "wire",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        *,
-        place: Place,
-        api_version: str,
-        wire: Wire,
-        carrier: Carrier,
-        tokens: Tokens,
-        limiter: Limiter,
-        budget: RetryBudget,
-        max_response_bytes: int,
-        clock: Clock | None = None,
-    ) -> None:
-        self.place: Place = place
-        self.api_version: str = api_version
-        self.wire: Wire = wire
-        self.carrier: Carrier = carrier
-        self.tokens: Tokens = tokens
-        self.limiter: Limiter = limiter
-        self.budget: RetryBudget = budget
-        self.max_response_bytes: int = max_response_bytes
-        self.clock: Clock = clock or SystemClock()
-        self.closed: bool = False
-        self.observer: Observer | None = None
-        self.token_header: bytes = wire.authorization_header.encode("ascii")
-        self._head: Head | None = None
-
-    def __repr__(self) -> str:
-        return "<Engine>"
-
-    def head(self) -> Head:
-        """Return the header fields of every call, made at the first of them."""
-        if self._head is None:
-            common = (
-                (b"host", self.place.authority),
-                (b"accept", b"application/json"),
-                (b"accept-encoding", b"gzip"),
-                (b"user-agent", USER_AGENT.encode("ascii")),
-            )
-            version = self.wire.version_header.encode("ascii")
-            self._head = Head((*common, (version, self.api_version.encode("ascii"))) if version else common)
-        return self._head
-
-    @property
-    def reserved_headers(self) -> tuple[str, str, str]:
-        """Headers that scopes set, and that callers cannot."""
-        return self.wire.authorization_header, self.wire.version_header, self.wire.entity_header
-
-    def require_open(self) -> None:
-        """Raise ``ClientClosedError`` once the client was closed."""
-        if self.closed:
-            raise ClientClosedError("the client was closed; make a new one")
 
 
 class Channel:
@@ -180,31 +74,50 @@ class Channel:
     ) -> T:
         """Carry out one operation; see ``Caller.call``.
 
+        What nearly every call does and no more stands here in one piece: most steps cost less than a function of their
+        own would (``benchmarks/README.md``). For all that goes otherwise there is ``_go_on``.
+
         Raises:
-            ConfigurationError: The call is wrong; nothing was sent.
-            ClientClosedError: The client was closed.
-            AuthenticationError: There is no token to be had.
-            TransportError: No complete answer arrived.
-            APIStatusError: The server answered with an error.
-            ResponseValidationError: The answer is not what the contract says.
+            MoniteError: As ``Caller.call`` says.
         """
-        asked = Asked(path, query, body)
-        del path, query, body  # what stands in a frame is shown by a traceback with locals
-        progress = self._start(operation, options)
+        engine, progress = self.engine, None
         try:
-            content = await _upload(operation, asked) if operation.multipart and asked.body else _json(operation, asked)
-            outgoing = self._prepare(operation, asked, content, options)
-            answer = cast("Answer", await self._run(outgoing, progress))
-            result = parse(operation.result, answer, lenient=progress.limits.lenient)
+            progress = self._start(operation, options)
+            outgoing = None
+            if operation.one is not None and options is None and query is None and body is None and path is not None:
+                outgoing = self._plain(operation.one, path)
+            if outgoing is None:
+                asked, path, query, body = Asked(path, query, body), None, None, None
+                outgoing = await self._prepare(operation, asked, options)
+                del asked
+            path = None  # what stands in a frame is shown by a traceback with locals
+            engine.budget.calls += 1
+            limits, limiter = progress.limits, engine.limiter
+            token, until = engine.tokens.peek(self.key), progress.started + limits.first_try
+            if token is None or (limiter.active and not limiter.take()):
+                token = await self._admission(progress)
+                until = progress.next_try()
+            progress.sends = 1
+            send: _Send = engine.carrier.exchange
+            if progress.watch is not None:
+                send = _watched(send, progress.watch)
+            answer = await send(outgoing, token, until=until, max_bytes=engine.max_response_bytes)
+            if isinstance(answer, Answer) and answer.status // 100 == 2:
+                limiter.heard(answer.headers)
+            else:
+                outgoing = await self._again(outgoing, answer, token, progress)
+                answer = await self._go_on(send, outgoing, progress)
+            result: T = parse(operation.result, answer, lenient=limits.lenient)
         except BaseException as exc:
-            progress.failed(exc)
+            path = query = body = None
+            if progress is not None:
+                progress.failed(exc)
             raise
         if progress.watch is not None:
             progress.watch.ends(None)
-        capture = None if options is None else options.capture
-        if capture is not None:
-            capture.status, capture.headers = answer.status, answer.headers
-        return cast("T", result)
+        if options is not None and options.capture is not None:
+            options.capture.status, options.capture.headers = answer.status, answer.headers
+        return result
 
     async def open(
         self,
@@ -222,14 +135,7 @@ class Channel:
         """
         asked = Asked(path, query, body)
         del path, query, body
-        progress = self._start(operation, options)
-        try:
-            content = await _upload(operation, asked) if operation.multipart and asked.body else _json(operation, asked)
-            opened = await self._open(self._prepare(operation, asked, content, options), progress)
-        except BaseException as exc:
-            progress.failed(exc)
-            raise
-        return opened, progress
+        return await self._open(operation, asked, options)
 
     async def open_link(self, link: str, options: RequestOptions | None = None) -> tuple[Opened, Progress]:
         """Ask for what a link of the API leads to, as ``open`` does, but with no token: the link is permission enough.
@@ -238,34 +144,58 @@ class Channel:
             ConfigurationError: It is not a link, or one over plain http to another machine.
             MoniteError: As ``call``.
         """
-        found = _to_link(link)
+        asked = Asked(None, None, link)
         del link  # it may be signed: whoever reads it in a traceback has the file
-        progress = self._start(_LINK, options)
+        return await self._open(_LINK, asked, options)
+
+    async def _open(
+        self, operation: Operation[Any], asked: Asked, options: RequestOptions | None
+    ) -> tuple[Opened, Progress]:
+        progress = self._start(operation, options)
         try:
-            opened = await self._open(self._prepare_link(found, options), progress)
+            outgoing = await self._prepare(operation, asked, options)
+            self.engine.budget.calls += 1
+            send: _Send = self.engine.carrier.open
+            if progress.watch is not None:
+                send = _watched(send, progress.watch)
+            opened = await self._go_on(send, outgoing, progress)
         except BaseException as exc:
             progress.failed(exc)
             raise
-        return opened, progress
-
-    async def _open(self, outgoing: Outgoing, progress: Progress) -> Opened:
-        opened = cast("Opened", await self._run(outgoing, progress, keep=True))
         if progress.watch is not None:
             progress.watch.ends(None)
-        return opened
+        return opened, progress
+
+    async def _go_on(self, send: _Send, outgoing: Outgoing, progress: Progress) -> Any:
+        """Send until there is an answer to keep, or the beginning of one, or a failure to raise."""
+        engine = self.engine
+        while True:
+            token = None if outgoing.public else await self._admission(progress)
+            progress.sends += 1
+            outcome = await send(outgoing, token, until=progress.next_try(), max_bytes=engine.max_response_bytes)
+            if not isinstance(outcome, Lost) and outcome.status // 100 == 2:
+                if token is not None:
+                    engine.limiter.heard(outcome.headers)
+                return outcome
+            outgoing = await self._again(outgoing, outcome, token, progress)
 
     def _start(self, operation: Operation[Any], options: RequestOptions | None) -> Progress:
-        self.engine.require_open()
+        engine = self.engine
+        if engine.closed:
+            engine.require_open()
+        limits = self._limits or self._own_limits()
         if options is not None:
             require_options(options)
             limits = Limits(options.over(self.options))
-        else:
-            limits = self._limits or Limits(self.options)
-            self._limits = limits
         progress = Progress(operation, limits)
-        if self.engine.observer is not None:
-            progress.watch = self.engine.observer.call(operation)
+        if engine.observer is not None:
+            progress.watch = engine.observer.call(operation)
         return progress
+
+    def _own_limits(self) -> Limits:
+        """Make the limits of every call of this scope, and keep them."""
+        self._limits = Limits(self.options)
+        return self._limits
 
     def _own_head(self) -> Head:
         """Make the header fields of every call of this scope, and keep them."""
@@ -276,33 +206,47 @@ class Channel:
         self._head = head.over(encode_headers(self.options.headers, engine.reserved_headers))
         return self._head
 
-    def _prepare(
-        self,
-        operation: Operation[Any],
-        asked: Asked,
-        body: Body,
-        options: RequestOptions | None,
-    ) -> Outgoing:
+    def _plain(self, template: tuple[str, str, str], path: Mapping[str, object]) -> Outgoing | None:
+        """Return the request of a GET with one parameter in its path and nothing else, None if that needs to be quoted."""
+        before, name, after = template
+        value = path.get(name)
+        if type(value) is not str or not is_plain(value):
+            return None
+        place = self.engine.place
+        target = f"{place.prefix}{before}{value}{after}".encode("ascii")
+        return Outgoing("GET", place, target, self._head or self._own_head(), EMPTY, self.engine.token_header)
+
+    async def _prepare(self, operation: Operation[Any], asked: Asked, options: RequestOptions | None) -> Outgoing:
+        """Return the request of any call.
+
+        Raises:
+            ConfigurationError: It cannot be sent.
+        """
+        if operation is _LINK:
+            return self._prepare_link(asked, options)
+        if operation.multipart and asked.body:
+            body = await _upload(operation, asked)
+        else:
+            body = json_body(operation.method, asked.body, needed=operation.needs_body)
         engine = self.engine
         target = engine.place.prefix + encode_path(operation.path, asked.path or {})
         head = self._head or self._own_head()
         if operation.result is bytes:
             head = head.over(_ANYTHING)
-        parameters = self.options.query
-        if asked.query:
-            parameters = {**parameters, **asked.query}
+        query = asked.query or {}
         if options is not None:
-            if options.query:
-                parameters = {**parameters, **options.query}
-            if options.headers:
-                head = head.over(encode_headers(options.headers, engine.reserved_headers))
-        if parameters and (text := encode_query(parameters)):
+            query = {**query, **options.query}
+            head = head.over(encode_headers(options.headers, engine.reserved_headers))
+        if query and (text := encode_query(query)):
             target = f"{target}?{text}"
         if len(target) > _MAX_TARGET:
             raise ConfigurationError("path and query are too long for a URL (65,536 characters): ask for less at once")
         return Outgoing(operation.method, engine.place, target.encode("ascii"), head, body, engine.token_header)
 
-    def _prepare_link(self, outgoing: Outgoing | None, options: RequestOptions | None) -> Outgoing:
+    def _prepare_link(self, asked: Asked, options: RequestOptions | None) -> Outgoing:
+        from monite_async._http.redirect import link_request
+
+        outgoing = link_request(asked.body, ((b"user-agent", USER_AGENT.encode("ascii")), *_ANYTHING))
         if outgoing is None:
             raise ConfigurationError(
                 "a link must begin with https:// (http:// to this machine), and name a host (and a port up to 65535)"
@@ -310,40 +254,6 @@ class Channel:
         if options is not None:
             outgoing.head = outgoing.head.over(encode_headers(options.headers, self.engine.reserved_headers))
         return outgoing
-
-    async def _run(self, outgoing: Outgoing, progress: Progress, *, keep: bool = False) -> Answer | Opened:
-        """Send until there is an answer to keep (with ``keep`` the beginning of one), or a failure to raise."""
-        engine, watch = self.engine, progress.watch
-        send = engine.carrier.open if keep else engine.carrier.exchange
-        engine.budget.earn()
-        while True:
-            token = None
-            if not outgoing.public:
-                token = engine.tokens.peek(self.key)
-                free = token is not None and progress.token is None
-                if not free or (engine.limiter.active and not engine.limiter.take()):
-                    token = await self._admission(progress)
-            progress.sends += 1
-            if watch is not None:
-                watch.sends(outgoing)
-            outcome = await send(outgoing, token, until=progress.try_until, max_bytes=engine.max_response_bytes)
-            if watch is not None:
-                watch.heard(outcome)
-            if token is not None and not isinstance(outcome, Lost) and outcome.status != 429:
-                engine.limiter.heard(outcome.headers)
-            if isinstance(outcome, Opened):
-                return outcome
-            if isinstance(outcome, Answer):
-                if 200 <= outcome.status < 300:
-                    return outcome
-                moved = _moved(outcome, outgoing, progress)
-                if moved is not None:
-                    outgoing = moved
-                    continue
-                if token is not None and await self._replaced(outcome, outgoing, token, progress):
-                    continue
-            engine.require_open()
-            await self._pause(outgoing, outcome, progress)
 
     async def _admission(self, progress: Progress) -> AccessToken:
         """Return the token to send, as soon as the rate limit lets the request go."""
@@ -378,6 +288,22 @@ class Channel:
         else:
             return
         raise progress.too_late("before the rate limit lets this call go", retry_after=wait)
+
+    async def _again(
+        self, outgoing: Outgoing, outcome: Answer | Lost, token: AccessToken | None, progress: Progress
+    ) -> Outgoing:
+        """Return what to send after an outcome that is no answer to keep, as soon as it may be sent, or raise the failure."""
+        if isinstance(outcome, Answer):
+            if token is not None and outcome.status != 429:
+                self.engine.limiter.heard(outcome.headers)
+            moved = _moved(outcome, outgoing, progress)
+            if moved is not None:
+                return moved
+            if token is not None and await self._replaced(outcome, outgoing, token, progress):
+                return outgoing
+        self.engine.require_open()
+        await self._pause(outgoing, outcome, progress)
+        return outgoing
 
     async def _replaced(self, answer: Answer, outgoing: Outgoing, token: AccessToken, progress: Progress) -> bool:
         """Have a refused token replaced, once per call; True when the request shall be sent again with another."""
@@ -445,8 +371,16 @@ _ANYTHING: Final = ((b"accept", b"*/*"), (b"accept-encoding", b"identity"))
 """What is asked for where a file is expected: most are compressed already."""
 
 
-def _json(operation: Operation[Any], asked: Asked) -> Body:
-    return json_body(operation.method, asked.body, needed=operation.needs_body)
+def _watched(send: _Send, watch: CallWatch) -> _Send:
+    """Return what sends as before, and tells of it."""
+
+    async def sends(outgoing: Outgoing, token: Bearer | None, *, until: float, max_bytes: int) -> Any:
+        watch.sends(outgoing)
+        outcome = await send(outgoing, token, until=until, max_bytes=max_bytes)
+        watch.heard(outcome)
+        return outcome
+
+    return sends
 
 
 async def _upload(operation: Operation[Any], asked: Asked) -> Body:
@@ -459,18 +393,6 @@ async def _upload(operation: Operation[Any], asked: Asked) -> Body:
     except BaseException as exc:
         exc.__traceback__ = frames_of_the_file(exc)  # ours hold the fields of the form
         raise
-
-
-def _to_link(link: str) -> Outgoing | None:
-    """Return the request for what a link leads to, or None when it is none that may be followed."""
-    from monite_async._http.redirect import link_url
-
-    url = link_url(link)
-    place = None if url is None else place_of(url)
-    if url is None or place is None:
-        return None
-    head = Head(((b"host", place.authority), (b"user-agent", USER_AGENT.encode("ascii")), *_ANYTHING))
-    return Outgoing("GET", place, url.raw_path, head, EMPTY, public=True)
 
 
 def _moved(answer: Answer, outgoing: Outgoing, progress: Progress) -> Outgoing | None:

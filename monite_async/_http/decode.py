@@ -19,6 +19,8 @@ from monite_async._errors import APIStatusError, ConfigurationError, ResponseVal
 if TYPE_CHECKING:
     import pydantic
 
+    from monite_async._http.reply import ReplyHeaders
+
 __all__ = [
     "Answer",
     "ErrorBody",
@@ -45,9 +47,9 @@ class Answer:
 
     __slots__ = ("content", "headers", "status")
 
-    def __init__(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
+    def __init__(self, status: int, headers: ReplyHeaders, content: bytes) -> None:
         self.status: int = status
-        self.headers: Mapping[str, str] = headers
+        self.headers: ReplyHeaders = headers
         self.content: bytes = content
 
     def __repr__(self) -> str:
@@ -244,18 +246,30 @@ def parse(result: Any, answer: Answer, *, lenient: bool = False) -> Any:
     Raises:
         ResponseValidationError: The body is not that.
     """
-    if result is None or result is type(None):
+    if type(result) is str and answer.content:
+        kind = _locate(result)
+    elif result is None or result is type(None):
         return None
-    if result is bytes:
+    elif result is bytes:
         return answer.content
-    if not answer.content:
+    elif not answer.content:
         if result is object:
             return None
         raise ResponseValidationError("the answer has no body", request_id=answer.request_id, status=answer.status)
-    if isinstance(result, str):
-        return _decode(_locate(result), answer, lenient)
-    if isinstance(result, type) and issubclass(result, _models().Model):
-        return _decode(result, answer, lenient)
+    elif isinstance(result, type) and issubclass(result, _models().Model):
+        kind = result
+    else:
+        return _other(result, answer)
+    request_id = answer.request_id if b"x-request-id" in answer.headers.raw else None
+    try:
+        return _models().decode(kind, answer.content, request_id=request_id, lenient=lenient)
+    except ResponseValidationError as exc:
+        exc.status, exc.request_id = answer.status, request_id
+        raise
+
+
+def _other(result: Any, answer: Answer) -> Any:
+    """Return the body as a type that is no model."""
     import pydantic
 
     try:
@@ -277,14 +291,6 @@ def _models() -> Any:
     from monite_async.models import _base
 
     return _base
-
-
-def _decode(kind: Any, answer: Answer, lenient: bool) -> Any:
-    try:
-        return _models().decode(kind, answer.content, request_id=answer.request_id, lenient=lenient)
-    except ResponseValidationError as exc:
-        exc.status, exc.request_id = answer.status, answer.request_id
-        raise
 
 
 def _problems(exc: pydantic.ValidationError) -> tuple[str, ...]:

@@ -28,6 +28,8 @@ __all__ = ["encode_json", "encode_path", "encode_query", "field_text", "raw_path
 
 _MAX_DEPTH: Final = 100
 _PARAMETER = re.compile(r"\{(\w+)\}")
+is_plain: Final = re.compile(r"[0-9A-Za-z-]{1,256}").fullmatch
+"""Tells whether a text can stand in a path as it is, as nearly every id can."""
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f\\]")
 
 
@@ -47,17 +49,10 @@ def encode_path(template: str, values: Mapping[str, object]) -> str:
         ConfigurationError: A value is missing, empty, blank, ``.`` or ``..``, or is not a string, UUID or integer.
     """
     parts = _split(template)
-    if len(parts) == 3:  # as most have it
-        return parts[0] + _segment(parts[1], values.get(parts[1], UNSET)) + parts[2]
-    filled = list(parts)
-    for at in range(1, len(parts), 2):
-        filled[at] = _segment(parts[at], values.get(parts[at], UNSET))
-    return "".join(filled)
+    return "".join([_segment(part, values.get(part, UNSET)) if at % 2 else part for at, part in enumerate(parts)])
 
 
 def _segment(name: str, value: object) -> str:
-    if type(value) is str and value.isascii() and value.replace("-", "").isalnum():
-        return value  # what an id nearly always is
     if isinstance(value, enum.Enum):
         value = value.value
     if isinstance(value, bool) or not (isinstance(value, str | int) or _is_uuid(value)):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from monite_async._http.body import Body
     from monite_async._http.decode import Answer, Inflater
     from monite_async._http.place import Place
+    from monite_async._http.reply import ReplyHeaders
 
 __all__ = [
     "MAX_ERROR_BODY",
@@ -56,7 +57,6 @@ class Lost:
     """
 
     __slots__ = ("again", "error", "text", "unsent")
-
     def __init__(self, error: type[MoniteError], text: str, *, unsent: bool = False, again: bool = True) -> None:
         self.error: type[MoniteError] = error
         self.text: str = text
@@ -240,10 +240,10 @@ class Opened:
     __slots__ = ("_first", "_inflater", "_pieces", "headers", "status")
 
     def __init__(
-        self, status: int, headers: Mapping[str, str], pieces: Pieces, first: bytes, inflater: Inflater | None
+        self, status: int, headers: ReplyHeaders, pieces: Pieces, first: bytes, inflater: Inflater | None
     ) -> None:
         self.status: int = status
-        self.headers: Mapping[str, str] = headers
+        self.headers: ReplyHeaders = headers
         self._pieces = pieces
         self._first = first
         self._inflater = inflater

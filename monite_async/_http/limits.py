@@ -8,7 +8,7 @@ import math
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Final
 
 from monite_async._http.pace import EARLY, Pace
@@ -17,12 +17,12 @@ from monite_async_stores import Clock, SystemClock
 from monite_async_stores._fork import renew_after_fork
 
 if TYPE_CHECKING:
+    from monite_async._http.reply import ReplyHeaders
     from monite_async._http.shares import Shares
 
 __all__ = ["Limiter", "WouldWaitTooLongError", "learning_limiter"]
 
 _MAX_GATE: Final = 60.0
-_REMAINING: Final = "ratelimit-remaining"
 _WAITING, _GRANTED, _GONE = range(3)
 _GONE_KEPT: Final = 100
 """How many who are gone may stay in line besides as many as wait, so that leaving costs little."""
@@ -78,7 +78,7 @@ class Limiter:
     """
 
     __slots__ = (
-        "__weakref__", "_clock", "_draws", "_first", "_gate", "_jumped", "_line", "_lock", "_shares", "_supply",
+        "__weakref__", "_draws", "_first", "_gate", "_jumped", "_line", "_lock", "_now", "_shares", "_supply",
         "_timers", "_waiting", "active",
     )  # fmt: skip
 
@@ -90,9 +90,9 @@ class Limiter:
         clock: Clock | None = None,
         shares: Shares | None = None,
     ) -> None:
-        self._clock = clock or SystemClock()
+        self._now: Callable[[], float] = (clock or SystemClock()).monotonic
         self._shares = shares
-        self._supply: Pace | Shares = shares or Pace(rate, burst, self._clock.monotonic())
+        self._supply: Pace | Shares = shares or Pace(rate, burst, self._now())
         self._gate = self._jumped = -math.inf
         self.active: bool = True
         """Whether a turn needs to be taken at all; read it first, it is the whole cost of a limiter that is off."""
@@ -124,8 +124,8 @@ class Limiter:
                 gate.
         """
         with self._lock:
-            now = self._clock.monotonic()
-            if now < self._gate or (self._waiting and not priority):
+            now = self._now()
+            if (self._waiting and not priority) or now < self._gate:
                 return False
             if self._shares is not None and self._shares.wants(now):
                 return priority and self._jump(now)
@@ -171,7 +171,7 @@ class Limiter:
     def _join(self, within: float, *, priority: bool) -> _Waiter:
         loop = asyncio.get_running_loop()
         with self._lock:
-            now = self._clock.monotonic()
+            now = self._now()
             ahead = len(self._first) if priority else self._waiting
             wait = max(0.0, self._gate - now) + self._supply.least_wait(now, ahead)
             if wait > within:
@@ -190,7 +190,7 @@ class Limiter:
     def _too_late(self, waiter: _Waiter) -> None:
         self._move()  # its turn may come at this very moment
         with self._lock:
-            now = self._clock.monotonic()
+            now = self._now()
             wait = max(0.0, self._gate - now, self._supply.next_at(now) - now)
         if not waiter.future.done():
             waiter.future.set_exception(WouldWaitTooLongError(wait))
@@ -203,7 +203,7 @@ class Limiter:
                 if len(self._line) + len(self._first) > 2 * self._waiting + _GONE_KEPT:
                     self._sweep()
                 return
-            self._supply.give_back(self._clock.monotonic())
+            self._supply.give_back(self._now())
         self._move()
 
     def _sweep(self) -> None:
@@ -230,7 +230,7 @@ class Limiter:
         loop = asyncio.get_running_loop()
         granted: list[_Waiter] = []
         with self._lock:
-            now = self._clock.monotonic()
+            now = self._now()
             if now >= self._gate:
                 self._draw_if_wanted(now)
                 while self._waiting and (self._supply.take(now) or (self._urgent() and self._jump(now))):
@@ -269,24 +269,22 @@ class Limiter:
     async def _draw(self, shares: Shares, units: int) -> None:
         wait = await shares.draw(units)
         with self._lock:
-            shares.drew(self._clock.monotonic(), units, wait)
+            shares.drew(self._now(), units, wait)
         self._move_all()
 
     # -- what answers teach --------------------------------------------------------------------------------------
 
-    def heard(self, headers: Mapping[str, str]) -> None:
-        """Take note of an answer other than a 429; under two microseconds.
+    def heard(self, headers: ReplyHeaders) -> None:
+        """Take note of an answer other than a 429.
 
         Args:
-            headers: Its headers, looked up without regard to case.
+            headers: Its headers.
         """
-        left = headers.get(_REMAINING)
         with self._lock:
-            sooner = self._supply.passed(self._clock.monotonic(), left, headers)
+            sooner = self._supply.passed(self._now(), headers)
             if not self.active:
                 self.active = self._supply.rate < math.inf
-            sooner = sooner and self._waiting > 0
-        if sooner:
+        if sooner and self._waiting:
             self._move_all()
 
     def refused(self, seconds: float | None, limit: float | None = None) -> None:
@@ -298,7 +296,7 @@ class Limiter:
         """
         wait = min(seconds or 0.0, _MAX_GATE)
         with self._lock:
-            now = self._clock.monotonic()
+            now = self._now()
             self._supply.refused(now, wait, limit)
             self.active = True
         if seconds:
@@ -307,7 +305,7 @@ class Limiter:
     def close(self, seconds: float) -> None:
         """Let nobody send for so many seconds, at most a minute."""
         with self._lock:
-            now = self._clock.monotonic()
+            now = self._now()
             until = now + min(seconds, _MAX_GATE)
             if until > self._gate:
                 self._gate = until

@@ -23,9 +23,11 @@ class Operation(Generic[T]):
         multipart: Whether the body is sent as multipart/form-data instead of JSON.
         idempotent: Whether it may be sent again when nobody knows what became of it; None goes by the method.
         needs_body: Whether it makes no sense without a body, and the caller may have left it out all the same.
+        one: Of a GET of JSON whose path has one parameter, as most have it, that path: what is before the parameter, its
+            name, and what is behind it.
     """
 
-    __slots__ = ("idempotent", "method", "multipart", "needs_body", "path", "result")
+    __slots__ = ("idempotent", "method", "multipart", "needs_body", "one", "path", "result")
 
     def __init__(
         self,
@@ -42,6 +44,10 @@ class Operation(Generic[T]):
         self.multipart: bool = multipart
         self.idempotent: bool | None = idempotent
         self.needs_body: bool = needs_body
+        before, _, rest = path.partition("{")
+        name, _, after = rest.partition("}")
+        plain = name and method == "GET" and result is not bytes and "{" not in after
+        self.one: tuple[str, str, str] | None = (before, name, after) if plain else None
 
     def __repr__(self) -> str:
         return f"<Operation {self.method} {self.path}>"

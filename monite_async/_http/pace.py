@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from monite_async._http.retry import rate_limit
+
+if TYPE_CHECKING:
+    from monite_async._http.reply import ReplyHeaders
 
 __all__ = ["BURST", "EARLY", "FULL", "Pace"]
 
@@ -67,8 +69,8 @@ class Pace:
     """
 
     __slots__ = (
-        "_at", "_base", "_before", "_calm", "_cold", "_counted", "_least", "_level", "_own", "_own_burst",
-        "_paced", "_settled", "_since", "_tick", "_told", "_whole", "burst", "rate",
+        "_base", "_before", "_calm", "_cold", "_counted", "_due", "_held", "_least", "_own", "_own_burst", "_paced",
+        "_settled", "_since", "_slack", "_steady", "_step", "_tick", "_told", "_whole", "burst", "rate",
     )  # fmt: skip
 
     def __init__(
@@ -85,16 +87,17 @@ class Pace:
         self._own_burst = max(1.0, (rate or 1.0) if burst is None else burst)
         self._told: float | None = None
         self._cold = rate is None
+        self._steady = False
         self._paced = learned is not None
         self._base = learned or 0.0
         self._calm = 0.0
         self._settled = -math.inf
         self._least = math.inf
         self._counted = self._before = 0
-        self._since = self._tick = self._at = now
-        self.rate: float = min(self._base, self.cap) if self._paced else self.cap
-        self.burst: float = self._full_burst()
-        self._level = self.burst
+        self._since = self._tick = self._due = now
+        self._held = -math.inf
+        self._set(min(self._base, self.cap) if self._paced else self.cap)
+        self._due -= self._slack
 
     @property
     def cap(self) -> float:
@@ -107,47 +110,45 @@ class Pace:
 
     def take(self, now: float) -> bool:
         """Take a turn, if there is one."""
-        if self.rate == math.inf:
-            return True
-        self._fill(now)
-        if self._level + EARLY * self.rate < 1.0:
+        due, full = self._due, now - self._slack
+        if due > now + EARLY:
             return False
-        self._level -= 1.0
+        self._due = (max(full, due)) + self._step
         return True
 
     def overdraw(self, now: float) -> None:
         """Take a turn that is not there yet; the next ones come later for it."""
-        self._fill(now)
-        self._level -= 1.0
+        self._due = max(self._due, now - self._slack) + self._step
 
     def give_back(self, now: float) -> None:
         """Put back a turn that was not used."""
-        self._fill(now)
-        self._level = min(self._level + 1.0, self.burst)
+        self._due = max(self._due, now - self._slack) - self._step
 
     def next_at(self, now: float) -> float:
         """Return when there is a turn."""
-        self._fill(now)
-        return max(now, self._at) + max(0.0, (1.0 - self._level) / self.rate)
+        return max(now, self._due)
 
     def least_wait(self, now: float, ahead: int) -> float:
         """Return how long somebody with so many ahead waits at least, however well all goes."""
         if self._cold or self.cap == math.inf:
             return 0.0
-        self._fill(now)
-        return max(0.0, (ahead + 1 - self._level) / self.cap)
+        return max(0.0, (ahead + 1 - self._level(now)) / self.cap)
 
     def hold(self, now: float, until: float) -> None:
         """Let the bucket fill only from then on, and begin with one turn at most."""
-        self._fill(now)
-        self._level = min(self._level, 1.0)
-        self._at = max(self._at, until)
+        begin = max(now, self._held)
+        self._held = max(begin, until)
+        self._due = self._held + max(0.0, self._due - begin)
 
-    def _fill(self, now: float) -> None:
-        if now > self._at:
-            self._level = self.burst if self.rate == math.inf else self._level + (now - self._at) * self.rate
-            self._at = now
-        self._level = min(self._level, self.burst)
+    def _level(self, now: float) -> float:
+        """Return how many turns there are; fewer than none, where some were taken in advance."""
+        if self.rate == math.inf:
+            return math.inf
+        return min(1.0 + (max(now, self._held) - self._due) * self.rate, self.burst)
+
+    def _empty(self, now: float, level: float) -> None:
+        """Leave so many turns at most."""
+        self._due = max(self._due, max(now, self._held) + (1.0 - level) * self._step)
 
     def _full_burst(self) -> float:
         if self._paced:
@@ -157,16 +158,24 @@ class Pace:
         mine = math.inf if self._own is None else self._own_burst
         return max(1.0, min(mine, BURST * self._told))
 
-    def _change(self, rate: float) -> None:
+    def _change(self, now: float, rate: float) -> None:
         """Set the rate, and let the bucket have what fits to it: what was taken stays taken."""
-        self.rate = rate
-        burst = self._full_burst()
-        if burst == math.inf or self.burst == math.inf:
-            self._level = burst
-        elif burst > self.burst and not self._paced:
-            self._level += burst - self.burst
-        self.burst = burst
-        self._level = min(self._level, burst)
+        level, burst = self._level(now), self.burst
+        self._set(rate)
+        if self.rate == math.inf:
+            self._due = min(self._due, now)
+            return
+        if self.burst > burst and not self._paced:
+            level += self.burst - burst
+        self._due = max(now, self._held) + (1.0 - min(level, self.burst)) * self._step
+
+    def _set(self, rate: float) -> None:
+        # A turn comes every ``_step`` seconds, the next at ``_due``; what was left for longer than ``_slack`` is lost.
+        # This is the generic cell rate algorithm (ITU-T I.371), the same bucket as one with a level, in fewer steps.
+        self.rate: float = rate
+        self.burst: float = self._full_burst()
+        self._step: float = 1.0 / rate
+        self._slack: float = 0.0 if rate == math.inf else (self.burst - 1.0) * self._step
 
     def alone(self, now: float) -> Pace:
         """Return a pace that begins with a little less than what passed of late, and never exceeds this one's cap."""
@@ -174,48 +183,58 @@ class Pace:
 
     # -- what answers teach --------------------------------------------------------------------------------------
 
-    def passed(self, now: float, left: str | None, headers: Mapping[str, str]) -> bool:
+    def passed(self, now: float, headers: ReplyHeaders) -> bool:
         """Take note of an answer other than a 429; return whether turns may come earlier than was said before.
 
         Args:
             now: The time.
-            left: Its ``RateLimit-Remaining``, if it has one.
-            headers: Its headers, looked up without regard to case.
+            headers: Its headers.
         """
         if now - self._since >= 1.0:
             self._before = self._counted if now - self._since < 2.0 else 0
             self._counted, self._since = 0, now
+            self._steady = False  # once a second all of it is looked at
         self._counted += 1
-        if left is not None and left.isdecimal():
+        left = headers.raw.get(b"ratelimit-remaining")
+        if self._steady and (left is None or (self._told is not None and left.isdigit())):
+            if left is not None:
+                due = now + (1.0 - float(left) * _SHARE) * self._step  # as _empty does
+                if due > self._due:
+                    self._due = due
+            return False
+        sooner = self._learns(now, left, headers)
+        self._steady = not (self._cold or self._paced)
+        return sooner
+
+    def _learns(self, now: float, left: bytes | None, headers: ReplyHeaders) -> bool:
+        if left is not None and left.isdigit():
             return self._remains(now, float(left), headers)
         if self._cold:
             self._cold = False
-            self._change(self.cap)
+            self._change(now, self.cap)
             return True
         return self._paced and now - self._tick >= 1.0 and self._faster(now)
 
-    def _remains(self, now: float, left: float, headers: Mapping[str, str]) -> bool:
+    def _remains(self, now: float, left: float, headers: ReplyHeaders) -> bool:
         if left < self._least:
             self._least = left
         changed = False
         due = now - self._tick >= 1.0
         if due or self._told is None:
-            changed = self._learn(rate_limit(headers))
+            changed = self._learn(now, rate_limit(headers))
             changed = (self._faster(now) if due and self._paced else False) or changed
             if due:
                 self._tick, self._least = now, left
-        if left * _SHARE < self._level:
-            self._fill(now)
-            self._level = min(self._level, left * _SHARE)
+        self._empty(now, left * _SHARE)
         return changed
 
-    def _learn(self, limit: float | None) -> bool:
+    def _learn(self, now: float, limit: float | None) -> bool:
         cold, self._cold = self._cold, False
         if limit == self._told and not cold:
             return False
         self._told = limit
         rate = self.rate
-        self._change(min(rate, self.cap) if self._paced else self.cap)
+        self._change(now, min(rate, self.cap) if self._paced else self.cap)
         return self.rate > rate
 
     def refused(self, now: float, seconds: float, limit: float | None) -> None:
@@ -227,14 +246,15 @@ class Pace:
             limit: The limit that it tells, in requests per second.
         """
         if limit is not None:
-            self._learn(limit)
+            self._learn(now, limit)
         self._cold = False
+        self._steady = False
         if now >= self._settled:
             # Of the many that one burst brings, the first decides; the others were sent before it came.
             before = min(self.rate, self.cap if self.cap < math.inf else FULL * _DEFAULT_LIMIT)
             rate = _CUT * before if self._paced or self._whole else self._first_rate(now)
             self._paced = True
-            self._change(min(max(rate, _SLOWEST), self.cap))
+            self._change(now, min(max(rate, _SLOWEST), self.cap))
             self._base, self._calm = self.rate, 0.0
             self._tick = now
         self._settled = now + max(_SETTLED, seconds)
@@ -262,5 +282,5 @@ class Pace:
         if rate >= self.cap or self._calm >= _MEMORY:
             self._paced = False
             rate = self.cap
-        self._change(rate)
+        self._change(now, rate)
         return True

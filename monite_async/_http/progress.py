@@ -32,15 +32,17 @@ class Limits:
         deadline: Seconds for the whole call.
         retry: When it is repeated.
         lenient: Whether an answer that does not fit the contract is handed back as far as it does.
+        first_try: Seconds for the first try, when it is made at once.
     """
 
-    __slots__ = ("deadline", "lenient", "retry", "timeout")
+    __slots__ = ("deadline", "first_try", "lenient", "retry", "timeout")
 
     def __init__(self, options: RequestOptions) -> None:
         self.timeout: float = options.timeout or DEFAULT_TIMEOUT
         self.deadline: float = options.deadline or DEFAULT_DEADLINE
         self.retry: RetryPolicy = options.retry or _RETRY
         self.lenient: bool = options.lenient is True
+        self.first_try: float = min(self.timeout, self.deadline)
 
 
 _RETRY: Final = RetryPolicy()
@@ -52,7 +54,7 @@ class Progress:
     Attributes:
         operation: What is called.
         limits: What bounds it.
-        deadline_at: When it ends at the latest, by the clock of the running loop.
+        started: When it began, by the clock of the running loop.
         sends: How often it was handed to the transport.
         retries: How often it was repeated because it failed.
         redirects: How many redirects it followed.
@@ -67,29 +69,32 @@ class Progress:
     redirects: int = 0
     token: AccessToken | None = None
     refused: bool = False
-    watch: CallWatch | None = None
 
     def __init__(self, operation: Operation[Any], limits: Limits) -> None:
+        self.watch: CallWatch | None = None
         self.operation = operation
         self.limits = limits
-        self._now = asyncio.get_running_loop().time
-        self._started = self._now()
-        self.deadline_at = self._started + limits.deadline
+        self._loop = loop = asyncio.get_running_loop()
+        self.started = loop.time()
+
+    @property
+    def deadline_at(self) -> float:
+        """When it ends at the latest, by the clock of the running loop."""
+        return self.started + self.limits.deadline
 
     @property
     def remaining(self) -> float:
         """Seconds until the deadline."""
-        return self.deadline_at - self._now()
+        return self.deadline_at - self._loop.time()
 
-    @property
-    def try_until(self) -> float:
-        """When a try that starts now ends at the latest."""
-        return min(self._now() + self.limits.timeout, self.deadline_at)
+    def next_try(self) -> float:
+        """Return when a try that starts now ends at the latest."""
+        return min(self._loop.time() + self.limits.timeout, self.deadline_at)
 
     @property
     def piece_until(self) -> float:
         """When to give up waiting for the next piece of an answer that is read while it comes."""
-        return self._now() + self.limits.timeout
+        return self._loop.time() + self.limits.timeout
 
     def facts(self) -> dict[str, Any]:
         """Return what every error says about its call."""
@@ -97,7 +102,7 @@ class Progress:
             "method": self.operation.method,
             "path": self.operation.path,
             "attempts": self.sends,
-            "elapsed": self._now() - self._started,
+            "elapsed": self._loop.time() - self.started,
         }
 
     def place(self, error: MoniteError) -> None:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from monite_async._config import is_loopback
-from monite_async._http.exchange import Head
+from monite_async._http.body import EMPTY
+from monite_async._http.exchange import Head, Outgoing
 from monite_async._http.place import place_of
 
 if TYPE_CHECKING:
     import httpx
 
     from monite_async._http.decode import Answer
-    from monite_async._http.exchange import Outgoing
+    from monite_async._http.exchange import Fields
 
-__all__ = ["MAX_REDIRECTS", "link_url", "redirected"]
+__all__ = ["MAX_REDIRECTS", "link_request", "redirected"]
 
 MAX_REDIRECTS: Final = 3
 _FOLLOWED: Final = frozenset({301, 302, 303, 307, 308})
@@ -46,15 +47,23 @@ def redirected(answer: Answer, outgoing: Outgoing) -> Outgoing | None:
     return moved
 
 
-def link_url(text: str) -> httpx.URL | None:
-    """Return a link as what it is, or None when it is none that may be followed."""
+def link_request(text: str, fields: Fields) -> Outgoing | None:
+    """Return the request for what a link leads to, or None when it is none that may be followed.
+
+    Args:
+        text: The link.
+        fields: The header fields of the request, but for ``Host``.
+    """
     import httpx
 
     try:
         url = httpx.URL(text)
-        return url if _allowed(url) else None
+        place = place_of(url) if _allowed(url) else None
     except (httpx.InvalidURL, TypeError, ValueError):  # see ``redirected``
         return None
+    if place is None:
+        return None
+    return Outgoing("GET", place, url.raw_path, Head(((b"host", place.authority), *fields)), EMPTY, public=True)
 
 
 def _allowed(url: httpx.URL) -> bool:

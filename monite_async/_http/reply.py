@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar, overload
 
 __all__ = ["ReplyHeaders"]
@@ -19,21 +19,29 @@ class ReplyHeaders(Mapping[str, str]):
 
     Args:
         fields: Names in lower case and values, as they came.
+
+    Attributes:
+        raw: The values by name, both as they came, for who looks up the same name with every call.
     """
 
-    __slots__ = ("_fields", "_index")
+    __slots__ = ("_fields", "raw")
 
     def __init__(self, fields: list[tuple[bytes, bytes]]) -> None:
         self._fields = fields
-        self._index: dict[bytes, bytes] = dict(fields)
-        if len(self._index) != len(fields):
-            self._index = _joined(fields)
+        self.raw: dict[bytes, bytes] = dict(fields)
+        if len(self.raw) != len(fields):
+            self.raw = _joined(fields)
+
+    @classmethod
+    def of(cls, fields: Iterable[tuple[bytes, bytes]]) -> ReplyHeaders:
+        """Return the headers with these fields, whose names may be in any case."""
+        return cls([(name.lower(), value) for name, value in fields])
 
     def __repr__(self) -> str:
         return f"<headers {', '.join(self) or 'none'}>"
 
     def __getitem__(self, name: str) -> str:
-        return _text(self._index[_key(name)])
+        return _text(self.raw[_key(name)])
 
     @overload
     def get(self, key: str, /) -> str | None: ...
@@ -41,17 +49,17 @@ class ReplyHeaders(Mapping[str, str]):
     def get(self, key: str, /, default: str | T) -> str | T: ...
     def get(self, key: str, /, default: object = None) -> object:
         """Return a value, or the default; the mapping's own way costs an exception for each header that is not there."""
-        value = self._index.get(_key(key))
+        value = self.raw.get(_key(key))
         return default if value is None else _text(value)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and _key(name) in self._index
+        return isinstance(name, str) and _key(name) in self.raw
 
     def __iter__(self) -> Iterator[str]:
-        return (str(name, "latin-1") for name in self._index)
+        return (str(name, "latin-1") for name in self.raw)
 
     def __len__(self) -> int:
-        return len(self._index)
+        return len(self.raw)
 
     def get_list(self, name: str) -> list[str]:
         """Return the values of all fields of a name, in their order."""

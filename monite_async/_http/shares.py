@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from monite_async._http.pace import BURST, EARLY, FULL, Pace
 from monite_async_stores import RateBudget
+
+if TYPE_CHECKING:
+    from monite_async._http.reply import ReplyHeaders
 
 __all__ = ["Shares"]
 
@@ -147,10 +149,10 @@ class Shares:
 
     # -- what answers teach --------------------------------------------------------------------------------------
 
-    def passed(self, now: float, left: str | None, headers: Mapping[str, str]) -> bool:
+    def passed(self, now: float, headers: ReplyHeaders) -> bool:
         """Take note of an answer other than a 429; see ``Pace.passed``."""
-        sooner = self._pace.passed(now, left, headers)
-        return self._spare.passed(now, left, headers) if self._spare is not None else sooner
+        sooner = self._pace.passed(now, headers)
+        return self._spare.passed(now, headers) if self._spare is not None else sooner
 
     def refused(self, now: float, seconds: float, limit: float | None) -> None:
         """Take note of a 429; see ``Pace.refused``."""

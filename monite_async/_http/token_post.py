@@ -8,8 +8,8 @@ from typing import Final
 
 from monite_async._errors import ClientClosedError, RequestTimeout
 from monite_async._http.body import BytesBody
-from monite_async._http.call import USER_AGENT
 from monite_async._http.decode import Answer
+from monite_async._http.engine import USER_AGENT
 from monite_async._http.exchange import Bearer, Carrier, Head, Lost, Outgoing
 from monite_async._http.limits import Limiter, WouldWaitTooLongError
 from monite_async._http.place import Place

@@ -8,7 +8,6 @@ import pickle
 import zlib
 from typing import Any
 
-import httpx
 import pydantic
 import pytest
 from hypothesis import given
@@ -17,6 +16,7 @@ from hypothesis import strategies as st
 from monite_async import MoniteError, ResponseValidationError, UnprocessableEntityError
 from monite_async._http.decode import Answer, Inflater, UnsupportedEncodingError, api_error, parse, read_error
 from monite_async.models._base import Model
+from tests.http._replies import reply_headers
 
 SECRET = "canary-secret"
 
@@ -37,7 +37,7 @@ class Thing(Model):
 def answer(content: object, status: int = 200, **headers: str) -> Answer:
     """Return an answer with a JSON body, or with these bytes."""
     data = content if isinstance(content, bytes) else json.dumps(content).encode()
-    return Answer(status, httpx.Headers({"content-type": "application/json", "x-request-id": "rq-1", **headers}), data)
+    return Answer(status, reply_headers({"content-type": "application/json", "x-request-id": "rq-1", **headers}), data)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_an_unknown_error_body_is_described_not_quoted(body: bytes) -> None:
 
 def test_an_unnamed_content_type() -> None:
     """A body without a content type is still described."""
-    assert "unnamed" in read_error(Answer(502, httpx.Headers(), b"<html>")).message
+    assert "unnamed" in read_error(Answer(502, reply_headers(), b"<html>")).message
 
 
 def test_errors_by_field() -> None:

@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 
 from monite_async._http.limits import Limiter, WouldWaitTooLongError, learning_limiter
 from tests.http._leaving import leave_with_turn
+from tests.http._replies import reply_headers
 from tests.virtual import VirtualClock, VirtualLoop, run_virtual
 
 
@@ -24,7 +25,7 @@ def limiter(rate: float | None = None, burst: float | None = None) -> Limiter:
 def unlimited() -> Limiter:
     """Return a limiter that has heard from a server that tells no limit."""
     limits = limiter()
-    limits.heard({})
+    limits.heard(reply_headers())
     return limits
 
 
@@ -51,7 +52,7 @@ def test_a_server_that_tells_no_limit_is_not_limited() -> None:
         assert limits.active
         line = asyncio.ensure_future(stamps(limits, 100))
         await asyncio.sleep(0.1)
-        limits.heard({})
+        limits.heard(reply_headers())
         start = now()
         assert (await line)[-1] == start
         assert await stamps(limits, 3) == [start] * 3

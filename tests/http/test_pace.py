@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monite_async._http.pace import Pace
+from tests.http._replies import reply_headers
 
 
 def told(limit: float, left: float) -> dict[str, str]:
@@ -19,7 +20,7 @@ def told(limit: float, left: float) -> dict[str, str]:
 
 def passed(pace: Pace, now: float, headers: dict[str, str]) -> bool:
     """Let an answer come."""
-    return pace.passed(now, headers.get("ratelimit-remaining"), headers)
+    return pace.passed(now, reply_headers(headers))
 
 
 def taken(pace: Pace, now: float) -> int:
@@ -88,10 +89,10 @@ def test_a_limit_of_next_to_nothing_can_be_corrected() -> None:
     """An absurdly low limit lets a request go every few seconds still: its answer tells a better one."""
     pace = Pace(None, None, 0.0)
     assert pace.take(0.0)
-    pace.passed(0.0, "0", {"ratelimit-limit": "0.0000001"})
+    passed(pace, 0.0, {"ratelimit-remaining": "0", "ratelimit-limit": "0.0000001"})
     assert not pace.take(1.0)
     assert pace.take(6.0)
-    pace.passed(6.0, "20", {"ratelimit-limit": "30"})
+    passed(pace, 6.0, {"ratelimit-remaining": "20", "ratelimit-limit": "30"})
     assert pace.rate == pytest.approx(0.97 * 30)
 
 

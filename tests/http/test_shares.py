@@ -11,6 +11,7 @@ from monite_async._http.limits import Limiter
 from monite_async._http.shares import Shares
 from monite_async_stores import RateBudget, StoreError
 from tests.http._leaving import leave_with_turn
+from tests.http._replies import reply_headers
 from tests.virtual import VirtualClock, VirtualLoop, run_virtual
 
 
@@ -56,7 +57,7 @@ async def stamps(limits: Limiter, count: int, *, priority: bool = False) -> list
 
     async def one() -> float:
         await limits.turn(priority=priority)
-        limits.heard({})
+        limits.heard(reply_headers())
         return now()
 
     return await asyncio.gather(*(one() for _ in range(count)))
@@ -128,14 +129,14 @@ def test_without_a_limit_the_server_tells_it() -> None:
         budget = Budget()
         limits = limiter(budget, None)
         await limits.turn()
-        limits.heard({"ratelimit-limit": "500", "ratelimit-remaining": "499"})
+        limits.heard(reply_headers({"ratelimit-limit": "500", "ratelimit-remaining": "499"}))
         start = now()
         done = await asyncio.gather(*(limits.turn() for _ in range(500)))
         assert len(done) == 500
         assert now() - start == pytest.approx(250 / 485, rel=0.1)
         before = len(budget.asked)
         await asyncio.sleep(2)
-        limits.heard({"ratelimit-remaining": "499"})
+        limits.heard(reply_headers({"ratelimit-remaining": "499"}))
         start = now()
         assert await stamps(limits, 1000) == [start] * 1000
         assert not limits.active

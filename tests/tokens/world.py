@@ -10,6 +10,7 @@ from typing import cast
 
 from monite_async._errors import MoniteError
 from monite_async._http.limits import Limiter
+from monite_async._http.reply import ReplyHeaders
 from monite_async._tokens.cache import TokenCache
 from monite_async._tokens.issuer import IssuedToken
 from monite_async._tokens.keys import TokenKey
@@ -91,7 +92,7 @@ class World:
         self._max = max_records
         limiter = Limiter(rate_limit, burst=1, clock=self.clock)
         if rate_limit is None:
-            limiter.heard({})  # as after the first answer of a server that tells no limit
+            limiter.heard(ReplyHeaders([]))  # as after the first answer of a server that tells no limit
         self._turn = functools.partial(limiter.turn, within=60, priority=True)
         self.cache = self.another()
 
