@@ -87,7 +87,7 @@ def _details(runs: Runs, case: str, title: str) -> Table:
         return [
             name,
             _share(cpu, base),
-            ratio(p99, p50),
+            f"{runs.median(case, name, 'tail'):.1f}x",
             number(cpu),
             number(rate),
             number(p50, 2),
@@ -109,7 +109,9 @@ def _details(runs: Runs, case: str, title: str) -> Table:
     ]
     method = (
         "The same closed loop; new connections are those that the server saw after a warm-up of one call per worker. At "
-        "100 at once a hundred calls pass before those that count, and the callers go on until the last of these is done."
+        "100 at once a hundred calls pass before those that count, and the callers go on until the last of these is done. "
+        "p99 / p50 is that of 1,000 calls in a row, the median of all such slices: a machine that runs slower for a part "
+        "of the time makes a tail of its own."
     )
     return Table(title, method, head, [row(name) for name in runs.systems(case)])
 
@@ -154,7 +156,7 @@ def _own(runs: Runs, name: str) -> list[Bar]:
     found: list[Bar] = []
     crowd = PLAIN.format(100)
     if runs.has(crowd, name):
-        tail = runs.median(crowd, name, "p99_ms") / runs.median(crowd, name, "p50_ms")
+        tail = runs.median(crowd, name, "tail")
         found.append(Bar(f"{name}: p99 / p50 at 100 at once", "time", tail, _TAIL))
     if runs.has(LATE, name):
         slower = _IDEAL / runs.median(LATE, name, "per_second")

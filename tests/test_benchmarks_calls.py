@@ -80,7 +80,7 @@ async def test_the_bare_engine_sends_what_a_whole_call_sends(engine: str, ports:
         figures = await overhead(client, 0.0)
     finally:
         await client.aclose()
-    assert ports.counts()["requests"] == 2 + (3 + 1) * 40 + 30 * 3 * 40
+    assert ports.counts()["requests"] == 2 + (3 + 1) * 40 + 10 * 3 * 40
     assert figures["added_us"] == pytest.approx(figures["whole_us"] - figures["bare_us"])
 
 

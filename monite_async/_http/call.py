@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from monite_async._errors import ConfigurationError
 from monite_async._headers import encode_headers
 from monite_async._http.body import EMPTY, Body, json_body
-from monite_async._http.decode import Answer, parse, read_error
+from monite_async._http.decode import Answer, read_error, reading
 from monite_async._http.encode import encode_path, encode_query, is_plain
 from monite_async._http.engine import USER_AGENT, Engine
 from monite_async._http.exchange import Head, Lost, Opened, Outgoing
@@ -107,7 +107,7 @@ class Channel:
             else:
                 outgoing = await self._again(outgoing, answer, token, progress)
                 answer = await self._go_on(send, outgoing, progress)
-            result: T = parse(operation.result, answer, lenient=limits.lenient)
+            result: T = reading(operation.result)(answer, limits.lenient)
         except BaseException as exc:
             path = query = body = None
             if progress is not None:

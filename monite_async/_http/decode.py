@@ -10,7 +10,7 @@ import functools
 import importlib
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from monite_async._collector import AtRest
@@ -30,6 +30,7 @@ __all__ = [
     "check_result",
     "parse",
     "read_error",
+    "reading",
 ]
 
 _SLICE: Final = 64 * 1024
@@ -246,34 +247,65 @@ def parse(result: Any, answer: Answer, *, lenient: bool = False) -> Any:
     Raises:
         ResponseValidationError: The body is not that.
     """
-    if type(result) is str and answer.content:
-        kind = _locate(result)
-    elif result is None or result is type(None):
-        return None
-    elif result is bytes:
-        return answer.content
-    elif not answer.content:
-        if result is object:
-            return None
+    return reading(result)(answer, lenient)
+
+
+def _reading(result: Any) -> Callable[[Answer, bool], Any]:
+    if result is None or result is type(None):
+        return lambda _answer, _lenient: None
+    if result is bytes:
+        return lambda answer, _lenient: answer.content
+    kind = _locate(result) if isinstance(result, str) else result
+    if isinstance(result, str) or (isinstance(result, type) and issubclass(result, _models().Model)):
+        return _read_model(kind)
+    return functools.partial(_read_other, kind)
+
+
+def _read_model(kind: Any) -> Callable[[Answer, bool], Any]:
+    base = _models()
+    decode, read, note = base.decode, base.reader(kind), base.note_request_id
+    small, refused = base.LARGE if isinstance(kind, type) and issubclass(kind, base.Model) else 0, base.REFUSED
+
+    def read_model(answer: Answer, lenient: bool) -> Any:
+        content = answer.content
+        if 0 < len(content) < small:
+            # As decode does it, for whatever comes most often: each function less is noticed.
+            try:
+                model = read(content)
+            except refused:
+                pass
+            else:
+                if b"x-request-id" in answer.headers.raw:
+                    note(model, answer.request_id)
+                return model
+        _require_body(answer)
+        try:
+            return decode(kind, content, request_id=answer.request_id, lenient=lenient)
+        except ResponseValidationError as exc:
+            exc.status, exc.request_id = answer.status, answer.request_id
+            raise
+
+    return read_model
+
+
+reading: Callable[[Any], Callable[[Answer, bool], Any]] = functools.lru_cache(maxsize=2048)(_reading)
+"""Returns what ``parse`` does for one kind of result, made once; its second argument is ``lenient``."""
+
+
+def _require_body(answer: Answer) -> None:
+    if not answer.content:
         raise ResponseValidationError("the answer has no body", request_id=answer.request_id, status=answer.status)
-    elif isinstance(result, type) and issubclass(result, _models().Model):
-        kind = result
-    else:
-        return _other(result, answer)
-    request_id = answer.request_id if b"x-request-id" in answer.headers.raw else None
-    try:
-        return _models().decode(kind, answer.content, request_id=request_id, lenient=lenient)
-    except ResponseValidationError as exc:
-        exc.status, exc.request_id = answer.status, request_id
-        raise
 
 
-def _other(result: Any, answer: Answer) -> Any:
+def _read_other(kind: Any, answer: Answer, _lenient: bool) -> Any:
     """Return the body as a type that is no model."""
     import pydantic
 
+    if kind is object and not answer.content:
+        return None
+    _require_body(answer)
     try:
-        return _adapter(result).validate_json(answer.content)
+        return _adapter(kind).validate_json(answer.content)
     except pydantic.ValidationError as exc:
         problems = _problems(exc)
     # Raised out here: pydantic's exception holds the body, and must not even be the context of ours.

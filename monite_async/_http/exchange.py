@@ -57,6 +57,7 @@ class Lost:
     """
 
     __slots__ = ("again", "error", "text", "unsent")
+
     def __init__(self, error: type[MoniteError], text: str, *, unsent: bool = False, again: bool = True) -> None:
         self.error: type[MoniteError] = error
         self.text: str = text

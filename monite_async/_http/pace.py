@@ -196,14 +196,18 @@ class Pace:
             self._steady = False  # once a second all of it is looked at
         self._counted += 1
         left = headers.raw.get(b"ratelimit-remaining")
-        if self._steady and (left is None or (self._told is not None and left.isdigit())):
-            if left is not None:
+        if self._steady:
+            if left is None:
+                return False
+            try:
                 due = now + (1.0 - float(left) * _SHARE) * self._step  # as _empty does
-                if due > self._due:
-                    self._due = due
+            except ValueError:
+                return False
+            if due > self._due:
+                self._due = due
             return False
         sooner = self._learns(now, left, headers)
-        self._steady = not (self._cold or self._paced)
+        self._steady = not (self._cold or self._paced) and (left is None or self._told is not None)
         return sooner
 
     def _learns(self, now: float, left: bytes | None, headers: ReplyHeaders) -> bool:

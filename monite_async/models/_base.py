@@ -13,9 +13,24 @@ from pydantic_core import core_schema
 from monite_async._collector import AtRest
 from monite_async._errors import ResponseValidationError
 
-__all__ = ["Anything", "Aware", "Model", "Moment", "adapter", "decode", "is_secret", "reader"]
+__all__ = [
+    "LARGE",
+    "REFUSED",
+    "Anything",
+    "Aware",
+    "Model",
+    "Moment",
+    "adapter",
+    "decode",
+    "is_secret",
+    "note_request_id",
+    "reader",
+]
 
-_LARGE = 65_536
+LARGE = 65_536
+"""Bytes from which on an answer is read while the collector rests."""
+REFUSED = pydantic.ValidationError
+"""What a reader raises for a body that does not fit; it holds the body."""
 
 T = TypeVar("T")
 M = TypeVar("M", bound="Model")
@@ -136,7 +151,7 @@ def _open(value: object) -> object:
 
 
 _SLOTS = {name: vars(Model)[name] for name in Model.__slots__}
-_note_request_id = _SLOTS["_request_id"].__set__  # a tenth of what pydantic takes for setting an attribute
+note_request_id = _SLOTS["_request_id"].__set__  # a tenth of what pydantic takes for setting an attribute
 
 
 def _slot(model: Model, name: str, default: object) -> Any:
@@ -202,14 +217,14 @@ def decode(kind: Any, data: bytes, *, request_id: str | None = None, lenient: bo
     """
     result: Any
     try:
-        if len(data) < _LARGE:
+        if len(data) < LARGE:
             result = reader(kind)(data)
         else:
             with AtRest():  # the collector takes a fifth to a half of the time that a page needs
                 result = reader(kind)(data)
-    except pydantic.ValidationError:
-        result = _REFUSED
-    if result is _REFUSED:
+    except REFUSED:
+        result = _NOTHING
+    if result is _NOTHING:
         # Outside of the handler, lest the error of pydantic, which holds the body, becomes a context of ours.
         from monite_async.models._lenient import salvage
 
@@ -218,8 +233,8 @@ def decode(kind: Any, data: bytes, *, request_id: str | None = None, lenient: bo
             del data  # which would stand in a traceback with locals
             raise error
     if request_id is not None and isinstance(result, Model):
-        _note_request_id(result, request_id)
+        note_request_id(result, request_id)
     return result
 
 
-_REFUSED: Any = object()
+_NOTHING: Any = object()
