@@ -207,9 +207,9 @@ def call(known: Known) -> str:
         if name == HTTPX:
             costs = [known.median(PLAIN.format(at_once), name, "cpu_us") for at_once in _AT_ONCE]
             found = [NONE if cost is None else f"1 ({number(cost)} µs)" for cost in costs]
-        p50, p99 = (known.median(PLAIN.format(100), name, figure) for figure in ("p50_ms", "p99_ms"))
-        tail = NONE if p50 is None or p99 is None else f"{p99 / p50:.1f}"
-        return [shown[name], *(map(strong, found) if name in (OURS, FAST) else found), tail]
+        tail = known.median(PLAIN.format(100), name, "tail")
+        found = [*map(strong, found)] if name in (OURS, FAST) else found
+        return [shown[name], *found, NONE if tail is None else f"{tail:.1f}"]
 
     head = ["", "1 at once", "100 at once", "1,000 at once", "p99 / p50 at 100"]
     return table(head, [cells(name) for name in shown])

@@ -21,6 +21,8 @@ __all__ = ["cases", "main"]
 _LATE_CALLS, _QUICK_LATE_CALLS = 2_000, 400
 _AT_ONCE = (1, 100, 1_000)
 _CROWD = 100
+_ROUNDS, _FINE_ROUNDS = 3, 5
+"""In how many rounds cases take part; and those whose figure is a difference of two, or a machine would have to be still."""
 _NAMES = ("aiohttp", "httpcore", "httptools", "httpx", "httpx2", "monite", "monite-async", "pydantic", "uvloop")
 _FEW = (OURS, FAST, HTTPX, RAW, OFFICIAL)
 
@@ -31,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     where = machine([f"{name} {found}" for name in _NAMES if (found := installed(name))])
     with PayableServer() as server:
         todo = cases([spec.name for spec in call_systems()], quick=wanted.quick)
-        runs = run(todo, server.ports, rounds=1 if wanted.quick else 3)
+        runs = run(todo, server.ports, rounds=1 if wanted.quick else _FINE_ROUNDS)
     left_out = [name for name in _NAMES if not installed(name)]
     report = Report("Calls", where, tables(runs), bars(runs), runs.told(), panels(runs), left_out)
     return publish(report, wanted)
@@ -62,7 +64,7 @@ def cases(systems: list[str], *, quick: bool) -> list[Case]:
     calm = [name for name in chosen if name not in (FLOOR, SNIFFIO) and not (quick and name == OFFICIAL)]
     found += [crowd(LATE, name, twin="late", calls=late, rounds=_rounds(name, late)) for name in calm]
     if not quick:
-        found += [crowd(TLS, name, twin="tls", seconds=seconds(1)) for name in calm if name != OFFICIAL]
+        found += [crowd(TLS, name, twin="tls", seconds=seconds(1), rounds=_ROUNDS) for name in calm if name != OFFICIAL]
     # A difference of two figures needs them to be exact: more time, and both in one process.
     found += [Case(OVERHEAD, name, what="overhead", seconds=seconds(1) * 8) for name in systems if name in (OURS, FAST)]
     return found
@@ -71,8 +73,8 @@ def cases(systems: list[str], *, quick: bool) -> list[Case]:
 def _rounds(system: str, calls: int) -> int:
     """Return in how many rounds a system takes part: fewer, where it takes a quarter of a minute."""
     if calls <= _CROWD:
-        return 3
-    return {OFFICIAL: 1, SNIFFIO: 1, HTTPX: 2}.get(system, 3)  # no bar is about the first two
+        return _ROUNDS
+    return {OFFICIAL: 1, SNIFFIO: 1, HTTPX: 2}.get(system, _ROUNDS)  # no bar is about the first two
 
 
 if __name__ == "__main__":

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from types import FrameType
 from typing import Any, cast
 
 import httpx
@@ -11,7 +14,7 @@ import pytest
 
 from benchmarks._call_systems import FAST, HTTPX, OFFICIAL, OURS, RAW, Ours, Target, call_systems, find
 from benchmarks._call_tables import LATE, OVERHEAD, PLAIN, TLS, bars, panels, tables
-from benchmarks._call_worker import idle, loop, overhead
+from benchmarks._call_worker import closed_loop, idle, loop, overhead
 from benchmarks._cases import Case, Runs, run
 from benchmarks._lever_worker import levers
 from benchmarks._payable_server import HOST, PayableServer, Ports
@@ -84,6 +87,55 @@ async def test_the_bare_engine_sends_what_a_whole_call_sends(engine: str, ports:
     assert figures["added_us"] == pytest.approx(figures["whole_us"] - figures["bare_us"])
 
 
+async def test_a_call_adds_thirteen_functions_to_its_engine(ports: Ports) -> None:
+    """What stands around the engine is counted too: 13 Python functions, from asking for the scope to the model."""
+    client = _ours(OURS, ports, "plain")
+    seen: list[str] = []
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and "monite_async" in frame.f_code.co_filename:
+            seen.append(frame.f_code.co_qualname)
+
+    try:
+        await client.call()
+        await client.call()
+        sys.setprofile(note)
+        await client.call()
+    finally:
+        sys.setprofile(None)
+        await client.aclose()
+    around = seen[: seen.index("Native.exchange")] + seen[seen.index("Limiter.heard") :]
+    assert around[0] == "AsyncMonite.entity"
+    assert around[-1].endswith("read_model")
+    assert len(around) <= 13
+
+
+async def test_a_ramp_is_no_part_of_what_is_measured() -> None:
+    """The calls of the ramp are made and not counted, and as many as ever are on the way when the last that counts is done."""
+
+    class Slow:
+        made = on_the_way = 0
+
+        async def call(self) -> object:
+            self.made += 1
+            self.on_the_way += 1
+            await asyncio.sleep(0)
+            self.on_the_way -= 1
+            if self.made == 100:
+                self.at_the_end = self.on_the_way
+            return None
+
+        async def aclose(self) -> None:
+            """Do nothing."""
+
+    client = Slow()
+    span = await closed_loop(client, 10, 80, ramp=10)
+    assert len(span.taken) == 80
+    assert 90 <= client.made < 100 + 10
+    exact = await closed_loop(client, 10, 7)
+    assert len(exact.taken) == 7
+
+
 async def test_the_server_counts_and_answers_as_the_api_does(ports: Ports) -> None:
     """Each twin answers with the payable and the headers of a rate limit; the server counts connections and requests."""
     ports.reset()
@@ -136,7 +188,7 @@ def test_a_case_that_hangs_is_stopped(ports: Ports) -> None:
 
 
 def _figures(cpu: float, **more: float) -> dict[str, float]:
-    base = {"per_second": 1_950.0, "p50_ms": 10.0, "p99_ms": 12.0, "opened": 0.0, "peak_mb": 40.0, "calls": 10.0}
+    base = {"per_second": 1_950.0, "p50_ms": 10.0, "p99_ms": 12.0, "tail": 1.2, "opened": 0.0, "peak_mb": 40.0, "calls": 10.0}
     return {"cpu_us": cpu, **base, **more}
 
 
