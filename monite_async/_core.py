@@ -107,7 +107,7 @@ class Core:
             max_response_bytes=config.max_response_bytes,
         )
         self.tokens: Tokens = Tokens(self)
-        self.scopes: dict[str, Any] = {}
+        self.scopes: dict[object, Any] = {}
 
     def __repr__(self) -> str:
         return "<Core>"
@@ -144,7 +144,7 @@ class Core:
             ConfigurationError: It is a user's, and the client has a static token.
         """
         plain = options is self.config.options
-        known = str(entity_id) if user_id is None else f"{entity_id or ''} {user_id}"  # no id has white space
+        known = entity_id if user_id is None else (entity_id, user_id)  # no text that is asked for as an id is a pair
         found = self.scopes.get(known) if plain else None
         if found is None:
             found = kind(self, self.key(user_id), entity_id, options)
