@@ -150,7 +150,7 @@ class Pace:
     def _empty(self, now: float, level: float) -> None:
         """Leave so many turns at most, of one or more; what there is of the next one is left to those who wait for it."""
         begin = max(now, self._held)
-        if self._due <= begin:
+        if self._due <= begin + EARLY:
             self._due = max(self._due, begin + (1.0 - level) * self._step)
 
     def _full_burst(self) -> float:
@@ -207,8 +207,8 @@ class Pace:
                 due = now + (1.0 - float(left) * _SHARE) * self._step  # as _empty does
             except ValueError:
                 return False
-            if self._due < due <= now + self._step and self._due <= now:  # later: less than nothing remains, nonsense
-                self._due = due
+            if self._due < due <= now + self._step and self._due <= now + EARLY:
+                self._due = due  # it would be later only if less than nothing remained, which is nonsense
             return False
         sooner = self._learns(now, left, headers)
         # From now on an answer that says nothing teaches nothing, and one that says what remains only that.

@@ -74,7 +74,7 @@ class LevelBucket:
     def leave(self, now: float, level: float) -> None:
         """Keep so many turns at most, if there is one."""
         self.fill(now)
-        if self.level >= 1.0:
+        if self.level + EARLY * self.rate >= 1.0:
             self.level = min(self.level, level)
 
     def passed(self, now: float, headers: ReplyHeaders) -> bool:
