@@ -49,8 +49,8 @@ class Operation(Generic[T]):
         self.needs_body: bool = needs_body
         before, _, rest = path.partition("{")
         name, end, after = rest.partition("}")
-        plain = method == "GET" and result is not bytes and len(path) < _LONG
-        plain = plain and end and name.isidentifier() and "{" not in after  # of what is no name, braces are text
+        one = bool(end) and name.isidentifier() and "{" not in after  # braces around what is no name are text
+        plain = one and method == "GET" and result is not bytes and len(path) < _LONG
         self.one: tuple[str, str, str] | None = (before, name, after) if plain else None
 
     def __repr__(self) -> str:

@@ -108,7 +108,7 @@ async def test_calls_without_a_body(method: str, length: str | None) -> None:
 async def test_braces_around_no_name_are_text(path: str) -> None:
     """Of a path that a caller wrote only ``{name}`` is replaced; what is no name is sent as it stands."""
     transport = Scripted(OK)
-    values = dict.fromkeys(("id", "a-b", "", "a%41"), "x")
+    values: dict[str, object] = {"id": "x", "a-b": "x", "": "x", "a%41": "x"}
     async with client(transport) as monite:
         await monite.request("GET", path, path_params=values)
         await monite.request("POST", path, path_params=values)
