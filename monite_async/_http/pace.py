@@ -207,8 +207,9 @@ class Pace:
                 due = now + (1.0 - float(left) * _SHARE) * self._step  # as _empty does
             except ValueError:
                 return False
-            if self._due < due <= now + self._step and self._due <= now + EARLY:
-                self._due = due  # it would be later only if less than nothing remained, which is nonsense
+            # A turn that is still to come is not put off, and nothing by what says that less than nothing remains.
+            if due > self._due and (due <= now or (due <= now + self._step and self._due <= now + EARLY)):
+                self._due = due
             return False
         sooner = self._learns(now, left, headers)
         # From now on an answer that says nothing teaches nothing, and one that says what remains only that.
