@@ -40,8 +40,8 @@ class Scope:
 
     _channel: Channel
     _caller: Caller
-    _remembered: Mapping[object, Any] = MappingProxyType({})
-    """The scopes that its client remembers, see ``Core.scope``; none for a view, which has options of its own."""
+    _remembered: Mapping[str, Any] = MappingProxyType({})
+    """The scopes below this one that its client remembers; none for a view, which has options of its own."""
 
     def __init__(self, core: Core, key: TokenKey, entity_id: str | None, options: RequestOptions) -> None:
         self._core = core
@@ -343,7 +343,7 @@ class EntityClient(EntityResources, Scope):
             ConfigurationError: The id is empty, or the client has a static token.
         """
         if type(user_id) is str:
-            found: EntityUserClient | None = self._remembered.get((self._entity_id, user_id))
+            found: EntityUserClient | None = self._remembered.get(f"{self._entity_id} {user_id}")
             if found is not None:
                 return found
         return self._core.scope(EntityUserClient, self._entity_id, clean_id("user id", user_id), self._options)
