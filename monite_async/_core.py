@@ -57,7 +57,7 @@ class Core:
         ConfigurationError: With everything that is wrong.
     """
 
-    __slots__ = ("_owned", "_partner", "cache", "config", "engine", "post", "scopes", "static", "tokens")
+    __slots__ = ("_owned", "_partner", "cache", "config", "engine", "post", "scopes", "static", "tokens", "users")
 
     def __init__(
         self,
@@ -108,6 +108,7 @@ class Core:
         )
         self.tokens: Tokens = Tokens(self)
         self.scopes: dict[str, Any] = {}
+        self.users: dict[str, Any] = {}
 
     def __repr__(self) -> str:
         return "<Core>"
@@ -144,15 +145,17 @@ class Core:
             ConfigurationError: It is a user's, and the client has a static token.
         """
         plain = options is self.config.options
+        # Apart, since both are looked up by what callers pass, whatever it is: no entity's id may lead to a user.
+        remembered = self.scopes if user_id is None else self.users
         known = str(entity_id) if user_id is None else f"{entity_id or ''} {user_id}"  # no id has white space
-        found = self.scopes.get(known) if plain else None
+        found = remembered.get(known) if plain else None
         if found is None:
             found = kind(self, self.key(user_id), entity_id, options)
             if plain:
-                if len(self.scopes) >= _REMEMBERED:
-                    self.scopes.clear()
-                self.scopes[known] = found
-                found._remembered = self.scopes
+                if len(remembered) >= _REMEMBERED:
+                    remembered.clear()
+                remembered[known] = found
+                found._remembered = self.users
         return found
 
     def channel(self, key: TokenKey, entity_id: str | None, options: RequestOptions) -> Channel:

@@ -41,7 +41,7 @@ class Scope:
     _channel: Channel
     _caller: Caller
     _remembered: Mapping[str, Any] = MappingProxyType({})
-    """The scopes that its client remembers; none for a view, which has options of its own."""
+    """The scopes below this one that its client remembers; none for a view, which has options of its own."""
 
     def __init__(self, core: Core, key: TokenKey, entity_id: str | None, options: RequestOptions) -> None:
         self._core = core

@@ -73,6 +73,18 @@ def test_the_client_remembers_scopes_but_not_without_bound(monite: AsyncMonite) 
     assert monite.entity(ENTITY) == acme
 
 
+@pytest.mark.parametrize("text", [f"{ENTITY} {USER}", f" {USER}", f"None {USER}", f"('{ENTITY}', '{USER}')"])
+def test_no_text_is_taken_for_the_ids_of_a_user(monite: AsyncMonite, text: str) -> None:
+    """Whatever text stands for an entity or a user, it never leads to the scope of a user who was asked for before."""
+    user, acme = monite.as_user(USER), monite.entity(ENTITY)
+    users = {user, acme.as_user(USER)}
+    for ask in (monite.entity, monite.as_user, acme.as_user):
+        with pytest.raises(ConfigurationError, match="visible ASCII"):
+            ask(text)
+    assert {monite.as_user(USER), acme.as_user(USER)} == users
+    assert isinstance(monite.entity(USER), EntityClient)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_scopes_show_ids_and_nothing_else(monite: AsyncMonite, kind: str) -> None:
     """The text of a scope names its kind and ids."""

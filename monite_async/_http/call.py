@@ -83,17 +83,19 @@ class Channel:
         engine, progress = self.engine, None
         try:
             progress = self._start(operation, options)
-            outgoing = None
+            limits, limiter, outgoing = progress.limits, engine.limiter, None
+            until = progress.started + limits.first_try
             if operation.one is not None and options is None and query is None and body is None and path is not None:
                 outgoing = self._plain(operation.one, path)
             if outgoing is None:
                 asked, path, query, body = Asked(path, query, body), None, None, None
                 outgoing = await self._prepare(operation, asked, options)
                 del asked
+                if outgoing.body is not EMPTY:
+                    until = progress.next_try()  # it may have taken its time to be made: a file is looked at first
             path = None  # what stands in a frame is shown by a traceback with locals
             engine.budget.calls += 1
-            limits, limiter = progress.limits, engine.limiter
-            token, until = engine.tokens.peek(self.key), progress.started + limits.first_try
+            token = engine.tokens.peek(self.key)
             if token is None or (limiter.active and not limiter.take()):
                 token = await self._admission(progress)
                 until = progress.next_try()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from monite_async._options import RequestOptions
 
 __all__ = ["Asked", "Caller", "Operation", "RawOperation"]
 
 T = TypeVar("T")
+
+_LONG: Final = 4096
+"""Characters from which on a path is measured before it is sent."""
 
 
 class Operation(Generic[T]):
@@ -45,8 +48,9 @@ class Operation(Generic[T]):
         self.idempotent: bool | None = idempotent
         self.needs_body: bool = needs_body
         before, _, rest = path.partition("{")
-        name, _, after = rest.partition("}")
-        plain = name and method == "GET" and result is not bytes and "{" not in after
+        name, end, after = rest.partition("}")
+        one = bool(end) and name.isidentifier() and "{" not in after  # braces around what is no name are text
+        plain = one and method == "GET" and result is not bytes and len(path) < _LONG
         self.one: tuple[str, str, str] | None = (before, name, after) if plain else None
 
     def __repr__(self) -> str:

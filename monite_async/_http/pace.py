@@ -70,7 +70,7 @@ class Pace:
 
     __slots__ = (
         "_base", "_before", "_calm", "_cold", "_counted", "_due", "_held", "_least", "_own", "_own_burst", "_paced",
-        "_settled", "_since", "_slack", "_steady", "_step", "_tick", "_told", "_whole", "burst", "rate",
+        "_quiet", "_settled", "_since", "_slack", "_steady", "_step", "_tick", "_told", "_whole", "burst", "rate",
     )  # fmt: skip
 
     def __init__(
@@ -87,7 +87,7 @@ class Pace:
         self._own_burst = max(1.0, (rate or 1.0) if burst is None else burst)
         self._told: float | None = None
         self._cold = rate is None
-        self._steady = False
+        self._steady = self._quiet = False
         self._paced = learned is not None
         self._base = learned or 0.0
         self._calm = 0.0
@@ -139,6 +139,7 @@ class Pace:
         begin = max(now, self._held)
         self._held = max(begin, until)
         self._due = self._held + max(0.0, self._due - begin)
+        self._steady = False  # what remains is reckoned from then on
 
     def _level(self, now: float) -> float:
         """Return how many turns there are; fewer than none, where some were taken in advance."""
@@ -147,8 +148,10 @@ class Pace:
         return min(1.0 + (max(now, self._held) - self._due) * self.rate, self.burst)
 
     def _empty(self, now: float, level: float) -> None:
-        """Leave so many turns at most."""
-        self._due = max(self._due, max(now, self._held) + (1.0 - level) * self._step)
+        """Leave so many turns at most, of one or more; what there is of the next one is left to those who wait for it."""
+        begin = max(now, self._held)
+        if self._due <= begin + EARLY:
+            self._due = max(self._due, begin + (1.0 - level) * self._step)
 
     def _full_burst(self) -> float:
         if self._paced:
@@ -196,18 +199,22 @@ class Pace:
             self._steady = False  # once a second all of it is looked at
         self._counted += 1
         left = headers.raw.get(b"ratelimit-remaining")
-        if self._steady:
-            if left is None:
+        if left is None:
+            if self._quiet:
                 return False
+        elif self._steady:
             try:
                 due = now + (1.0 - float(left) * _SHARE) * self._step  # as _empty does
             except ValueError:
                 return False
-            if due > self._due:
+            # A turn that is still to come is not put off, and nothing by what says that less than nothing remains.
+            if due > self._due and (due <= now or (due <= now + self._step and self._due <= now + EARLY)):
                 self._due = due
             return False
         sooner = self._learns(now, left, headers)
-        self._steady = not (self._cold or self._paced) and (left is None or self._told is not None)
+        # From now on an answer that says nothing teaches nothing, and one that says what remains only that.
+        self._quiet = not (self._cold or self._paced)
+        self._steady = self._quiet and self._told is not None and self._held <= now
         return sooner
 
     def _learns(self, now: float, left: bytes | None, headers: ReplyHeaders) -> bool:
@@ -251,8 +258,9 @@ class Pace:
         """
         if limit is not None:
             self._learn(now, limit)
-        self._cold = False
-        self._steady = False
+        if self._steady and self._least < math.inf:
+            self._least = 0.0  # not every answer was looked at for it, and now nothing remains
+        self._cold = self._steady = self._quiet = False
         if now >= self._settled:
             # Of the many that one burst brings, the first decides; the others were sent before it came.
             before = min(self.rate, self.cap if self.cap < math.inf else FULL * _DEFAULT_LIMIT)

@@ -104,6 +104,19 @@ async def test_calls_without_a_body(method: str, length: str | None) -> None:
     assert "content-type" not in transport.calls[0].headers
 
 
+@pytest.mark.parametrize("path", ["/p/{id", "/p/{a-b}", "/p/{}", "/p/{a%41}"])
+async def test_braces_around_no_name_are_text(path: str) -> None:
+    """Of a path that a caller wrote only ``{name}`` is replaced; what is no name is sent as it stands."""
+    transport = Scripted(OK)
+    values: dict[str, object] = {"id": "x", "a-b": "x", "": "x", "a%41": "x"}
+    async with client(transport) as monite:
+        await monite.request("GET", path, path_params=values)
+        await monite.request("POST", path, path_params=values)
+    assert [call.url.raw_path.decode() for call in transport.calls] == [
+        f"/v1{path}".replace("{", "%7B").replace("}", "%7D")
+    ] * 2
+
+
 async def test_the_token_endpoint_is_asked_once() -> None:
     """Any number of calls at once cost one token request."""
     transport = Scripted(OK)
@@ -122,6 +135,7 @@ async def test_the_token_endpoint_is_asked_once() -> None:
         ({"json": {"a": float("nan")}}, "body.a"),
         ({"query": {"a": None}}, "a"),
         ({"query": {"id__in": ["x" * 36] * 2000}}, "too long"),
+        ({"path": "/" + "x" * 65_534 + "/{id}", "path_params": {"id": "x"}}, "too long"),
         ({"json": {}, "multipart": {"a": "b"}}, "multipart"),
         ({"options": RequestOptions(headers={"Authorization": "Bearer x"})}, "Authorization"),
     ],

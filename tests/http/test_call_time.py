@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -63,6 +64,24 @@ def test_a_try_ends_at_its_timeout() -> None:
             assert caught.value.elapsed == pytest.approx(2)
 
     run_virtual(main())
+
+
+async def test_a_try_begins_when_what_it_sends_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time that it takes to look at a file to upload is not taken from that of the try that sends it."""
+    loop, ahead = asyncio.get_running_loop(), [0.0]
+    real = loop.time
+    monkeypatch.setattr(loop, "time", lambda: real() + ahead[0])
+
+    class Slow(io.BytesIO):
+        def tell(self) -> int:
+            ahead[0] = 50.0
+            return super().tell()
+
+    transport = Scripted(OK)
+    async with client(transport, timeout=20.0) as monite:
+        await monite.token()
+        assert await monite.request("POST", "/x", multipart={"file": Slow(b"a bill")}) == {"id": "1"}
+    assert 0.0 < transport.calls[0].extensions["timeout"]["read"] <= 20.0
 
 
 def test_a_slow_get_is_tried_again() -> None:
