@@ -188,7 +188,15 @@ def test_a_case_that_hangs_is_stopped(ports: Ports) -> None:
 
 
 def _figures(cpu: float, **more: float) -> dict[str, float]:
-    base = {"per_second": 1_950.0, "p50_ms": 10.0, "p99_ms": 12.0, "tail": 1.2, "opened": 0.0, "peak_mb": 40.0, "calls": 10.0}
+    base = {
+        "per_second": 1_950.0,
+        "p50_ms": 10.0,
+        "p99_ms": 12.0,
+        "tail": 1.2,
+        "opened": 0.0,
+        "peak_mb": 40.0,
+        "calls": 10.0,
+    }
     return {"cpu_us": cpu, **base, **more}
 
 

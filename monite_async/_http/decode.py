@@ -28,7 +28,6 @@ __all__ = [
     "UnsupportedEncodingError",
     "api_error",
     "check_result",
-    "parse",
     "read_error",
     "reading",
 ]
@@ -235,21 +234,6 @@ def check_result(kind: Any) -> None:
     raise ConfigurationError("cast_to must be a model, a type that pydantic knows, bytes or None")
 
 
-def parse(result: Any, answer: Answer, *, lenient: bool = False) -> Any:
-    """Return the body of a successful answer as what was asked for.
-
-    Args:
-        result: ``module:Class`` below ``monite_async.models``, a type, ``bytes``, None for nothing, or ``object`` for
-            whatever JSON there is.
-        answer: The answer.
-        lenient: Hand back what fits of a model instead of raising for what does not.
-
-    Raises:
-        ResponseValidationError: The body is not that.
-    """
-    return reading(result)(answer, lenient)
-
-
 def _reading(result: Any) -> Callable[[Answer, bool], Any]:
     if result is None or result is type(None):
         return lambda _answer, _lenient: None
@@ -259,6 +243,15 @@ def _reading(result: Any) -> Callable[[Answer, bool], Any]:
     if isinstance(result, str) or (isinstance(result, type) and issubclass(result, _models().Model)):
         return _read_model(kind)
     return functools.partial(_read_other, kind)
+
+
+reading: Callable[[Any], Callable[[Answer, bool], Any]] = functools.lru_cache(maxsize=2048)(_reading)
+"""Return what reads successful answers as what was asked for, made once per kind of result.
+
+Takes ``module:Class`` below ``monite_async.models``, a type, ``bytes``, None for nothing, or ``object`` for whatever JSON
+there is. What it returns takes an answer, and whether to hand back what fits of a model instead of raising
+``ResponseValidationError`` for what does not.
+"""
 
 
 def _read_model(kind: Any) -> Callable[[Answer, bool], Any]:
@@ -286,10 +279,6 @@ def _read_model(kind: Any) -> Callable[[Answer, bool], Any]:
             raise
 
     return read_model
-
-
-reading: Callable[[Any], Callable[[Answer, bool], Any]] = functools.lru_cache(maxsize=2048)(_reading)
-"""Returns what ``parse`` does for one kind of result, made once; its second argument is ``lenient``."""
 
 
 def _require_body(answer: Answer) -> None:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monite_async import MoniteError, ResponseValidationError, UnprocessableEntityError
-from monite_async._http.decode import Answer, Inflater, UnsupportedEncodingError, api_error, parse, read_error
+from monite_async._http.decode import Answer, Inflater, UnsupportedEncodingError, api_error, read_error, reading
 from monite_async.models._base import Model
 from tests.http._replies import reply_headers
 
@@ -32,6 +32,11 @@ class Thing(Model):
 
     id: int
     name: str | None = None
+
+
+def parse(result: Any, answer: Answer, *, lenient: bool = False) -> Any:
+    """Read an answer as what was asked for."""
+    return reading(result)(answer, lenient)
 
 
 def answer(content: object, status: int = 200, **headers: str) -> Answer:
