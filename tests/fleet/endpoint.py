@@ -80,11 +80,12 @@ class TokenEndpoint:
         if path.endswith("/auth/revoke"):
             self.revoked.append(asked["token"])
             return 200, {"message": "ok"}
+        delay = self.delay  # of now: a test that sees the request may set that of the next one
         with self._server.lock:
             self.posts.append(Post(asked.get("entity_user_id", ""), time.monotonic()))
             number = len(self.posts)
         status, lifetime = self.status, self.lifetime
-        self._closed.wait(self.delay)
+        self._closed.wait(delay)
         if status != 200:
             return status, {"error": {"message": "out of order"}}
         return 200, {"access_token": _TOKEN.format(number=number), "token_type": "Bearer", "expires_in": lifetime}

@@ -60,8 +60,8 @@ def test_a_killed_leader_is_replaced(
             endpoint.wait_for_posts(1)
         before = len(endpoint.posts)
         answers = follow(followers)
+        endpoint.delay = 0.0  # first: a follower may ask the moment that its leader is gone
         leader.kill()
-        endpoint.delay = 0.0
         told = all_of(answers)
         with pytest.raises(ConnectionError):
             lost.result(60)
