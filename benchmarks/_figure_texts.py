@@ -221,7 +221,7 @@ def slow(known: Known) -> str:
     opened = sum(known.median(LATE, name, "opened") or 0.0 for name in (OURS, FAST))
     over = "over the connections of the warm-up" if not opened else f"with {many(opened, 'new connection')}"
     httpx, official = (known.median(LATE, name, "opened") for name in (HTTPX, OFFICIAL))
-    peers = f"; httpx opens {number(httpx)} new ones for 2,000 calls" if httpx is not None else ""
+    peers = f"; httpx opens {number(httpx)} new ones meanwhile" if httpx is not None else ""
     peers += f", the official client {number(official)}" if official is not None else ""
     least, most = (number(round(rate, -1)) for rate in rates)
     return prose(
@@ -241,7 +241,7 @@ def start(known: Known) -> str:
     bare = costs["pass"]["cpu_ms"]
 
     def over(name: str) -> list[str]:
-        cost = costs[name]["cpu_ms"] - bare
+        cost = max(0.0, costs[name]["cpu_ms"] - bare)  # the difference of two figures that are nearly the same
         return [f"`{name}`", f"{cost:,.{1 if cost < 1 else 0}f} ms", f"{number(costs[name]['peak_mb'])} MB"]
 
     names = ("import monite_async", "from monite_async import AsyncMonite", "import httpx, pydantic", "import monite")
