@@ -199,8 +199,14 @@ def _check_issuer(faults: list[str], issuer: object) -> None:
 
 
 def _check_rate(faults: list[str], rate: object, store: TokenStore | None) -> None:
-    if isinstance(rate, SharedRate) and not isinstance(store, RateBudget):
+    if isinstance(rate, SharedRate) and not _offers(store, RateBudget):
         faults.append("a SharedRate needs a token store that offers a budget (RateBudget), such as RedisTokenStore")
+
+
+def _offers(thing: object, protocol: type) -> bool:
+    """Tell whether it has all methods of a protocol, of its own or passed on: ``isinstance`` misses the latter since 3.12."""
+    names = [name for name in vars(protocol) if not name.startswith("_")]
+    return not isinstance(thing, type) and all(callable(getattr(thing, name, None)) for name in names)
 
 
 def _limiter(config: Config, store: TokenStore | None, transport: object) -> Limiter:
@@ -221,8 +227,8 @@ def _limiter(config: Config, store: TokenStore | None, transport: object) -> Lim
 def _store(faults: list[str], store: object) -> TokenStore | None:
     """Return the store to use, or note why there is none."""
     if store is not None:
-        if isinstance(store, TokenStore) and not isinstance(store, type):
-            return store
+        if _offers(store, TokenStore):
+            return cast("TokenStore", store)
         faults.append("token_store must be a TokenStore; make one from a URL with store_from_url()")
         return None
     try:

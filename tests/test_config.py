@@ -6,7 +6,7 @@ import datetime as dt
 import math
 import uuid
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -14,7 +14,8 @@ import pytest
 from monite_async import AsyncMonite, ConfigurationError, IssuedToken, RetryPolicy
 from monite_async._config import ENVIRONMENTS, Hidden, clean_id, is_loopback
 from monite_async._tokens.keys import TokenKey
-from monite_async_stores import MemoryTokenStore
+from monite_async.emulator import Emulator
+from monite_async_stores import MemoryTokenStore, TokenStore
 from tests.scripted import CLIENT_ID, CLIENT_SECRET, Scripted
 
 GOOD: Mapping[str, Any] = {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
@@ -236,6 +237,24 @@ async def test_a_secret_may_come_from_a_function() -> None:
         assert not asked
         await monite.token()
     assert CLIENT_SECRET in transport.posts[0].content.decode()
+
+
+async def test_a_store_may_pass_its_calls_on(monite_emulator: Emulator) -> None:
+    """A store that stands before another one and passes calls on is a store on every Python."""
+
+    class Before:
+        def __init__(self) -> None:
+            self.passed: list[str] = []
+            self._store = MemoryTokenStore()
+
+        def __getattr__(self, name: str) -> Any:
+            self.passed.append(name)
+            return getattr(self._store, name)
+
+    store = Before()
+    async with AsyncMonite(**monite_emulator.client_options(), token_store=cast(TokenStore, store)) as monite:
+        await monite.token()
+    assert {"acquire", "commit"} <= set(store.passed)
 
 
 async def test_another_issuer_needs_no_credentials() -> None:
